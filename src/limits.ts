@@ -1,0 +1,42 @@
+/** Every limit of the edge app in one place. The name ends in the unit; a plain count has none. */
+export const LIMITS = {
+  /** Body of a JSON request. The bridge's own body limit is ENVELOPE_LIMITS.bodyBytes. */
+  jsonBodyBytes: 64 * 1024,
+  /** Names of accounts, devices, keys and bridges. */
+  nameCharacters: 100,
+
+  pageDefault: 100,
+  pageMax: 1000,
+  /** Rows that an export holds in memory at a time. */
+  exportPage: 1000,
+
+  /** Clock sanity of a fix: outside these the receive time is used and the device's own time is kept aside. */
+  fixTimeMinMs: Date.UTC(2010, 0, 1),
+  fixTimeAheadMs: 24 * 3_600_000,
+
+  /** How often an ingest repeats a batch because the registry changed under it, before the bridge must retry. */
+  registryRetries: 4,
+
+  /** Unknown IMEIs that an operator can see: the newest this many, each for this long. */
+  unclaimed: 500,
+  unclaimedMs: 24 * 3_600_000,
+  /** One write per unknown IMEI in this time. */
+  unclaimedEveryMs: 60_000,
+
+  /** A queued command that no tracker took in this time never fires. */
+  commandTtlS: 600,
+  commandTtlMinS: 10,
+  commandTtlMaxS: 24 * 3600,
+  commandsOpenPerDevice: 32,
+  /** A sent command takes a reply for this long. */
+  commandReplyMs: 24 * 3_600_000,
+  commandReplyCharacters: 1000,
+
+  idempotencyMs: 24 * 3_600_000,
+
+  /** Rows that one statement of a deleting job takes, and statements of one run of a job. */
+  deleteRows: 2000,
+  deleteStatements: 500,
+  /** Job runs are listed for this long. */
+  jobRunsMs: 30 * 24 * 3_600_000,
+} as const;

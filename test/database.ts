@@ -1,0 +1,159 @@
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Client, createClient } from "@libsql/client";
+import { drizzle } from "drizzle-orm/libsql/node";
+import type { Base, Ctx, Db, Principal } from "../src/context.ts";
+import * as schema from "../src/store/schema.ts";
+
+const MIGRATIONS = new URL("../migrations/", import.meta.url);
+
+/** 2026-03-01T12:00:00Z, the time of every test that does not set its own. */
+export const NOON = Date.UTC(2026, 2, 1, 12);
+
+export interface TestDatabase {
+  db: Db;
+  client: Client;
+  close(): void;
+}
+
+async function prepared(client: Client, close: () => void): Promise<TestDatabase> {
+  await client.executeMultiple(
+    "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT",
+  );
+  for (const file of readdirSync(MIGRATIONS).sort()) {
+    if (!file.endsWith(".sql")) continue;
+    await client.executeMultiple(readFileSync(new URL(file, MIGRATIONS), "utf8"));
+    await client.execute({
+      sql: "INSERT INTO migrations (name, applied_at) VALUES (?, ?)",
+      args: [file.replace(/\.sql$/, ""), NOON],
+    });
+  }
+  return { db: drizzle(client, { schema }) as Db, client, close };
+}
+
+/** A new database in memory with all migrations applied. It has one connection, as an in-memory database must. */
+export async function aDatabase(): Promise<TestDatabase> {
+  const client = createClient({ url: ":memory:" });
+  return prepared(client, () => client.close());
+}
+
+/** The same in a temporary file, for tests that need several connections. `close()` removes it. */
+export async function aDatabaseFile(): Promise<TestDatabase & { path: string }> {
+  const folder = mkdtempSync(join(tmpdir(), "ephemeris-"));
+  const path = join(folder, "test.db");
+  const client = createClient({ url: `file:${path}` });
+  await client.execute("PRAGMA journal_mode = WAL");
+  const made = await prepared(client, () => {
+    client.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  return { ...made, path };
+}
+
+export interface TestBase extends Base {
+  /** Sets the clock. */
+  at(now: number): void;
+  advance(ms: number): void;
+  /** Waits for what was deferred. */
+  settled(): Promise<void>;
+  /** What was logged: level, event and fields as one line each. */
+  logged: string[];
+}
+
+/** The platform as tests see it: a clock that stands still at NOON, a log in memory, fixed secrets. */
+export function aBase(db: Db, settings: { now?: number; retentionMonths?: number } = {}): TestBase {
+  let now = settings.now ?? NOON;
+  let deferred: Promise<unknown>[] = [];
+  const logged: string[] = [];
+  const line =
+    (level: string) =>
+    (event: string, fields: object = {}) => {
+      logged.push(`${level} ${event} ${JSON.stringify(fields)}`);
+    };
+  return {
+    db,
+    now: () => now,
+    at: (time) => {
+      now = time;
+    },
+    advance: (ms) => {
+      now += ms;
+    },
+    log: { info: line("info"), warn: line("warn"), error: line("error") },
+    logged,
+    config: {
+      adminToken: "admin-token-of-the-tests",
+      bridgeToken: "bridge-token-of-the-tests",
+      rootKey: "00".repeat(32),
+      retentionMonths: settings.retentionMonths ?? 3,
+    },
+    defer: (work) => {
+      deferred.push(work);
+    },
+    settled: async () => {
+      while (deferred.length > 0) {
+        const waiting = deferred;
+        deferred = [];
+        await Promise.all(waiting);
+      }
+    },
+    random: (length) => new Uint8Array(randomBytes(length)),
+  };
+}
+
+export function aContext(base: Base, principal: Principal = { kind: "job" }): Ctx {
+  return { ...base, requestId: "request-of-the-test", principal };
+}
+
+/** An account. Returns its id. */
+export async function anAccount(db: Db, { name = "Acme", createdAt = NOON } = {}): Promise<number> {
+  const [row] = await db.insert(schema.accounts).values({ name, createdAt }).returning({ id: schema.accounts.id });
+  return row.id;
+}
+
+let nextImei = 0;
+
+/** A new IMEI: 15 digits with the right check digit. */
+export function anImei(): string {
+  const body = `35335801${String(nextImei++).padStart(6, "0")}`;
+  let sum = 0;
+  for (let i = 0; i < body.length; i++) {
+    const digit = Number(body[i]) * (i % 2 === 1 ? 2 : 1);
+    sum += digit > 9 ? digit - 9 : digit;
+  }
+  return body + ((10 - (sum % 10)) % 10);
+}
+
+export interface DeviceSpec {
+  accountId?: number;
+  imei?: string;
+  name?: string;
+  model?: string | null;
+  clockOffsetMinutes?: number;
+  confirmCce?: number;
+}
+
+/** A device, in a new account unless one is named. */
+export async function aDevice(
+  db: Db,
+  spec: DeviceSpec = {},
+): Promise<{ id: number; accountId: number; imei: string; model: string | null }> {
+  const accountId = spec.accountId ?? (await anAccount(db));
+  const imei = spec.imei ?? anImei();
+  const model = spec.model ?? null;
+  const [row] = await db
+    .insert(schema.devices)
+    .values({
+      accountId,
+      imei,
+      name: spec.name ?? `Device ${imei.slice(-4)}`,
+      model,
+      clockOffsetMinutes: spec.clockOffsetMinutes ?? 0,
+      confirmCce: spec.confirmCce ?? 0,
+      createdAt: NOON,
+    })
+    .returning({ id: schema.devices.id });
+  return { id: row.id, accountId, imei, model };
+}
