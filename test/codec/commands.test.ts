@@ -5,6 +5,7 @@ import { bytesOf, fromHex, latin1 } from "../../codec/bytes.ts";
 import {
   COMMANDS,
   type Command,
+  type CommandParameter,
   encodeCommand,
   identifierAt,
   matchReply,
@@ -30,28 +31,24 @@ function codecError(action: () => unknown): CodecError {
   throw new Error("it did not throw");
 }
 
+function anyArgument(parameter: CommandParameter): fc.Arbitrary<unknown> {
+  switch (parameter.type) {
+    case "integer": {
+      const step = parameter.step ?? 1;
+      return fc.integer({ min: parameter.min, max: parameter.max / step }).map((n) => n * step);
+    }
+    case "choice":
+      return fc.constantFrom(...parameter.values.map(({ value }) => value));
+    case "text": {
+      const { minLength, maxLength, alphabet = "abc 019." } = parameter;
+      return fc.string({ unit: fc.constantFrom(...alphabet), minLength, maxLength });
+    }
+  }
+}
+
 /** Some valid arguments of a row. */
 function argumentsOf(command: Command): fc.Arbitrary<Record<string, unknown>> {
-  const values = command.parameters.map((parameter): [string, fc.Arbitrary<unknown>] => {
-    switch (parameter.type) {
-      case "integer": {
-        const step = parameter.step ?? 1;
-        return [parameter.name, fc.integer({ min: parameter.min, max: parameter.max / step }).map((n) => n * step)];
-      }
-      case "choice":
-        return [parameter.name, fc.constantFrom(...parameter.values.map(({ value }) => value))];
-      case "text":
-        return [
-          parameter.name,
-          fc.string({
-            unit: fc.constantFrom(...(parameter.alphabet ?? "abc 019.")),
-            minLength: parameter.minLength,
-            maxLength: parameter.maxLength,
-          }),
-        ];
-    }
-  });
-  return fc.record(Object.fromEntries(values));
+  return fc.record(Object.fromEntries(command.parameters.map((parameter) => [parameter.name, anyArgument(parameter)])));
 }
 
 describe("encodeCommand()", () => {
