@@ -33,7 +33,7 @@ const RULES: readonly { from: RegExp; may: readonly string[] }[] = [
   { from: /^src\/[^/]+\.ts$/, may: ["src/[^/]+\\.ts$", "src/store/", "codec/"] },
   {
     from: /^bridge\//,
-    may: ["bridge/", "codec/frame.ts", "codec/bytes.ts", "codec/errors.ts", "codec/envelope.ts", "node:"],
+    may: ["bridge/", "codec/frame.ts", "codec/bytes.ts", "codec/errors.ts", "codec/locate.ts", "codec/reader.ts", "codec/envelope.ts", "node:"],
   },
   { from: /^(tools|bench|test)\//, may: [""] },
 ];
