@@ -43,6 +43,7 @@ CREATE INDEX devices_of_account ON devices (account_id, id);
 
 CREATE TABLE positions (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
+  account_id INTEGER NOT NULL,
   device_id INTEGER NOT NULL REFERENCES devices (id) ON DELETE CASCADE,
   fix_time INTEGER NOT NULL,
   digest INTEGER NOT NULL,
@@ -54,7 +55,9 @@ CREATE TABLE positions (
 ) STRICT;
 CREATE UNIQUE INDEX positions_of_device ON positions (device_id, fix_time, digest);
 CREATE UNIQUE INDEX positions_without_clock ON positions (device_id, digest) WHERE clock = 1;
+CREATE INDEX positions_of_account ON positions (account_id, id);
 CREATE INDEX positions_events ON positions (device_id, fix_time) WHERE event NOT IN (31, 32, 33, 34, 35);
+CREATE INDEX positions_ahead ON positions (received_at) WHERE fix_time > received_at;
 
 CREATE TABLE latest (
   device_id INTEGER PRIMARY KEY REFERENCES devices (id) ON DELETE CASCADE,

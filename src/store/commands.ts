@@ -1,0 +1,219 @@
+import { and, desc, eq, gt, lt, or, sql } from "drizzle-orm";
+import { bytesOf, type Db, type Statement } from "./db.ts";
+import { type CommandState, commands } from "./schema.ts";
+
+export interface CommandRow {
+  id: number;
+  deviceId: number;
+  code: string;
+  arguments: Record<string, unknown>;
+  state: CommandState;
+  /** Unix ms, as the other times. */
+  createdAt: number;
+  expiresAt: number;
+  sentAt: number | null;
+  answeredAt: number | null;
+  reply: string | null;
+}
+
+/** A queued command whose time is over is expired for every reader, whether or not the job has come by. */
+const stateAt = (now: number) =>
+  sql<CommandState>`CASE WHEN ${commands.state} = 'queued' AND ${commands.expiresAt} <= ${now} THEN 'expired' ELSE ${commands.state} END`;
+
+const columnsAt = (now: number) => ({
+  id: commands.id,
+  deviceId: commands.deviceId,
+  code: commands.code,
+  arguments: commands.arguments,
+  state: stateAt(now),
+  createdAt: commands.createdAt,
+  expiresAt: commands.expiresAt,
+  sentAt: commands.sentAt,
+  answeredAt: commands.answeredAt,
+  reply: commands.reply,
+});
+
+export async function insertCommand(
+  db: Db,
+  accountId: number,
+  command: Pick<CommandRow, "deviceId" | "code" | "arguments" | "createdAt" | "expiresAt"> & {
+    identifier: string;
+    frame: Uint8Array;
+  },
+): Promise<CommandRow> {
+  const [row] = await db
+    .insert(commands)
+    .values({ ...command, accountId, state: "queued" })
+    .returning(columnsAt(command.createdAt));
+  return row;
+}
+
+export async function commandById(
+  db: Db,
+  accountId: number,
+  deviceId: number,
+  id: number,
+  now: number,
+): Promise<CommandRow | null> {
+  const [row] = await db
+    .select(columnsAt(now))
+    .from(commands)
+    .where(and(eq(commands.id, id), eq(commands.deviceId, deviceId), eq(commands.accountId, accountId)));
+  return row ?? null;
+}
+
+/** Commands of a device, newest first. @param before the last id of the page before, or null for the first page */
+export function listCommands(
+  db: Db,
+  accountId: number,
+  deviceId: number,
+  before: number | null,
+  limit: number,
+  now: number,
+): Promise<CommandRow[]> {
+  return db
+    .select(columnsAt(now))
+    .from(commands)
+    .where(
+      and(
+        eq(commands.deviceId, deviceId),
+        eq(commands.accountId, accountId),
+        before === null ? undefined : lt(commands.id, before),
+      ),
+    )
+    .orderBy(desc(commands.id))
+    .limit(limit);
+}
+
+/**
+ * What is still under way to a device: queued commands, and sent ones that may yet be answered.
+ * @param sentSince sent before this they no longer count
+ */
+export function openCommands(
+  db: Db,
+  accountId: number,
+  deviceId: number,
+  now: number,
+  sentSince: number,
+): Promise<{ id: number; code: string; identifier: string; state: CommandState }[]> {
+  return db
+    .select({ id: commands.id, code: commands.code, identifier: commands.identifier, state: commands.state })
+    .from(commands)
+    .where(
+      and(
+        eq(commands.deviceId, deviceId),
+        eq(commands.accountId, accountId),
+        or(
+          and(eq(commands.state, "queued"), gt(commands.expiresAt, now)),
+          and(eq(commands.state, "sent"), gt(commands.sentAt, sentSince)),
+        ),
+      ),
+    )
+    .orderBy(commands.id);
+}
+
+// The exchange with a bridge. Each of these is one statement of the batch that stores the frames, and acts only while
+// `version` is the registry's: a revoked bridge gets nothing.
+
+const AT_VERSION = "(SELECT version FROM registry) = ?";
+
+/** Puts back what a bridge claimed but could not write: it may be claimed again while its time lasts. */
+export function releaseStatement(bridgeId: number, ids: readonly number[], version: number): Statement {
+  return {
+    sql: `UPDATE commands SET state = 'queued', sent_at = NULL, bridge_id = NULL
+      WHERE id IN (SELECT value FROM json_each(?)) AND state = 'sent' AND bridge_id = ? AND ${AT_VERSION}`,
+    args: [JSON.stringify(ids), bridgeId, version],
+  };
+}
+
+/** Gives each queued command to the first bridge that claims it. Rows: id, frame. */
+export function claimStatement(bridgeId: number, ids: readonly number[], version: number, now: number): Statement {
+  return {
+    sql: `UPDATE commands SET state = 'sent', sent_at = ?, bridge_id = ?
+      WHERE id IN (SELECT value FROM json_each(?)) AND state = 'queued' AND expires_at > ? AND ${AT_VERSION}
+        AND device_id IN (SELECT id FROM devices WHERE deleting_at IS NULL)
+      RETURNING id, frame`,
+    args: [now, bridgeId, JSON.stringify(ids), now, version],
+  };
+}
+
+/** The rows of `claimStatement`, by command id. */
+export function claimedFrames(rows: readonly ArrayLike<unknown>[]): Map<number, Uint8Array> {
+  return new Map(rows.map((row) => [Number(row[0]), bytesOf(row[1])]));
+}
+
+/**
+ * Queued commands in their time, the oldest of each device: a device gets its commands in order. With more devices
+ * than `limit` the choice changes from call to call, so that silent devices cannot keep the others waiting.
+ * Rows: id, imei.
+ */
+export function offersStatement(now: number, limit: number): Statement {
+  return {
+    sql: `SELECT min(c.id), d.imei FROM commands c JOIN devices d ON d.id = c.device_id
+      WHERE c.state = 'queued' AND c.expires_at > ? AND d.deleting_at IS NULL
+      GROUP BY c.device_id ORDER BY random() LIMIT ?`,
+    args: [now, limit],
+  };
+}
+
+/** A command that waits for its reply. */
+export interface SentCommand {
+  id: number;
+  deviceId: number;
+  code: string;
+  identifier: string;
+  sentAt: number;
+}
+
+/** Sent commands of these devices that may still be answered, oldest first. */
+export async function sentCommands(db: Db, deviceIds: readonly number[], sentSince: number): Promise<SentCommand[]> {
+  const { rows } = await db.$client.execute({
+    sql: `SELECT id, device_id, code, identifier, sent_at FROM commands
+      WHERE state = 'sent' AND sent_at > ? AND device_id IN (SELECT value FROM json_each(?)) ORDER BY id`,
+    args: [sentSince, JSON.stringify(deviceIds)],
+  });
+  return rows.map((row) => ({
+    id: Number(row[0]),
+    deviceId: Number(row[1]),
+    code: String(row[2]),
+    identifier: String(row[3]),
+    sentAt: Number(row[4]),
+  }));
+}
+
+export interface Answer {
+  id: number;
+  state: "acked" | "refused";
+  answeredAt: number;
+  reply: string | null;
+}
+
+/** Records the replies. A command that was answered meanwhile keeps its first answer. */
+export function answerStatement(answers: readonly Answer[], version: number): Statement {
+  return {
+    sql: `UPDATE commands SET state = a.value ->> 'state', answered_at = a.value ->> 'answeredAt', reply = a.value ->> 'reply'
+      FROM json_each(?) AS a
+      WHERE commands.id = a.value ->> 'id' AND commands.state = 'sent' AND ${AT_VERSION}`,
+    args: [JSON.stringify(answers), version],
+  };
+}
+
+/** Marks queued commands whose time is over. @returns how many */
+export async function expireCommands(db: Db, now: number, limit: number): Promise<number> {
+  const { rowsAffected } = await db.$client.execute({
+    sql: `UPDATE commands SET state = 'expired'
+      WHERE id IN (SELECT id FROM commands WHERE state = 'queued' AND expires_at <= ? LIMIT ?)`,
+    args: [now, limit],
+  });
+  return rowsAffected;
+}
+
+/** Removes commands that were made before a time; ids rise with time, so only the oldest are looked at. @returns how many */
+export async function purgeCommands(db: Db, before: number, limit: number): Promise<number> {
+  const { rowsAffected } = await db.$client.execute({
+    sql: `DELETE FROM commands WHERE created_at < ? AND expires_at < ?
+      AND id IN (SELECT id FROM commands ORDER BY id LIMIT ?)`,
+    args: [before, before, limit],
+  });
+  return rowsAffected;
+}
