@@ -22,6 +22,7 @@ export const LIMITS = {
   unclaimedMs: 24 * 3_600_000,
   /** One write per unknown IMEI in this time. */
   unclaimedEveryMs: 60_000,
+  unclaimedWriteMs: 1000,
 
   /** A queued command that no tracker took in this time never fires. */
   commandTtlS: 600,
@@ -34,9 +35,33 @@ export const LIMITS = {
 
   idempotencyMs: 24 * 3_600_000,
 
-  /** Rows that one statement of a deleting job takes, and statements of one run of a job. */
+  /**
+   * Requests that one caller may make in a window of `windowS`: an API key, the admin token, a bridge, and, for what
+   * anyone may call and for credentials that are not valid, an address.
+   */
+  rate: {
+    key: { requests: 1200, windowS: 60 },
+    admin: { requests: 600, windowS: 60 },
+    bridge: { requests: 60_000, windowS: 60 },
+    public: { requests: 300, windowS: 60 },
+  },
+  /** Callers that are counted at a time, per isolate. */
+  rateBuckets: 20_000,
+
+  /** The time of a key's last use is written at most this often. */
+  keyUsedEveryMs: 5 * 60_000,
+  idempotencyKeyCharacters: 255,
+  /** A tracker's clock against UTC: from UTC-12 to UTC+14. */
+  clockOffsetMinMinutes: -12 * 60,
+  clockOffsetMaxMinutes: 14 * 60,
+  /** An answer of /healthz serves every caller for this long, so that it cannot be used to load the database. */
+  healthMs: 1000,
+
+  /** Rows that one statement of a deleting job takes (some 20 ms), and statements of one run: 10 million rows. */
   deleteRows: 2000,
-  deleteStatements: 500,
+  deleteStatements: 5000,
+  /** Devices whose removal one run of the job ends. */
+  removalsPerRun: 100,
   /** Job runs are listed for this long. */
   jobRunsMs: 30 * 24 * 3_600_000,
 } as const;

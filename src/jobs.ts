@@ -1,0 +1,116 @@
+import type { Base } from "./context.ts";
+import { AppError } from "./errors.ts";
+import { LIMITS } from "./limits.ts";
+import { finishRemovals, purgeExpired, purgeIdempotencyKeys } from "./retention.ts";
+import { expireCommands } from "./store/commands.ts";
+import { endJobRun, type JobRun, lastJobRuns, purgeJobRuns, startJobRun } from "./store/job-runs.ts";
+import { purgeUnclaimed } from "./unclaimed.ts";
+
+export interface Job {
+  name: string;
+  /** Five fields, UTC. The platform's cron triggers are the distinct values of this column. */
+  cron: string;
+  summary: string;
+  /** Returns the number of rows changed. May be stopped anywhere, run twice and run beside itself. */
+  run(ctx: Base): Promise<number>;
+}
+
+export const JOBS = [
+  {
+    name: "expire-commands",
+    cron: "* * * * *",
+    summary: "Marks queued commands whose time is over",
+    run: (ctx) => expireCommands(ctx.db, ctx.now(), LIMITS.deleteRows),
+  },
+  {
+    name: "finish-removals",
+    cron: "*/10 * * * *",
+    summary: "Ends removals of devices that stopped half-way",
+    run: finishRemovals,
+  },
+  {
+    name: "purge-unclaimed",
+    cron: "*/10 * * * *",
+    summary: "Forgets unknown IMEIs that have not sent for a day",
+    run: purgeUnclaimed,
+  },
+  {
+    name: "purge-idempotency-keys",
+    cron: "*/10 * * * *",
+    summary: "Forgets the answers kept for repeated requests",
+    run: purgeIdempotencyKeys,
+  },
+  {
+    name: "retention",
+    cron: "7 * * * *",
+    summary: "Deletes positions and commands older than the retention period",
+    run: purgeExpired,
+  },
+  {
+    name: "purge-job-runs",
+    cron: "7 * * * *",
+    summary: "Shortens this list of runs",
+    run: (ctx) => purgeJobRuns(ctx.db, ctx.now() - LIMITS.jobRunsMs),
+  },
+] as const satisfies readonly Job[];
+
+export type JobName = (typeof JOBS)[number]["name"];
+
+/**
+ * Runs a job now and records the run.
+ * @returns rows changed
+ * @throws {AppError} not_found when there is no such job; what the job throws, after it was recorded
+ */
+export async function runJob(ctx: Base, name: string): Promise<number> {
+  const job: Job | undefined = JOBS.find((row) => row.name === name);
+  if (job === undefined) throw new AppError("not_found", "No such job");
+  let run: number | undefined;
+  try {
+    run = await startJobRun(ctx.db, job.name, ctx.now());
+    const changed = await job.run(ctx);
+    await endJobRun(ctx.db, run, { finishedAt: ctx.now(), state: "done", changed, error: null });
+    ctx.log.info("job.done", { job: job.name, run, changed });
+    return changed;
+  } catch (error) {
+    ctx.log.error("job.failed", { job: job.name, run }, error);
+    if (run !== undefined) {
+      const end = { finishedAt: ctx.now(), state: "failed", changed: 0, error: nameOf(error) } as const;
+      // A database that fails the job may fail this too; the job's own error is the one to tell.
+      await endJobRun(ctx.db, run, end).catch(() => undefined);
+    }
+    throw error;
+  }
+}
+
+function nameOf(error: unknown): string {
+  return error instanceof Error ? error.name : "Error";
+}
+
+/** Runs the jobs of one cron trigger, one after the other. One that fails does not keep the next from running. */
+export async function runCron(ctx: Base, cron: string): Promise<void> {
+  for (const job of JOBS) {
+    // runJob has logged the failure.
+    if (job.cron === cron) await runJob(ctx, job.name).catch(() => undefined);
+  }
+}
+
+export interface JobStatus {
+  name: string;
+  cron: string;
+  summary: string;
+  lastRun: JobRun | null;
+}
+
+/** Every job with its last run. */
+export async function listJobs(ctx: Base): Promise<JobStatus[]> {
+  const runs = await lastJobRuns(
+    ctx.db,
+    JOBS.map((job) => job.name),
+  );
+  return JOBS.map(({ name, cron, summary }) => ({
+    name,
+    cron,
+    summary,
+    lastRun: runs.find((run) => run.name === name) ?? null,
+  }));
+}

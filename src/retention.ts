@@ -1,0 +1,70 @@
+import type { Base } from "./context.ts";
+import { LIMITS } from "./limits.ts";
+import { purgeCommands } from "./store/commands.ts";
+import * as store from "./store/retention.ts";
+
+/**
+ * The same day and time some calendar months earlier, in UTC; the last day of the month where it has no such day:
+ * three months before 31 May is 28 or 29 February.
+ * @param time Unix ms
+ */
+export function monthsBefore(time: number, months: number): number {
+  const date = new Date(time);
+  const day = date.getUTCDate();
+  date.setUTCDate(1);
+  date.setUTCMonth(date.getUTCMonth() - months);
+  const lastDay = new Date(Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1, 0)).getUTCDate();
+  return date.setUTCDate(Math.min(day, lastDay));
+}
+
+/** Repeats a bounded deletion until nothing is left or the run has had its share; the next run goes on. */
+async function inSteps(step: (limit: number) => Promise<number>, statements: { left: number }): Promise<number> {
+  let total = 0;
+  while (statements.left-- > 0) {
+    const deleted = await step(LIMITS.deleteRows);
+    total += deleted;
+    if (deleted < LIMITS.deleteRows) break;
+  }
+  return total;
+}
+
+/**
+ * Deletes what is older than the retention period: positions by the earlier of fix and receive time, so that a clock
+ * set ahead keeps nothing longer, and the commands of that time. Nothing younger goes. Safe to stop, repeat and overlap.
+ * @returns rows deleted
+ */
+export async function purgeExpired(ctx: Base): Promise<number> {
+  const before = monthsBefore(ctx.now(), ctx.config.retentionMonths);
+  const statements = { left: LIMITS.deleteStatements };
+  let deleted = await inSteps((limit) => store.deletePositionsFixedBefore(ctx.db, before, limit), statements);
+  deleted += await inSteps((limit) => store.deletePositionsReceivedBefore(ctx.db, before, limit), statements);
+  deleted += await inSteps((limit) => store.deleteLatestBefore(ctx.db, before, limit), statements);
+  deleted += await inSteps((limit) => purgeCommands(ctx.db, before, limit), statements);
+  return deleted;
+}
+
+/**
+ * Removes a device that is marked (`deletingAt`): its positions in bounded steps, then everything else of it in one.
+ * Until the end it stays marked, so that a removal that stops anywhere is resumed by the job.
+ * @returns false when rows are left for the next call
+ */
+export async function removeDevice(ctx: Base, deviceId: number): Promise<boolean> {
+  await inSteps((limit) => store.deletePositionsOfDevice(ctx.db, deviceId, limit), { left: LIMITS.deleteStatements });
+  return store.deleteMarkedDevice(ctx.db, deviceId);
+}
+
+/** Ends the removals that stopped half-way. @returns devices removed */
+export async function finishRemovals(ctx: Base): Promise<number> {
+  let removed = 0;
+  for (const deviceId of await store.markedDevices(ctx.db, LIMITS.removalsPerRun)) {
+    if (await removeDevice(ctx, deviceId)) removed += 1;
+  }
+  return removed;
+}
+
+/** @returns keys deleted */
+export function purgeIdempotencyKeys(ctx: Base): Promise<number> {
+  return inSteps((limit) => store.deleteIdempotencyKeysExpiredBefore(ctx.db, ctx.now(), limit), {
+    left: LIMITS.deleteStatements,
+  });
+}

@@ -1,0 +1,77 @@
+import type { Db } from "./db.ts";
+
+async function changed(db: Db, sql: string, args: number[]): Promise<number> {
+  return (await db.$client.execute({ sql, args })).rowsAffected;
+}
+
+// Each of these deletes at most `limit` rows and says how many. Called until it says fewer than `limit`, it is done;
+// stopped in between, the next call goes on where it ended.
+
+/** Positions whose fix is older than `before`: device by device along its index, so that no step reads the whole table. */
+export function deletePositionsFixedBefore(db: Db, before: number, limit: number): Promise<number> {
+  return changed(
+    db,
+    `DELETE FROM positions WHERE id IN (
+      SELECT p.id FROM devices d CROSS JOIN positions p ON p.device_id = d.id AND p.fix_time < ? LIMIT ?)`,
+    [before, limit],
+  );
+}
+
+/** Positions received before `before` whose tracker stamped them later than that. */
+export function deletePositionsReceivedBefore(db: Db, before: number, limit: number): Promise<number> {
+  return changed(
+    db,
+    `DELETE FROM positions WHERE id IN (
+      SELECT id FROM positions WHERE fix_time > received_at AND received_at < ? LIMIT ?)`,
+    [before, limit],
+  );
+}
+
+export function deleteLatestBefore(db: Db, before: number, limit: number): Promise<number> {
+  return changed(
+    db,
+    `DELETE FROM latest WHERE device_id IN (
+      SELECT device_id FROM latest WHERE min(fix_time, received_at) < ? LIMIT ?)`,
+    [before, limit],
+  );
+}
+
+export function deletePositionsOfDevice(db: Db, deviceId: number, limit: number): Promise<number> {
+  return changed(db, "DELETE FROM positions WHERE id IN (SELECT id FROM positions WHERE device_id = ? LIMIT ?)", [
+    deviceId,
+    limit,
+  ]);
+}
+
+/** The last step of a removal. Does nothing unless the device is marked and its positions are gone. */
+export async function deleteMarkedDevice(db: Db, deviceId: number): Promise<boolean> {
+  const gone = `IN (SELECT id FROM devices WHERE id = ? AND deleting_at IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM positions WHERE device_id = devices.id))`;
+  const results = await db.$client.batch(
+    [
+      { sql: `DELETE FROM latest WHERE device_id ${gone}`, args: [deviceId] },
+      { sql: `DELETE FROM commands WHERE device_id ${gone}`, args: [deviceId] },
+      { sql: `DELETE FROM devices WHERE id ${gone}`, args: [deviceId] },
+    ],
+    "write",
+  );
+  return results[2].rowsAffected > 0;
+}
+
+/** Devices whose removal began and has not ended, oldest first. */
+export async function markedDevices(db: Db, limit: number): Promise<number[]> {
+  const { rows } = await db.$client.execute({
+    sql: "SELECT id FROM devices WHERE deleting_at IS NOT NULL ORDER BY deleting_at LIMIT ?",
+    args: [limit],
+  });
+  return rows.map((row) => Number(row[0]));
+}
+
+export function deleteIdempotencyKeysExpiredBefore(db: Db, before: number, limit: number): Promise<number> {
+  return changed(
+    db,
+    `DELETE FROM idempotency_keys WHERE (account_id, key) IN (
+      SELECT account_id, key FROM idempotency_keys WHERE expires_at <= ? LIMIT ?)`,
+    [before, limit],
+  );
+}
