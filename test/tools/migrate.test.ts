@@ -1,0 +1,124 @@
+import { execFile } from "node:child_process";
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { type Client, createClient } from "@libsql/client";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { startLibsqld } from "../../tools/libsqld.ts";
+import { applyMigrations, MIGRATIONS_DIR } from "../../tools/migrate.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "migrate-"));
+let next = 0;
+let server: Awaited<ReturnType<typeof startLibsqld>>;
+
+/** A folder with these migrations. */
+function files(migrations: Record<string, string>): string {
+  const dir = mkdtempSync(join(folder, "sql-"));
+  for (const [name, sql] of Object.entries(migrations)) writeFileSync(join(dir, name), sql);
+  return dir;
+}
+
+/** An empty database, once in a file and once behind HTTP. */
+const databases: [string, () => Promise<{ client: Client; done(): Promise<void> }>][] = [
+  [
+    "a file",
+    async () => {
+      const client = createClient({ url: `file:${join(folder, `${next++}.db`)}` });
+      return { client, done: async () => client.close() };
+    },
+  ],
+  [
+    "libsqld",
+    async () => {
+      const own = await startLibsqld({ path: join(folder, `${next++}.db`), port: 0, token: "t" });
+      const client = createClient({ url: own.url, authToken: "t" });
+      return {
+        client,
+        async done() {
+          client.close();
+          await own.close();
+        },
+      };
+    },
+  ],
+];
+
+const tables = async (client: Client) =>
+  (await client.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")).rows.map(
+    (row) => row.name,
+  );
+
+beforeAll(async () => {
+  server = await startLibsqld({ path: join(folder, "cli.db"), port: 0, token: "t" });
+});
+afterAll(async () => {
+  await server.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test.each(databases)("applyMigrations() applies all in order to %s, and a second run does no harm", async (_, open) => {
+  const { client, done } = await open();
+  const dir = files({
+    "0002_b.sql": "-- needs a\nINSERT INTO a VALUES (2);",
+    "0001_a.sql":
+      "CREATE TABLE a (n); CREATE TABLE log (n); CREATE TRIGGER t AFTER INSERT ON a BEGIN INSERT INTO log VALUES (new.n); END;",
+  });
+  expect(await applyMigrations(client, dir)).toEqual(["0001_a", "0002_b"]);
+  expect(await applyMigrations(client, dir)).toEqual([]);
+  expect((await client.execute("SELECT n FROM log")).rows).toHaveLength(1);
+  await done();
+});
+
+test.each(databases)("applyMigrations() applies one that was merged late to %s", async (_, open) => {
+  const { client, done } = await open();
+  await applyMigrations(client, files({ "0001_a.sql": "CREATE TABLE a (n)", "0003_c.sql": "CREATE TABLE c (n)" }));
+  const late = { "0001_a.sql": "no SQL", "0002_b.sql": "CREATE TABLE b (n)", "0003_c.sql": "no SQL" };
+  expect(await applyMigrations(client, files(late))).toEqual(["0002_b"]);
+  expect(await tables(client)).toEqual(["a", "b", "c", "migrations"]);
+  await done();
+});
+
+test.each(databases)("applyMigrations() leaves nothing of one that fails on %s", async (_, open) => {
+  const { client, done } = await open();
+  const dir = files({
+    "0001_a.sql": "CREATE TABLE a (n)",
+    "0002_b.sql": "CREATE TABLE b (n); INSERT INTO nothing VALUES (1)",
+  });
+  await expect(applyMigrations(client, dir)).rejects.toThrow("Cannot apply migration 0002_b");
+  expect(await tables(client)).toEqual(["a", "migrations"]);
+  await expect(applyMigrations(client, files({ "1.sql": "" }))).rejects.toThrow("1.sql is not named like");
+  await done();
+});
+
+test("applyMigrations() by two runners at once applies each migration once", async () => {
+  const own = await startLibsqld({ path: join(folder, "race.db"), port: 0, token: "t" });
+  const dir = files({ "0001_a.sql": "CREATE TABLE a (n)", "0002_b.sql": "INSERT INTO a VALUES (1)" });
+  const clients = Array.from({ length: 4 }, () => createClient({ url: own.url, authToken: "t" }));
+  const applied = await Promise.all(clients.map((client) => applyMigrations(client, dir)));
+  expect(applied.flat().sort()).toEqual(["0001_a", "0002_b"]);
+  expect((await clients[0].execute("SELECT n FROM a")).rows).toHaveLength(1);
+  for (const client of clients) client.close();
+  await own.close();
+});
+
+test("the product's own migrations apply to an empty database, twice", async () => {
+  const { client, done } = await databases[1][1]();
+  const dir = mkdtempSync(join(folder, "own-"));
+  cpSync(MIGRATIONS_DIR, dir, { recursive: true });
+  expect((await applyMigrations(client, dir)).length).toBeGreaterThan(0);
+  expect(await applyMigrations(client)).toEqual([]);
+  expect((await client.execute("PRAGMA integrity_check")).rows[0][0]).toBe("ok");
+  await done();
+});
+
+test("npm run migrate says what it did, and which setting is missing", async () => {
+  const run = (env: Record<string, string>) =>
+    promisify(execFile)(process.execPath, ["tools/migrate.ts"], { env: { PATH: process.env.PATH, ...env } });
+  expect((await run({ DATABASE_URL: server.url, DATABASE_TOKEN: "t" })).stdout).toMatch(/^Applied 0001_main_job/);
+  expect((await run({ DATABASE_URL: server.url, DATABASE_TOKEN: "t" })).stdout).toBe("The database is up to date.\n");
+  await expect(run({})).rejects.toMatchObject({ stderr: expect.stringMatching(/^DATABASE_URL must name/) });
+  await expect(run({ DATABASE_URL: server.url, DATABASE_TOKEN: "wrong" })).rejects.toMatchObject({
+    stderr: expect.stringMatching(/^Cannot migrate: .*token/),
+  });
+});

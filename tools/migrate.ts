@@ -1,0 +1,61 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Client, createClient, LibsqlError } from "@libsql/client";
+
+/** The folder with the numbered SQL files. */
+export const MIGRATIONS_DIR = join(import.meta.dirname, "..", "migrations");
+
+/**
+ * Applies every migration that the database does not have yet, in order of their numbers, each in one transaction. The
+ * migration's row is inserted first in it, so that of two runners one waits and then finds the row. One that was merged
+ * late is applied too.
+ * @returns names of those applied now, without ".sql"
+ */
+export async function applyMigrations(client: Client, dir: string = MIGRATIONS_DIR): Promise<string[]> {
+  await client.execute(
+    "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT",
+  );
+  const { rows } = await client.execute("SELECT name FROM migrations");
+  const known = new Set(rows.map((row) => row.name));
+  const applied: string[] = [];
+  for (const file of readdirSync(dir).sort()) {
+    const name = /^(\d{4}_\w+)\.sql$/.exec(file)?.[1];
+    if (name === undefined) throw new Error(`Cannot migrate: ${file} is not named like 0001_its_effect.sql`);
+    if (!known.has(name) && (await apply(client, name, readFileSync(join(dir, file), "utf8")))) applied.push(name);
+  }
+  return applied;
+}
+
+/** False when another runner was first. */
+async function apply(client: Client, name: string, sql: string): Promise<boolean> {
+  const transaction = await client.transaction("write");
+  try {
+    const { rowsAffected } = await transaction.execute({
+      sql: "INSERT INTO migrations (name, applied_at) VALUES (?, ?) ON CONFLICT DO NOTHING",
+      args: [name, Date.now()],
+    });
+    if (rowsAffected === 0) return false;
+    await transaction.executeMultiple(sql);
+    await transaction.commit();
+    return true;
+  } catch (cause) {
+    throw new Error(`Cannot apply migration ${name}: ${cause instanceof Error ? cause.message : cause}`, { cause });
+  } finally {
+    transaction.close();
+  }
+}
+
+if (import.meta.main) {
+  const { DATABASE_URL: url = "", DATABASE_TOKEN: authToken = "" } = process.env;
+  try {
+    if (url === "")
+      throw new Error("DATABASE_URL must name the database, such as libsql://name.turso.io or file:main.db");
+    const client = createClient(authToken === "" ? { url } : { url, authToken });
+    const applied = await applyMigrations(client);
+    client.close();
+    console.log(applied.length === 0 ? "The database is up to date." : `Applied ${applied.join(", ")}.`);
+  } catch (error) {
+    console.error(error instanceof LibsqlError ? `Cannot migrate: ${error.message}` : (error as Error).message);
+    process.exitCode = 1;
+  }
+}

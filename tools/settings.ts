@@ -1,0 +1,121 @@
+import { accessSync, constants, existsSync, statSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+
+/** A setting that cannot be used. The message is the whole sentence that a person reads. */
+export class SettingError extends Error {}
+
+/** What the environment says about this installation. Paths are absolute, absent optional ones are missing. */
+export interface Settings {
+  host: string;
+  port: number;
+  bridgeHost: string;
+  bridgePort: number;
+  dataDir: string;
+  databaseUrl?: string;
+  databaseToken?: string;
+  publicUrl?: string;
+  retentionMonths: number;
+}
+
+interface Setting {
+  name: string;
+  /** Used when the variable is absent or empty; null: the setting is then absent. */
+  default: string | null;
+  /** What a good value is, to complete "NAME must be ...". */
+  must: string;
+  /** The value, or undefined when it is bad. */
+  read(text: string): string | number | undefined;
+}
+
+const wholeNumber = (min: number, max: number) => (text: string) =>
+  /^\d{1,6}$/.test(text) && Number(text) >= min && Number(text) <= max ? Number(text) : undefined;
+const address = (text: string) => (/^[\w.:-]+$/.test(text) ? text : undefined);
+const url =
+  (...schemes: string[]) =>
+  (text: string) =>
+    URL.canParse(text) && schemes.includes(new URL(text).protocol) && new URL(text).host !== "" ? text : undefined;
+
+/** Every setting, as the README lists them. */
+export const SETTINGS = {
+  port: {
+    name: "PORT",
+    default: "8787",
+    must: "a whole number from 0 (any free port) to 65535",
+    read: wholeNumber(0, 65535),
+  },
+  host: { name: "HOST", default: "127.0.0.1", must: "an address of this machine", read: address },
+  bridgePort: {
+    name: "BRIDGE_PORT",
+    default: "5020",
+    must: "a whole number from 0 (any free port) to 65535",
+    read: wholeNumber(0, 65535),
+  },
+  bridgeHost: { name: "BRIDGE_HOST", default: "0.0.0.0", must: "an address of this machine", read: address },
+  dataDir: {
+    name: "DATA_DIR",
+    default: ".data",
+    must: "a folder that can be written",
+    read: (text) => (isWritableFolder(resolve(text)) ? resolve(text) : undefined),
+  },
+  databaseUrl: {
+    name: "DATABASE_URL",
+    default: null,
+    must: "a libsql:, https: or http: URL",
+    read: url("libsql:", "https:", "http:"),
+  },
+  databaseToken: {
+    name: "DATABASE_TOKEN",
+    default: null,
+    must: "a token without spaces",
+    read: (text) => (/^\S+$/.test(text) ? text : undefined),
+  },
+  publicUrl: {
+    name: "PUBLIC_URL",
+    default: null,
+    must: "an https: or http: URL",
+    read: (text) => url("https:", "http:")(text)?.replace(/\/+$/, ""),
+  },
+  retentionMonths: {
+    name: "RETENTION_MONTHS",
+    default: "3",
+    must: "a whole number from 1 to 120",
+    read: wholeNumber(1, 120),
+  },
+} as const satisfies Record<keyof Settings, Setting>;
+
+/** The folder itself, or the nearest one above it that exists, can be written. */
+function isWritableFolder(path: string): boolean {
+  if (!existsSync(path)) return dirname(path) !== path && isWritableFolder(dirname(path));
+  try {
+    accessSync(path, constants.W_OK | constants.X_OK);
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Reads the settings and creates nothing.
+ * @throws {SettingError} with a sentence that names the setting
+ */
+export function readSettings(env: Readonly<Record<string, string | undefined>>): Settings {
+  const values: Record<string, string | number> = {};
+  for (const [key, setting] of Object.entries(SETTINGS) as [keyof Settings, Setting][]) {
+    const text = env[setting.name]?.trim() || setting.default;
+    if (text === null) continue;
+    const value = setting.read(text);
+    if (value === undefined) {
+      const shown = key === "databaseToken" ? "what it is now" : JSON.stringify(text);
+      throw new SettingError(`${setting.name} must be ${setting.must}, not ${shown}.`);
+    }
+    values[key] = value;
+  }
+  const settings = values as unknown as Settings;
+  if (settings.port !== 0 && settings.port === settings.bridgePort) {
+    throw new SettingError(`PORT and BRIDGE_PORT must be different, both are ${settings.port}.`);
+  }
+  if (settings.databaseToken !== undefined && settings.databaseUrl === undefined) {
+    throw new SettingError("DATABASE_TOKEN is set but DATABASE_URL is not; set both or neither.");
+  }
+  return settings;
+}
