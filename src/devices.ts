@@ -1,0 +1,92 @@
+import { MODEL_NAMES } from "../codec/models.ts";
+import { accountOf } from "./access.ts";
+import type { Ctx } from "./context.ts";
+import { AppError } from "./errors.ts";
+import { removeDevice } from "./retention.ts";
+import type { DeviceRow, DeviceSettings } from "./store/devices.ts";
+import * as store from "./store/devices.ts";
+
+export type { DeviceRow as Device, DeviceSettings } from "./store/devices.ts";
+
+/**
+ * Checks an IMEI: 14 digits and the check digit that the Luhn rule makes of them (3GPP TS 23.003, annex B).
+ * @throws {AppError} invalid, saying what is wrong
+ */
+export function requireImei(imei: string): void {
+  const refuse = (why: string) => new AppError("invalid", `imei ${why}`, { field: "imei" });
+  if (/\D/.test(imei)) throw refuse("must be digits only");
+  if (imei.length !== 15) throw refuse(`must have 15 digits, this one has ${imei.length}`);
+  const expected = checkDigit(imei.slice(0, 14));
+  if (Number(imei[14]) !== expected) {
+    throw refuse(`has a typing error: with these first 14 digits the last would be ${expected}`);
+  }
+}
+
+function checkDigit(digits: string): number {
+  let sum = 0;
+  for (let i = 0; i < digits.length; i++) {
+    const doubled = Number(digits[i]) * (i % 2 === 1 ? 2 : 1);
+    sum += doubled > 9 ? doubled - 9 : doubled;
+  }
+  return (10 - (sum % 10)) % 10;
+}
+
+/** The name of a model as its table writes it. */
+function modelNamed(model: string | null): string | null {
+  const known = model === null ? null : MODEL_NAMES.find((name) => name.toUpperCase() === model.toUpperCase());
+  if (known !== undefined) return known;
+  throw new AppError("invalid", `model is not known; known are ${MODEL_NAMES.join(", ")}`, { field: "model" });
+}
+
+/** @throws {AppError} invalid; conflict when some account has the IMEI already */
+export async function createDevice(ctx: Ctx, device: DeviceSettings & { imei: string }): Promise<DeviceRow> {
+  requireImei(device.imei);
+  const model = modelNamed(device.model);
+  const made = await store.insertDevice(ctx.db, accountOf(ctx), { ...device, model, createdAt: ctx.now() });
+  if (made === null) throw new AppError("conflict", "A device with this IMEI is registered already", { field: "imei" });
+  return made;
+}
+
+/** @throws {AppError} not_found, also for a device of another account */
+export async function deviceOf(ctx: Ctx, id: number): Promise<DeviceRow> {
+  const device = await store.deviceById(ctx.db, accountOf(ctx), id);
+  if (device === null) throw new AppError("not_found", "No such device");
+  return device;
+}
+
+/** One page of the caller's devices by id. @param after the last id of the page before, 0 for the first page */
+export function listDevices(ctx: Ctx, after: number, limit: number): Promise<DeviceRow[]> {
+  return store.listDevices(ctx.db, accountOf(ctx), after, limit);
+}
+
+/** One page of the devices of all accounts, for the operator. */
+export function listAllDevices(ctx: Ctx, after: number, limit: number): Promise<DeviceRow[]> {
+  return store.listDevices(ctx.db, null, after, limit);
+}
+
+/**
+ * Changes settings of a device as the caller saw it.
+ * @throws {AppError} invalid; conflict when it was changed or removed in between
+ */
+export async function changeDevice(ctx: Ctx, seen: DeviceRow, settings: Partial<DeviceSettings>): Promise<DeviceRow> {
+  if (Object.keys(settings).length === 0) return seen;
+  const checked = settings.model === undefined ? settings : { ...settings, model: modelNamed(settings.model) };
+  const changed = await store.updateDevice(ctx.db, accountOf(ctx), seen, checked);
+  if (changed === null) throw new AppError("conflict", "The device was changed by another request; read it again");
+  return changed;
+}
+
+/**
+ * Deletes a device with all it sent. It is hidden and its IMEI free from the first moment; what cannot be removed in
+ * this call is removed by the job.
+ * @throws {AppError} not_found
+ */
+export async function deleteDevice(ctx: Ctx, id: number): Promise<void> {
+  const marked = await store.markDeviceDeleting(ctx.db, accountOf(ctx), id, ctx.now());
+  if (!marked) throw new AppError("not_found", "No such device");
+  try {
+    await removeDevice(ctx, id);
+  } catch (error) {
+    ctx.log.error("device.removal_unfinished", { requestId: ctx.requestId, deviceId: id }, error);
+  }
+}

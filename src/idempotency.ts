@@ -1,0 +1,60 @@
+import { accountOf } from "./access.ts";
+import type { Ctx } from "./context.ts";
+import { AppError } from "./errors.ts";
+import { LIMITS } from "./limits.ts";
+import { keepAnswer, release, reserve } from "./store/idempotency.ts";
+
+const FIELD = { field: "Idempotency-Key" };
+
+export interface KeptResponse {
+  status: number;
+  headers: Record<string, string>;
+  body: string;
+}
+
+/**
+ * Does `work` once per key and account: a repeated request gets the first answer again, as it was.
+ * If this process dies between the work and the note of its answer, the key stays taken until it expires and its
+ * requests are a conflict: an engine cut must rather need a second look than fire twice.
+ * @param key the caller's Idempotency-Key
+ * @param requestHash of everything that makes the request what it is
+ * @throws {AppError} conflict when the key belongs to another request, or its request has not ended; what `work` throws
+ */
+export async function once(
+  ctx: Ctx,
+  key: string,
+  requestHash: string,
+  work: () => Promise<KeptResponse>,
+): Promise<KeptResponse & { repeated: boolean }> {
+  if (!/^[\x21-\x7e]+$/.test(key) || key.length > LIMITS.idempotencyKeyCharacters) {
+    const allowed = `1 to ${LIMITS.idempotencyKeyCharacters} visible ASCII characters`;
+    throw new AppError("invalid", `Idempotency-Key must be ${allowed}`, FIELD);
+  }
+  const accountId = accountOf(ctx);
+  const now = ctx.now();
+  const kept = await reserve(ctx.db, accountId, {
+    key,
+    requestHash,
+    createdAt: now,
+    expiresAt: now + LIMITS.idempotencyMs,
+  });
+  if (kept !== null) {
+    if (kept.requestHash !== requestHash) {
+      throw new AppError("conflict", "This Idempotency-Key was used for another request", FIELD);
+    }
+    if (kept.status === null || kept.response === null) {
+      const advice = "look whether it was carried out before you use another key";
+      throw new AppError("conflict", `The first request with this Idempotency-Key has not ended; ${advice}`, FIELD);
+    }
+    return { ...(JSON.parse(kept.response) as KeptResponse), repeated: true };
+  }
+  let answer: KeptResponse;
+  try {
+    answer = await work();
+  } catch (error) {
+    await release(ctx.db, accountId, key);
+    throw error;
+  }
+  await keepAnswer(ctx.db, accountId, key, answer.status, JSON.stringify(answer));
+  return { ...answer, repeated: false };
+}

@@ -1,0 +1,114 @@
+import { and, asc, eq, gt, isNull, sql } from "drizzle-orm";
+import type { Db } from "./db.ts";
+import { devices } from "./schema.ts";
+
+export interface DeviceRow {
+  id: number;
+  accountId: number;
+  imei: string;
+  name: string;
+  model: string | null;
+  clockOffsetMinutes: number;
+  confirmCce: boolean;
+  /** Unix ms */
+  createdAt: number;
+}
+
+/** What can be changed about a device. */
+export type DeviceSettings = Pick<DeviceRow, "name" | "model" | "clockOffsetMinutes" | "confirmCce">;
+
+const COLUMNS = {
+  id: devices.id,
+  accountId: devices.accountId,
+  imei: devices.imei,
+  name: devices.name,
+  model: devices.model,
+  clockOffsetMinutes: devices.clockOffsetMinutes,
+  confirmCce: sql<boolean>`${devices.confirmCce}`.mapWith((value) => value === 1),
+  createdAt: devices.createdAt,
+};
+
+/** The columns of settings, and only of those that are given. */
+function columnsOf({ confirmCce, ...settings }: Partial<DeviceSettings>) {
+  return confirmCce === undefined ? settings : { ...settings, confirmCce: confirmCce ? 1 : 0 };
+}
+
+/** @returns null when a device, of whatever account, has this IMEI */
+export async function insertDevice(
+  db: Db,
+  accountId: number,
+  device: DeviceSettings & Pick<DeviceRow, "imei" | "createdAt">,
+): Promise<DeviceRow | null> {
+  const { imei, createdAt, ...settings } = device;
+  const [row] = await db
+    .insert(devices)
+    .values({ accountId, imei, createdAt, name: settings.name, ...columnsOf(settings) })
+    .onConflictDoNothing()
+    .returning(COLUMNS);
+  return row ?? null;
+}
+
+export async function deviceById(db: Db, accountId: number, id: number): Promise<DeviceRow | null> {
+  const [row] = await db
+    .select(COLUMNS)
+    .from(devices)
+    .where(and(eq(devices.id, id), eq(devices.accountId, accountId), isNull(devices.deletingAt)));
+  return row ?? null;
+}
+
+/** Devices by id. @param accountId null: of all accounts, for the operator */
+export function listDevices(db: Db, accountId: number | null, after: number, limit: number): Promise<DeviceRow[]> {
+  return db
+    .select(COLUMNS)
+    .from(devices)
+    .where(
+      and(
+        accountId === null ? undefined : eq(devices.accountId, accountId),
+        gt(devices.id, after),
+        isNull(devices.deletingAt),
+      ),
+    )
+    .orderBy(asc(devices.id))
+    .limit(limit);
+}
+
+/**
+ * Changes a device that is still as `seen` shows it.
+ * @returns null when it is not: gone, or changed by someone else
+ */
+export async function updateDevice(
+  db: Db,
+  accountId: number,
+  seen: DeviceRow,
+  settings: Partial<DeviceSettings>,
+): Promise<DeviceRow | null> {
+  const [row] = await db
+    .update(devices)
+    .set(columnsOf(settings))
+    .where(
+      and(
+        eq(devices.id, seen.id),
+        eq(devices.accountId, accountId),
+        isNull(devices.deletingAt),
+        eq(devices.name, seen.name),
+        sql`${devices.model} IS ${seen.model}`,
+        eq(devices.clockOffsetMinutes, seen.clockOffsetMinutes),
+        eq(devices.confirmCce, seen.confirmCce ? 1 : 0),
+      ),
+    )
+    .returning(COLUMNS);
+  return row ?? null;
+}
+
+/**
+ * Hides a device from every reader and from ingest, and frees its IMEI; its rows are removed afterwards.
+ * @returns false when it is gone already
+ */
+export async function markDeviceDeleting(db: Db, accountId: number, id: number, now: number): Promise<boolean> {
+  const marked = await db
+    .update(devices)
+    .set({ deletingAt: now })
+    .where(and(eq(devices.id, id), eq(devices.accountId, accountId), isNull(devices.deletingAt)))
+    .returning({ id: devices.id });
+  return marked.length > 0;
+}

@@ -1,0 +1,52 @@
+import { and, eq, lte } from "drizzle-orm";
+import type { Db } from "./db.ts";
+import { idempotencyKeys } from "./schema.ts";
+
+export interface Reservation {
+  key: string;
+  requestHash: string;
+  /** Unix ms */
+  createdAt: number;
+  expiresAt: number;
+}
+
+export type KeptAnswer = Pick<typeof idempotencyKeys.$inferSelect, "requestHash" | "status" | "response">;
+
+const of = (accountId: number, key: string) =>
+  and(eq(idempotencyKeys.accountId, accountId), eq(idempotencyKeys.key, key));
+
+/**
+ * Takes a key for one request; a key whose time is over is taken again.
+ * @returns null when it is taken now, or what holds it
+ */
+export async function reserve(db: Db, accountId: number, reservation: Reservation): Promise<KeptAnswer | null> {
+  const taken = await db
+    .insert(idempotencyKeys)
+    .values({ accountId, ...reservation })
+    .onConflictDoUpdate({
+      target: [idempotencyKeys.accountId, idempotencyKeys.key],
+      set: { ...reservation, status: null, response: null },
+      setWhere: lte(idempotencyKeys.expiresAt, reservation.createdAt),
+    })
+    .returning({ key: idempotencyKeys.key });
+  if (taken.length > 0) return null;
+  const [kept] = await db
+    .select({
+      requestHash: idempotencyKeys.requestHash,
+      status: idempotencyKeys.status,
+      response: idempotencyKeys.response,
+    })
+    .from(idempotencyKeys)
+    .where(of(accountId, reservation.key));
+  // Released between the two statements: the caller that held it failed, and this one may be told to try again.
+  return kept ?? { requestHash: reservation.requestHash, status: null, response: null };
+}
+
+export async function keepAnswer(db: Db, accountId: number, key: string, status: number, response: string) {
+  await db.update(idempotencyKeys).set({ status, response }).where(of(accountId, key));
+}
+
+/** Gives a key back whose request failed: nothing was done, so it may be tried again. */
+export async function release(db: Db, accountId: number, key: string): Promise<void> {
+  await db.delete(idempotencyKeys).where(of(accountId, key));
+}

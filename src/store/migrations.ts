@@ -1,0 +1,11 @@
+import type { Db } from "./db.ts";
+import { migrations } from "./schema.ts";
+
+/** The files of migrations/ that this code needs; test/src/health.test.ts compares. */
+export const MIGRATIONS = ["0001_main_job"] as const;
+
+/** Names of the migrations that the database has, without ".sql". */
+export async function appliedMigrations(db: Db): Promise<string[]> {
+  const rows = await db.select({ name: migrations.name }).from(migrations);
+  return rows.map(({ name }) => name.replace(/\.sql$/, ""));
+}
