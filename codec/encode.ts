@@ -1,0 +1,204 @@
+import { encodeFrame } from "./frame.ts";
+import { HUNDREDTHS, SCALES, type Scale, scaleOf } from "./models.ts";
+import {
+  type BinaryField,
+  binary,
+  channelName,
+  channelOf,
+  channelVolts,
+  hex,
+  putInteger,
+  type Report,
+  refuse,
+  type Sender,
+  temperatures,
+  U8,
+  U16,
+  U32,
+  wire,
+  wireText,
+  wireTime,
+  wireVolts,
+} from "./report.ts";
+
+export { type CceReport, encodeCce, type RawParameter } from "./encode-cce.ts";
+export type { Report, Sender } from "./report.ts";
+
+/** A number as AAA prints it. */
+function decimal(name: string, value: number | undefined, per: number, min: number, max: number): string {
+  if (value === undefined) return "";
+  wire(name, value, per, min * per, max * per);
+  return String(value);
+}
+
+function aaaTime({ fixTime }: Report): string {
+  wireTime(fixTime);
+  const iso = new Date(fixTime).toISOString();
+  if (!iso.startsWith("20")) throw refuse("fixTime", iso, "not in the years 2000 to 2099");
+  return iso.slice(2, 19).replace(/[-T:]/g, "");
+}
+
+function aaaCell({ cell }: Report): string {
+  if (cell === undefined) return "";
+  const mcc = wire("cell.mcc", cell.mcc, 1, 0, U16);
+  const mnc = wire("cell.mnc", cell.mnc, 1, 0, U16);
+  const lac = cell.lac === undefined ? "" : hex(wire("cell.lac", cell.lac, 1, 0, U16), 4);
+  const cid = cell.cid === undefined ? "" : hex(wire("cell.cid", cell.cid, 1, 0, U32), 4);
+  return `${mcc}|${mnc}|${lac}|${cid}`;
+}
+
+function aaaPorts({ inputs, outputs }: Report): string {
+  if (inputs === undefined && outputs === undefined) return "";
+  return hex(wire("inputs", inputs ?? 0, 1, 0, U8), 2) + hex(wire("outputs", outputs ?? 0, 1, 0, U8), 2);
+}
+
+/** `AD1|AD2|AD3|battery|supply`, and AD6 to AD8 when there are any. */
+function aaaAnalog(report: Report, scale: Scale): string {
+  const texts: string[] = [];
+  for (let channel = 1; channel <= 8; channel++) {
+    const volts = channelVolts(report, channel);
+    const steps = channel === 4 ? scale.battery : channel === 5 ? scale.supply : scale.analog;
+    texts.push(volts === undefined ? "" : hex(wireVolts(channelName(channel), volts, steps), 4));
+  }
+  while (texts.length > 5 && texts.at(-1) === "") texts.pop();
+  return texts.join("|");
+}
+
+/** Field 17 means what the event says it means. */
+function aaaAssist(report: Report): string {
+  if (report.driverId !== undefined) return wireText("driverId", report.driverId);
+  if (report.pictureName !== undefined) return wireText("pictureName", report.pictureName);
+  return report.geofence === undefined ? "" : hex(wire("geofence", report.geofence, 1, 0, 0xffffff), 8);
+}
+
+function aaaFuel({ fuelPercent }: Report): string {
+  if (fuelPercent === undefined) return "";
+  const hundredths = wire("fuelPercent", fuelPercent, 100, 0, 25599);
+  return hex(Math.floor(hundredths / 100), 2) + hex(hundredths % 100, 2);
+}
+
+/** Temperatures are written as protocol version 3 writes them: sensor, then a 16-bit number of hundredths. */
+const TEMPERATURE_VERSION = "3";
+
+function aaaTemperatures(report: Report): string {
+  return temperatures(report)
+    .map(([sensor, hundredths]) => hex(sensor, 2) + hex(hundredths & U16, 4))
+    .join("|");
+}
+
+/** Fields of an AAA report in their order. Source: Meitrack GPRS protocol V1.8, AAA; T366 (fields 17 to 21). */
+const AAA_FIELDS: readonly ((report: Report, scale: Scale) => string)[] = [
+  (r) => decimal("event", r.event.code, 1, 0, U16),
+  (r) => (wire("latitude", r.latitude, 1e6, -90e6, 90e6) / 1e6).toFixed(6),
+  (r) => (wire("longitude", r.longitude, 1e6, -180e6, 180e6) / 1e6).toFixed(6),
+  aaaTime,
+  (r) => (r.valid ? "A" : "V"),
+  (r) => decimal("satellites", r.satellites, 1, 0, U8),
+  (r) => decimal("gsmSignal", r.gsmSignal, 1, 0, U8),
+  (r) => decimal("speedKmh", r.speedKmh, 1000, 0, U16),
+  (r) => decimal("courseDeg", r.courseDeg, 1000, 0, U16),
+  (r) => decimal("hdop", r.hdop, 1000, 0, U16),
+  (r) => decimal("altitudeM", r.altitudeM, 1000, -32768, 32767),
+  (r) => decimal("odometerM", r.odometerM, 1, 0, U32),
+  (r) => decimal("runtimeS", r.runtimeS, 1, 0, U32),
+  aaaCell,
+  aaaPorts,
+  aaaAnalog,
+  aaaAssist,
+  () => "",
+  (r) => (r.temperaturesC === undefined ? "" : TEMPERATURE_VERSION),
+  aaaFuel,
+  aaaTemperatures,
+];
+
+/** Every model sends at least this many fields, empty or not. */
+const AAA_LEAST_FIELDS = 16;
+
+function aaaText(report: Report, model: string | undefined): string {
+  const scale = SCALES[scaleOf(model) || HUNDREDTHS];
+  const texts = AAA_FIELDS.map((field) => field(report, scale));
+  while (texts.length > AAA_LEAST_FIELDS && texts.at(-1) === "") texts.pop();
+  return texts.join(",");
+}
+
+/**
+ * Encodes a text report.
+ * @param message.model decides how volts are counted; hundredths of a volt without one
+ * @returns the whole frame, CR LF included
+ * @throws {CodecError} `value` naming the field that does not fit the wire
+ * Source: Meitrack GPRS protocol V1.8, AAA.
+ */
+export function encodeAaa(message: Sender & { readonly report: Report; readonly model?: string }): Uint8Array {
+  const { identifier, imei, report, model } = message;
+  return encodeFrame({ direction: "up", identifier, imei, type: "AAA", content: aaaText(report, model) });
+}
+
+/**
+ * Encodes a text report that waits for its confirmation (transmission mode C03,1).
+ * @param message.remaining events that the tracker still holds, this one included
+ * @param message.model decides how volts are counted; hundredths of a volt without one
+ * @throws {CodecError} `value` naming the field that does not fit the wire
+ * Source: Meitrack GPRS protocol V1.8, AFF.
+ */
+export function encodeAff(
+  message: Sender & { readonly report: Report; readonly remaining: number; readonly model?: string },
+): Uint8Array {
+  const { identifier, imei, report, model } = message;
+  const remaining = hex(wire("remaining", message.remaining, 1, 0, U16), 4);
+  const content = `${remaining},${aaaText(report, model)}`;
+  return encodeFrame({ direction: "up", identifier, imei, type: "AFF", content });
+}
+
+/** Fields of a CCC record in their order, 52 bytes together. Source: T622 GPRS protocol, CCC record. */
+const CCC_FIELDS: readonly BinaryField<Report>[] = [
+  { name: "event", size: 1, per: 1, of: (r) => r.event.code },
+  { name: "latitude", size: 4, signed: true, per: 1e6, of: (r) => r.latitude },
+  { name: "longitude", size: 4, signed: true, per: 1e6, of: (r) => r.longitude },
+  { name: "fixTime", size: 4, per: 1, of: (r) => wireTime(r.fixTime) },
+  { name: "valid", size: 1, per: 1, of: (r) => Number(r.valid) },
+  { name: "satellites", size: 1, per: 1, of: (r) => r.satellites },
+  { name: "gsmSignal", size: 1, per: 1, of: (r) => r.gsmSignal },
+  { name: "speedKmh", size: 2, per: 1, of: (r) => r.speedKmh },
+  { name: "courseDeg", size: 2, per: 1, of: (r) => r.courseDeg },
+  { name: "hdop", size: 2, per: 10, of: (r) => r.hdop },
+  { name: "altitudeM", size: 2, signed: true, per: 1, of: (r) => r.altitudeM },
+  { name: "odometerM", size: 4, per: 1, of: (r) => r.odometerM },
+  { name: "runtimeS", size: 4, per: 1, of: (r) => r.runtimeS },
+  { name: "cell.mcc", size: 2, per: 1, of: (r) => r.cell?.mcc },
+  { name: "cell.mnc", size: 2, per: 1, of: (r) => r.cell?.mnc },
+  { name: "cell.lac", size: 2, per: 1, of: (r) => r.cell?.lac },
+  { name: "cell.cid", size: 2, per: 1, of: (r) => r.cell?.cid },
+  { name: "inputs", size: 1, per: 1, of: (r) => r.inputs },
+  { name: "outputs", size: 1, per: 1, of: (r) => r.outputs },
+  { name: "analog channel 1", size: 2, per: 100, of: channelOf(1) },
+  { name: "batteryV", size: 2, per: 100, of: channelOf(4) },
+  { name: "supplyV", size: 2, per: 100, of: channelOf(5) },
+  { name: "geofence", size: 4, per: 1, of: (r) => r.geofence },
+];
+
+/** Layout of a CCC frame: two id bytes, record length, records in the cache, records. */
+const CCC_LAYOUT = { id: [0x02, 0x01], headBytes: 8, recordBytes: 52 } as const;
+
+/**
+ * Encodes a batch of compressed records.
+ * @param message.remaining records that the tracker still holds, those of this frame included (their number by default)
+ * @throws {CodecError} `value` naming the field that does not fit the wire, `length` for more records than a frame holds
+ * Source: T622 GPRS protocol, CCC.
+ */
+export function encodeCcc(
+  message: Sender & { readonly reports: readonly Report[]; readonly remaining?: number },
+): Uint8Array {
+  const { identifier, imei, reports, remaining = reports.length } = message;
+  const content = new Uint8Array(CCC_LAYOUT.headBytes + reports.length * CCC_LAYOUT.recordBytes);
+  content.set(CCC_LAYOUT.id);
+  putInteger(content, 2, 2, CCC_LAYOUT.recordBytes);
+  putInteger(content, 4, 4, wire("remaining", remaining, 1, 0, U32));
+  let at = CCC_LAYOUT.headBytes;
+  for (const report of reports) {
+    for (const field of CCC_FIELDS) {
+      putInteger(content, at, field.size, binary(field, field.of(report) ?? 0));
+      at += field.size;
+    }
+  }
+  return encodeFrame({ direction: "up", identifier, imei, type: "CCC", content });
+}
