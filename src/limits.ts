@@ -10,6 +10,9 @@ export const LIMITS = {
   /** Rows that an export holds in memory at a time. */
   exportPage: 1000,
 
+  /** Beyond every time that can be stored: what a window without a bound reaches to. */
+  timeMs: 8.64e15,
+
   /** Clock sanity of a fix: outside these the receive time is used and the device's own time is kept aside. */
   fixTimeMinMs: Date.UTC(2010, 0, 1),
   fixTimeAheadMs: 24 * 3_600_000,

@@ -1,0 +1,220 @@
+import { PositionTable } from "../codec/columns.ts";
+import { type PositionJson, positionAt } from "../codec/position.ts";
+import { decodeRecordInto } from "../codec/record.ts";
+import { accountOf } from "./access.ts";
+import type { Ctx } from "./context.ts";
+import { AppError } from "./errors.ts";
+import { EXPORTS, type ExportFormat, exportText } from "./export.ts";
+import { LIMITS } from "./limits.ts";
+import type { PositionRow, TrackQuery } from "./store/positions.ts";
+import * as store from "./store/positions.ts";
+
+/** A position of a device as the API shows it. */
+export interface StoredPosition extends PositionJson {
+  id: number;
+  deviceId: number;
+  receivedAt: string;
+  /** The receive time when the tracker's clock was unusable; `readings.deviceTime` is then what the tracker said. */
+  fixTime: string;
+}
+
+export interface Page<T> {
+  data: T[];
+  nextCursor: string | null;
+}
+
+/** A stretch of a device's track. Times are Unix ms. */
+export interface TrackWindow {
+  /** First fix time, inclusive. */
+  from?: number | undefined;
+  /** Last fix time, exclusive. */
+  to?: number | undefined;
+  order?: "asc" | "desc" | undefined;
+}
+
+export interface PageWindow extends TrackWindow {
+  limit?: number | undefined;
+  /** `nextCursor` of the page before, asked with the same order. */
+  cursor?: string | undefined;
+}
+
+const iso = (ms: number) => new Date(ms).toISOString();
+
+// Records are read into one table: a table for each would cost more than the reading.
+const scratch = new PositionTable(1, 256);
+
+/** @throws {CodecError} for a record that no version of codec/record.ts wrote */
+function storedPosition(row: PositionRow): StoredPosition {
+  scratch.reset();
+  const position = positionAt(scratch, decodeRecordInto(scratch, row.record)).toJSON();
+  const { id, deviceId } = row;
+  const fixTime = iso(row.fixTime);
+  const stored: StoredPosition = { id, deviceId, receivedAt: iso(row.receivedAt), ...position, fixTime };
+  if (row.clock && position.fixTime !== undefined) {
+    stored.readings = { ...position.readings, deviceTime: position.fixTime };
+  }
+  return stored;
+}
+
+function cursorOf(...parts: number[]): string {
+  return btoa(parts.join(".")).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
+
+/** @throws {AppError} invalid when it is not a cursor of so many numbers */
+function cursorParts(cursor: string, count: number): number[] {
+  let text = "";
+  try {
+    text = atob(cursor.replaceAll("-", "+").replaceAll("_", "/"));
+  } catch {
+    // Falls through: not base64 is not a cursor.
+  }
+  const parts = text.split(".").map((part) => (/^-?\d{1,15}$/.test(part) ? Number(part) : Number.NaN));
+  if (parts.length !== count || parts.some(Number.isNaN)) {
+    throw new AppError("invalid", "cursor is not one that this list gave", { field: "cursor" });
+  }
+  return parts;
+}
+
+function trackQuery(window: PageWindow, limit: number): TrackQuery {
+  const from = window.from ?? -LIMITS.timeMs;
+  const to = window.to ?? LIMITS.timeMs;
+  if (from > to) throw new AppError("invalid", "to lies before from", { field: "to" });
+  let after: TrackQuery["after"] = null;
+  if (window.cursor !== undefined) {
+    const [fixTime, id] = cursorParts(window.cursor, 2);
+    after = { fixTime, id };
+  }
+  return { from, to, descending: window.order === "desc", after, limit };
+}
+
+function limitOf(limit: number = LIMITS.pageDefault): number {
+  if (!Number.isInteger(limit) || limit < 1 || limit > LIMITS.pageMax) {
+    throw new AppError("invalid", `limit must be a whole number from 1 to ${LIMITS.pageMax}`, { field: "limit" });
+  }
+  return limit;
+}
+
+/** One row more than the limit was asked for, to know whether there is a next page. */
+function pageOf(
+  rows: PositionRow[] | null,
+  limit: number,
+  cursor: (last: PositionRow) => string,
+): Page<StoredPosition> {
+  if (rows === null) throw new AppError("not_found", "No such device");
+  const more = rows.length > limit;
+  const shown = more ? rows.slice(0, limit) : rows;
+  return { data: shown.map(storedPosition), nextCursor: more ? cursor(shown[limit - 1]) : null };
+}
+
+const byFix = (last: PositionRow) => cursorOf(last.fixTime, last.id);
+
+/**
+ * One page of a device's positions in fix order, oldest first unless asked otherwise.
+ * @throws {AppError} not_found, also for a device of another account; invalid
+ */
+export async function history(ctx: Ctx, deviceId: number, window: PageWindow = {}): Promise<Page<StoredPosition>> {
+  const limit = limitOf(window.limit);
+  const rows = await store.trackOf(ctx.db, accountOf(ctx), deviceId, trackQuery(window, limit + 1));
+  return pageOf(rows, limit, byFix);
+}
+
+/**
+ * One page of what a device reported beside routine (heartbeats, interval, distance and cornering reports, replies),
+ * or of the event codes that are asked for.
+ * @throws {AppError} as history()
+ */
+export async function events(
+  ctx: Ctx,
+  deviceId: number,
+  window: PageWindow & { codes?: readonly number[] | undefined } = {},
+): Promise<Page<StoredPosition>> {
+  const limit = limitOf(window.limit);
+  const query = trackQuery(window, limit + 1);
+  const rows = await store.eventsOf(ctx.db, accountOf(ctx), deviceId, window.codes ?? null, query);
+  return pageOf(rows, limit, byFix);
+}
+
+/** One page of the newest valid fix of each of the caller's devices, by device id. */
+export async function latest(
+  ctx: Ctx,
+  window: { limit?: number | undefined; cursor?: string | undefined } = {},
+): Promise<Page<StoredPosition>> {
+  const limit = limitOf(window.limit);
+  const [after] = window.cursor === undefined ? [0] : cursorParts(window.cursor, 1);
+  const rows = await store.latestOf(ctx.db, accountOf(ctx), after, limit + 1);
+  return pageOf(rows, limit, (last) => cursorOf(last.deviceId));
+}
+
+/**
+ * What arrived after a cursor, over all devices of the account, in the order of arrival: trackers upload cached
+ * positions late, so fix times run backwards. There is always a next cursor: asked again later, it gives what came since.
+ */
+export async function feed(
+  ctx: Ctx,
+  window: { limit?: number | undefined; cursor?: string | undefined } = {},
+): Promise<Page<StoredPosition> & { nextCursor: string }> {
+  const limit = limitOf(window.limit);
+  const [after] = window.cursor === undefined ? [0] : cursorParts(window.cursor, 1);
+  const rows = await store.feedOf(ctx.db, accountOf(ctx), after, limit);
+  return { data: rows.map(storedPosition), nextCursor: cursorOf(rows.at(-1)?.id ?? after) };
+}
+
+export interface ExportFile {
+  mediaType: string;
+  fileName: string;
+  body: ReadableStream<Uint8Array>;
+}
+
+/**
+ * A device's positions in a window as a file, streamed: at most one page is in memory, and the next is read when the
+ * reader asks for it.
+ * @param deviceName titles the track where the format has a place for it
+ * @throws {AppError} as history(), before anything is streamed; a failure later breaks the stream off
+ */
+export async function exportTrack(
+  ctx: Ctx,
+  device: { id: number; name: string },
+  window: TrackWindow & { limit?: number | undefined },
+  format: ExportFormat,
+): Promise<ExportFile> {
+  const accountId = accountOf(ctx);
+  let left = window.limit ?? Number.POSITIVE_INFINITY;
+  let query = trackQuery(window, Math.min(left, LIMITS.exportPage));
+  const read = async () => {
+    const rows = await store.trackOf(ctx.db, accountId, device.id, query);
+    if (rows === null) throw new AppError("not_found", "No such device");
+    return rows;
+  };
+  let next: PositionRow[] | null = await read();
+  async function* pages() {
+    while (next !== null && next.length > 0) {
+      const rows: PositionRow[] = next;
+      yield rows.map(storedPosition);
+      left -= rows.length;
+      const last = rows[rows.length - 1];
+      const ended = rows.length < query.limit || left <= 0;
+      query = { ...query, after: { fixTime: last.fixTime, id: last.id }, limit: Math.min(left, LIMITS.exportPage) };
+      next = ended ? null : await read();
+    }
+  }
+  const { mediaType, extension } = EXPORTS[format];
+  const encoder = new TextEncoder();
+  const chunks = exportText(format, pages(), { title: device.name });
+  return {
+    mediaType,
+    fileName: `device-${device.id}.${extension}`,
+    body: new ReadableStream<Uint8Array>(
+      {
+        async pull(controller) {
+          const { done, value } = await chunks.next();
+          if (done) controller.close();
+          else controller.enqueue(encoder.encode(value));
+        },
+        async cancel() {
+          await chunks.return(undefined);
+        },
+      },
+      { highWaterMark: 0 },
+    ),
+  };
+}
