@@ -1,0 +1,85 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { LIMITS } from "../limits.ts";
+import type { Random } from "../random.ts";
+import type { Scenario, Trial } from "../trial.ts";
+
+/**
+ * The stations at which the bridge can be told to die, and how often a station is passed before: few where it is passed
+ * seldom. The stations themselves are named in bridge/failpoint.ts; a name missing here is noticed at the start.
+ */
+export const STATIONS: Record<string, { least: number; most: number }> = {
+  A: { least: 20, most: 400 },
+  B: { least: 20, most: 400 },
+  C: { least: 5, most: 80 },
+  D: { least: 5, most: 80 },
+  E: { least: 1, most: 12 },
+  F: { least: 1, most: 12 },
+  G: { least: 1, most: 12 },
+  H: { least: 1, most: 12 },
+  I: { least: 1, most: 2 },
+  J: { least: 1, most: 2 },
+};
+
+/** One end of the bridge: at a station, or by a signal from outside after some time. */
+interface Kill {
+  failpoint: string | null;
+  afterMs: number;
+}
+
+/** Every station in turn, a signal at a random time after every second one. */
+export function killPlan(random: Random, kills: number): Kill[] {
+  const names = Object.keys(STATIONS);
+  return Array.from({ length: kills }, (_, i) => {
+    const afterMs = random.int(30, 1_200);
+    const { least, most } = STATIONS[names[i % names.length]!]!;
+    const count = random.int(least, most);
+    return { failpoint: i % 3 === 2 ? null : `${names[(i - Math.floor(i / 3)) % names.length]}:${count}`, afterMs };
+  });
+}
+
+/** Starts the bridge again and notes how long the trackers had nobody to talk to. */
+export async function reviveBridge(trial: Trial, env: Record<string, string> = {}): Promise<number> {
+  const ms = await trial.world.startBridge(env);
+  trial.bridgeBack();
+  return ms;
+}
+
+async function killBridge(trial: Trial): Promise<string> {
+  const { world, random, size } = trial;
+  await trial.traffic();
+  const restarts: number[] = [];
+  const reached = new Set<string>();
+  let missed = 0;
+  await world.bridge.kill();
+  trial.bridgeDied();
+  for (const { failpoint, afterMs } of killPlan(random, size.kills - 1)) {
+    trial.plan(failpoint === null ? `SIGKILL ${afterMs} ms after the start` : `SIGKILL at ${failpoint}`);
+    restarts.push(await reviveBridge(trial, failpoint === null ? {} : { BRIDGE_FAILPOINT: failpoint }));
+    if (failpoint === null) await sleep(afterMs);
+    else {
+      world.bridge.expectEnd();
+      if (await world.bridge.ended(LIMITS.failpointMs)) reached.add(failpoint[0]!);
+      else missed++;
+    }
+    await world.bridge.kill();
+    trial.bridgeDied();
+  }
+  restarts.push(await reviveBridge(trial));
+  restarts.sort((a, b) => a - b);
+  const median = Math.round(restarts[restarts.length >> 1]!);
+  trial.check(median <= LIMITS.restartMs, `the bridge takes ${median} ms to accept again, at most ${LIMITS.restartMs}`);
+  if (size.kills > 3 * Object.keys(STATIONS).length) {
+    for (const name of Object.keys(STATIONS)) trial.check(reached.has(name), `station ${name} was never reached`);
+  }
+  const worst = Math.round(restarts.at(-1)!);
+  return `${size.kills} kills, at stations ${[...reached].sort().join("")} (${missed} not passed); back in ${median} ms, at most ${worst} ms`;
+}
+
+export const KILLS: Scenario = {
+  row: 1,
+  title: "kill -9 of the bridge",
+  injection: "SIGKILL at each station A to J and at random times, trackers reconnect and send again",
+  pass: "lost 0, duplicated 0, accepting again within 1 s (median)",
+  share: { positions: 0.22, kills: 0.75, faults: 0, shortFaults: 0 },
+  run: killBridge,
+};

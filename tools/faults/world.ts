@@ -1,0 +1,259 @@
+import { appendFileSync, mkdirSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Client, createClient } from "@libsql/client";
+import { applyMigrations } from "../migrate.ts";
+import { openSecrets } from "../secrets.ts";
+import { Ledger } from "./ledger.ts";
+import { LIMITS } from "./limits.ts";
+import type { ApiPage } from "./oracle.ts";
+import { Restartable, readMetrics } from "./processes.ts";
+import { type Fault, FaultProxy, pass } from "./proxy.ts";
+import type { RowResult } from "./trial.ts";
+
+const entry = (name: string): string => new URL(name, import.meta.url).pathname;
+
+/** A day, ms. */
+const DAY_MS = 86_400_000;
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const { port } = server.address() as { port: number };
+  await new Promise((done) => server.close(done));
+  return port;
+}
+
+/** What the harness reads from the bridge's metrics page, under its own names. */
+const METRICS = {
+  /** Frames in the spool that the edge has not answered yet. */
+  backlog: /^bridge_spool_frames$/,
+  /** Frames set aside because the edge refuses them. */
+  parked: /^bridge_parked_frames_total$/,
+  /** Stretches of the spool that are no record any more. */
+  damaged: /^bridge_spool_damaged_total$/,
+  /** Connections that the bridge closed, whatever the reason. */
+  closed: /^bridge_connections_closed_total\{/,
+} as const;
+
+/**
+ * The platform with every joint exposed: libsqld, a proxy before it, the edge app in workerd, a proxy before it, and the
+ * bridge; each process can be killed and started again on its port.
+ */
+export class World {
+  readonly seed: number;
+  /** Fix time of the first record of every device, Unix ms: two days ago, at midnight UTC. */
+  readonly baseMs = Math.floor(Date.now() / DAY_MS) * DAY_MS - 2 * DAY_MS;
+  readonly folder: string;
+  readonly ledger: Ledger;
+  readonly pass: Fault = pass;
+  readonly libsqld: Restartable;
+  readonly runtime: Restartable;
+  readonly bridge: Restartable;
+  readonly database: FaultProxy;
+  readonly edge: FaultProxy;
+  readonly sql: Client;
+  readonly bridgePort: number;
+  readonly databasePath: string;
+  readonly spoolFolder: string;
+  /** Limits of the bridge's table that its next start takes instead of its own. */
+  bridgeLimits: Record<string, number> = {};
+  readonly #adminToken: string;
+  readonly #runtimeUrl: string;
+  #key = "";
+  #metricsPort = 0;
+
+  constructor(parts: {
+    seed: number;
+    folder: string;
+    ports: { database: number; runtime: number; bridge: number };
+    database: { proxy: FaultProxy; url: string };
+    edge: { proxy: FaultProxy; url: string };
+  }) {
+    const { seed, folder, ports, database, edge } = parts;
+    const secrets = openSecrets(folder);
+    this.seed = seed;
+    this.folder = folder;
+    this.ledger = new Ledger(folder);
+    this.database = database.proxy;
+    this.edge = edge.proxy;
+    this.bridgePort = ports.bridge;
+    this.databasePath = join(folder, "main.db");
+    this.spoolFolder = join(folder, "spool");
+    this.#adminToken = secrets.adminToken;
+    this.#runtimeUrl = `http://127.0.0.1:${ports.runtime}`;
+    this.sql = createClient({
+      url: `http://127.0.0.1:${ports.database}`,
+      authToken: secrets.databaseToken,
+      concurrency: 8,
+    });
+    this.libsqld = new Restartable({
+      name: "libsqld",
+      arguments: [entry("../libsqld.ts")],
+      env: {
+        LIBSQLD_PATH: this.databasePath,
+        LIBSQLD_PORT: String(ports.database),
+        LIBSQLD_TOKEN: secrets.databaseToken,
+      },
+      ready: /libsqld listening/,
+      log: join(folder, "libsqld.log"),
+    });
+    this.runtime = new Restartable({
+      name: "edge runtime",
+      arguments: [entry("./runtime.ts")],
+      env: {
+        PORT: String(ports.runtime),
+        DATABASE_URL: database.url,
+        DATABASE_TOKEN: secrets.databaseToken,
+        ADMIN_TOKEN: secrets.adminToken,
+        BRIDGE_TOKEN: secrets.bridgeToken,
+        ROOT_KEY: secrets.rootKey,
+      },
+      ready: /edge listening/,
+      log: join(folder, "runtime.log"),
+    });
+    this.bridge = new Restartable({
+      name: "bridge",
+      arguments: [entry("./bridge.ts")],
+      env: {
+        EDGE_URL: edge.url,
+        BRIDGE_TOKEN: secrets.bridgeToken,
+        BRIDGE_HOST: "127.0.0.1",
+        BRIDGE_PORT: String(ports.bridge),
+        SPOOL_DIR: this.spoolFolder,
+        METRICS_PORT: "0",
+      },
+      ready: /bridge listening tcp=(?<tcp>\d+) udp=(?<udp>\d+) metrics=(?<metrics>\d+)/,
+      log: join(folder, "bridge.log"),
+    });
+  }
+
+  /** Starts everything on an empty database and opens an account. */
+  async open(): Promise<void> {
+    await this.libsqld.start();
+    await applyMigrations(this.sql);
+    await this.runtime.start();
+    await this.startBridge();
+    const account = await this.#ask("POST", "/v1/admin/accounts", this.#adminToken, { name: "Fault harness" });
+    const path = `/v1/admin/accounts/${account.id}/keys`;
+    this.#key = String((await this.#ask("POST", path, this.#adminToken, { scope: "write" })).key);
+  }
+
+  /** @returns time until the bridge accepts connections, ms */
+  async startBridge(env: Record<string, string> = {}): Promise<number> {
+    const limits = { BRIDGE_LIMITS: JSON.stringify(this.bridgeLimits) };
+    const { groups, ms } = await this.bridge.start({ ...limits, ...env });
+    this.#metricsPort = Number(groups.metrics);
+    return ms;
+  }
+
+  /** Ends all faults: proxies pass, every process runs. */
+  async heal(): Promise<void> {
+    this.edge.fault = pass;
+    this.database.fault = pass;
+    for (const process of [this.libsqld, this.runtime]) if (!process.running) await process.start();
+    if (!this.bridge.running) await this.startBridge();
+  }
+
+  /** One line of the schedule file. */
+  schedule(words: string): void {
+    appendFileSync(join(this.folder, "schedule.txt"), `${Math.round(performance.now())} ${words}\n`);
+  }
+
+  /** Sum of the bridge's samples under one of our names; a sample that does not exist yet is 0. */
+  async metric(name: keyof typeof METRICS): Promise<number> {
+    const page = await fetch(`http://127.0.0.1:${this.#metricsPort}/metrics`, {
+      signal: AbortSignal.timeout(LIMITS.requestTimeoutMs),
+    });
+    let sum = 0;
+    for (const [sample, value] of readMetrics(await page.text())) if (METRICS[name].test(sample)) sum += value;
+    return sum;
+  }
+
+  backlog(): Promise<number> {
+    return this.metric("backlog");
+  }
+
+  closed(): Promise<number> {
+    return this.metric("closed");
+  }
+
+  /** Registers a device; answers 429 are waited out. @returns its id */
+  async createDevice(imei: string): Promise<number> {
+    const made = await this.#ask("POST", "/v1/devices", this.#key, { imei, name: imei, model: "T366" });
+    return made.id as number;
+  }
+
+  readonly page = async (path: string): Promise<ApiPage> =>
+    (await this.#ask("GET", path, this.#key)) as unknown as ApiPage;
+
+  /** IMEIs on the operator's list of unknown trackers. */
+  async unclaimed(): Promise<string[]> {
+    const list = await this.#ask("GET", "/v1/admin/unclaimed?limit=1000", this.#adminToken);
+    return (list as unknown as ApiPage).data.map(({ imei }) => String(imei));
+  }
+
+  async #ask(method: string, path: string, token: string, body?: unknown): Promise<Record<string, unknown>> {
+    for (;;) {
+      const response = await fetch(this.#runtimeUrl + path, {
+        method,
+        headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+        signal: AbortSignal.timeout(LIMITS.requestTimeoutMs),
+      });
+      if (response.ok) return (await response.json()) as Record<string, unknown>;
+      const text = await response.text();
+      if (response.status !== 429)
+        throw new Error(`Cannot ${method} ${path.split("?")[0]}: ${response.status} ${text}`);
+      await sleep(1_000 * Number(response.headers.get("retry-after") ?? 1));
+    }
+  }
+
+  /** Processes that ended by themselves since the last call. */
+  crashes(): string[] {
+    return [this.libsqld, this.runtime, this.bridge].flatMap(({ crashes }) => crashes.splice(0));
+  }
+
+  /** After the last row: the database's own check, and whether every row of it belongs to a row of the matrix. */
+  async checkDatabase(results: readonly RowResult[]): Promise<string[]> {
+    const problems: string[] = [];
+    const { rows: check } = await this.sql.execute("PRAGMA integrity_check");
+    const verdict = String(Object.values(check[0] ?? {})[0]);
+    if (verdict !== "ok") problems.push(`integrity_check: ${verdict}`);
+    const { rows } = await this.sql.execute("SELECT count(*) AS stored FROM positions");
+    const stored = results.reduce((sum, result) => sum + result.stored, 0);
+    if (Number(rows[0]?.stored) !== stored) problems.push(`${rows[0]?.stored} positions stored, ${stored} judged`);
+    return problems;
+  }
+
+  async close(): Promise<void> {
+    for (const process of [this.bridge, this.runtime, this.libsqld]) await process.kill("SIGTERM");
+    this.sql.close();
+    await this.edge.close();
+    await this.database.close();
+    this.ledger.close();
+  }
+}
+
+/** Brings up the whole platform in a folder of its own. */
+export async function openWorld(seed: number, folder: string): Promise<World> {
+  mkdirSync(folder, { recursive: true });
+  const ports = { database: await freePort(), runtime: await freePort(), bridge: await freePort() };
+  const database = new FaultProxy(`http://127.0.0.1:${ports.database}`);
+  const edge = new FaultProxy(`http://127.0.0.1:${ports.runtime}`);
+  const world = new World({
+    seed,
+    folder,
+    ports,
+    database: { proxy: database, url: await database.listen() },
+    edge: { proxy: edge, url: await edge.listen() },
+  });
+  try {
+    await world.open();
+  } catch (error) {
+    await world.close();
+    throw error;
+  }
+  return world;
+}
