@@ -133,7 +133,7 @@ BEGIN UPDATE registry SET version = version + 1; END;
 CREATE TRIGGER registry_device_changed
 AFTER UPDATE OF imei, model, account_id, clock_offset_minutes, confirm_cce, deleting_at ON devices
 BEGIN UPDATE registry SET version = version + 1; END;
-CREATE TRIGGER registry_device_removed AFTER DELETE ON devices
+CREATE TRIGGER registry_device_removed AFTER DELETE ON devices WHEN OLD.deleting_at IS NULL
 BEGIN UPDATE registry SET version = version + 1; END;
 CREATE TRIGGER registry_bridge_added AFTER INSERT ON bridges
 BEGIN UPDATE registry SET version = version + 1; END;

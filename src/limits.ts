@@ -19,6 +19,8 @@ export const LIMITS = {
 
   /** How often an ingest repeats a batch because the registry changed under it, before the bridge must retry. */
   registryRetries: 4,
+  /** IMEIs that an isolate remembers; then it begins again. */
+  registryEntries: 200_000,
 
   /** Unknown IMEIs that an operator can see: the newest this many, each for this long. */
   unclaimed: 500,
@@ -35,6 +37,8 @@ export const LIMITS = {
   /** A sent command takes a reply for this long. */
   commandReplyMs: 24 * 3_600_000,
   commandReplyCharacters: 1000,
+  /** A reply may seem to come this much before its command: the clocks of bridge and edge differ. */
+  replySkewMs: 60_000,
 
   idempotencyMs: 24 * 3_600_000,
 

@@ -1,0 +1,71 @@
+import { latin1 } from "../codec/bytes.ts";
+import { commandOf, matchReply, parseReply, type Uplink } from "../codec/commands.ts";
+import type { Base } from "./context.ts";
+import { LIMITS } from "./limits.ts";
+import { type Answer, type SentCommand, sentCommands } from "./store/commands.ts";
+
+/** An uplink that may answer a command. */
+export interface Candidate {
+  deviceId: number;
+  uplink: Uplink;
+  /** Event codes of its positions that answer commands. */
+  events: readonly number[];
+  /** Unix ms */
+  receivedAt: number;
+}
+
+/** Events by which a position answers a command: 34 for A10. */
+export const REPLY_EVENT = 34;
+
+type Match = "identifier" | "order" | null;
+
+function match(command: SentCommand, { uplink, events, receivedAt }: Candidate): Match {
+  // A reply that was uploaded late belongs to a command before this one.
+  if (receivedAt < command.sentAt - LIMITS.replySkewMs) return null;
+  const replyEvent = commandOf(command.code)?.replyEvent;
+  if (replyEvent !== undefined) {
+    if (!events.includes(replyEvent)) return null;
+    return command.identifier === uplink.identifier ? "identifier" : "order";
+  }
+  return matchReply({ imei: uplink.imei, identifier: command.identifier, code: command.code }, uplink);
+}
+
+/** A reply as text for its reader; that of a position is the position itself. */
+function replyText({ uplink, events }: Candidate): string | null {
+  if (events.length > 0) return null;
+  const text = latin1(uplink.content, 0, Math.min(uplink.content.length, LIMITS.commandReplyCharacters));
+  return text.replace(/[^\x20-\x7e]/g, "?");
+}
+
+/**
+ * Finds the sent commands that these uplinks answer: by identifier and code, else the oldest of the code (some
+ * trackers answer with an identifier of their own). Costs a read; call it only when there are candidates.
+ * Source: meitrack.md 15-20.
+ */
+export async function answersOf(ctx: Base, candidates: readonly Candidate[]): Promise<Answer[]> {
+  const deviceIds = [...new Set(candidates.map((candidate) => candidate.deviceId))];
+  const sent = await sentCommands(ctx.db, deviceIds, ctx.now() - LIMITS.commandReplyMs);
+  const answers: Answer[] = [];
+  const waiting = new Set(sent);
+  for (const candidate of candidates) {
+    let best: SentCommand | undefined;
+    for (const command of waiting) {
+      if (command.deviceId !== candidate.deviceId) continue;
+      const how = match(command, candidate);
+      if (how === null) continue;
+      if (how === "order" && best !== undefined) continue;
+      best = command;
+      if (how === "identifier") break;
+    }
+    if (best === undefined) continue;
+    waiting.delete(best);
+    const refused = candidate.events.length === 0 && parseReply(candidate.uplink).outcome === "error";
+    answers.push({
+      id: best.id,
+      state: refused ? "refused" : "acked",
+      answeredAt: candidate.receivedAt,
+      reply: replyText(candidate),
+    });
+  }
+  return answers;
+}

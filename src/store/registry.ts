@@ -1,0 +1,58 @@
+import type { Db } from "./db.ts";
+
+/** What ingest must know of a device. */
+export interface RegisteredDevice {
+  id: number;
+  accountId: number;
+  imei: string;
+  model: string | null;
+  clockOffsetMinutes: number;
+  confirmCce: boolean;
+}
+
+export interface RegistryRead {
+  /** As of the same moment as the devices. */
+  version: number;
+  devices: RegisteredDevice[];
+  /** Whether the bridge exists and is not revoked; the configured bridge (id 0) always is. */
+  bridge: boolean;
+}
+
+/** Reads the devices that have one of these IMEIs. */
+export async function readRegistry(db: Db, bridgeId: number, imeis: readonly string[]): Promise<RegistryRead> {
+  const [state, devices] = await db.$client.batch(
+    [
+      {
+        sql: `SELECT version, ? = 0 OR EXISTS (SELECT 1 FROM bridges WHERE id = ? AND revoked_at IS NULL) FROM registry`,
+        args: [bridgeId, bridgeId],
+      },
+      {
+        sql: `SELECT id, account_id, imei, model, clock_offset_minutes, confirm_cce FROM devices
+          WHERE imei IN (SELECT value FROM json_each(?)) AND deleting_at IS NULL`,
+        args: [JSON.stringify(imeis)],
+      },
+    ],
+    "deferred",
+  );
+  return {
+    version: Number(state.rows[0][0]),
+    bridge: state.rows[0][1] === 1,
+    devices: devices.rows.map((row) => ({
+      id: Number(row[0]),
+      accountId: Number(row[1]),
+      imei: String(row[2]),
+      model: row[3] === null ? null : String(row[3]),
+      clockOffsetMinutes: Number(row[4]),
+      confirmCce: row[5] === 1,
+    })),
+  };
+}
+
+/** The bridge with this token hash that is not revoked, and the version of which that is true. */
+export async function readBridge(db: Db, hash: string): Promise<{ version: number; id: number | null }> {
+  const { rows } = await db.$client.execute({
+    sql: "SELECT version, (SELECT id FROM bridges WHERE hash = ? AND revoked_at IS NULL) FROM registry",
+    args: [hash],
+  });
+  return { version: Number(rows[0][0]), id: rows[0][1] === null ? null : Number(rows[0][1]) };
+}
