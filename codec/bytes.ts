@@ -13,8 +13,9 @@ export function viewOf(bytes: Uint8Array): DataView {
   return last.view;
 }
 
-// 256 words of 4 bytes: the 16-bit lane sums of one block cannot overflow (256 * 255 < 65536).
-const BLOCK_BYTES = 1024;
+// Sums of bytes 0 and 2 of up to 256 words fit their 16-bit lanes (256 * 255 < 65536); a block and a tail are fewer.
+const BLOCK_BYTES = 960;
+const LANES = 0x00ff00ff;
 
 /**
  * Sum of `bytes[start..end)` modulo 256, the protocol's checksum.
@@ -22,26 +23,46 @@ const BLOCK_BYTES = 1024;
  */
 export function checksum(bytes: Uint8Array, start: number, end: number): number {
   const view = viewOf(bytes);
-  let sum = 0;
+  let folded = 0;
   let i = start;
-  while (end - i >= 16) {
-    const stop = Math.min(end - 15, i + BLOCK_BYTES);
-    let all = 0;
-    let even = 0;
-    for (; i < stop; i += 16) {
+  if (end - start < 4) {
+    for (; i < end; i++) folded += view.getUint8(i);
+    return folded & 255;
+  }
+  let all = 0;
+  let even = 0;
+  for (;;) {
+    for (const stop = Math.min(end - 15, i + BLOCK_BYTES); i < stop; i += 16) {
       const a = view.getInt32(i, true);
       const b = view.getInt32(i + 4, true);
       const c = view.getInt32(i + 8, true);
       const d = view.getInt32(i + 12, true);
       all = (all + a + b + c + d) | 0;
-      even = (even + (a & 0xff00ff) + (b & 0xff00ff) + (c & 0xff00ff) + (d & 0xff00ff)) | 0;
+      even = (even + (a & LANES) + (b & LANES) + (c & LANES) + (d & LANES)) | 0;
     }
-    // `all - even` is the sum of bytes 1 and 3 of each word, shifted by 8.
-    const odd = (all - even) >>> 8;
-    sum += (even & 255) + ((even >>> 16) & 255) + (odd & 255) + ((odd >>> 16) & 255);
+    if (end - i < 16) break;
+    folded = (folded + fold(all, even)) | 0;
+    all = 0;
+    even = 0;
   }
-  for (; i < end; i++) sum += view.getUint8(i);
-  return sum & 255;
+  for (; i <= end - 4; i += 4) {
+    const word = view.getInt32(i, true);
+    all = (all + word) | 0;
+    even = (even + (word & LANES)) | 0;
+  }
+  if (i < end) {
+    // The last one to three bytes, shifted down from the word that ends with them.
+    const word = view.getInt32(end - 4, true) >>> (32 - ((end - i) << 3));
+    all = (all + word) | 0;
+    even = (even + (word & LANES)) | 0;
+  }
+  return (folded + fold(all, even)) & 255;
+}
+
+// From the sum of words and of their even bytes. The difference is the sum of the odd bytes, shifted by 8.
+function fold(all: number, even: number): number {
+  const odd = (all - even) >>> 8;
+  return (even + (even >>> 16) + odd + (odd >>> 16)) | 0;
 }
 
 // Odd multipliers: primes of xxHash.

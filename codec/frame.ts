@@ -10,6 +10,7 @@ import {
   statusCode,
 } from "./locate.ts";
 
+export { FrameReader, type FrameReaderOptions, type FrameSink } from "./reader.ts";
 export { FRAME_LIMITS, FRAME_STATUS, type FrameBounds, type FrameStatus, locateFrame, newBounds, statusCode };
 
 export type Direction = "up" | "down";
@@ -81,10 +82,12 @@ function frameError(bytes: Uint8Array, at: FrameBounds, status: FrameStatus): Co
       if (at.end === 0) return fail(bytes.length, `it ends after ${bytes.length} bytes, inside the header`);
       return endError(bytes, at);
     case FRAME_STATUS.prefix:
-      return fail(at.faultAt, "it does not begin with $$ or @@ and an identifier");
+      return fail(at.faultAt, "it does not begin with $$ or @@, an identifier and a length");
     case FRAME_STATUS.length:
-      if (at.end > 0) return endError(bytes, at);
-      return fail(at.faultAt, `its length is not a number up to ${FRAME_LIMITS.length} followed by a comma`);
+      if (at.end === 0)
+        return fail(at.faultAt, `its length is not 1 to ${FRAME_LIMITS.lengthDigits} digits and a comma`);
+      if (at.faultAt < at.comma) return fail(at.faultAt, `a length of ${at.end - at.comma} is not possible`);
+      return endError(bytes, at);
     case FRAME_STATUS.checksum: {
       const given = (HEX_VALUE[bytes[at.faultAt]] << 4) + HEX_VALUE[bytes[at.faultAt + 1]];
       const expected = HEX_PAIRS[checksum(bytes, at.start, at.contentEnd + 1)];
