@@ -1,7 +1,7 @@
 import type { Base, Config, Ctx, Principal, Scope } from "./context.ts";
 import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
-import { bridgeIdOfHash } from "./store/bridges.ts";
+import { bridgeOf } from "./registry.ts";
 import { keyOfHash, markKeyUsed } from "./store/keys.ts";
 
 /** Who may call a route. Every route names one of these rows; there is no default. */
@@ -62,7 +62,8 @@ export interface Caller {
 /**
  * Finds out who holds a token.
  * @param token what came after "Bearer "
- * @returns null when nobody does, or when the key or bridge is revoked
+ * @returns null when nobody does, or when the key or bridge is revoked (a bridge revoked since it was last seen is
+ *   found out by ingest, before it stores or tells anything)
  */
 export async function authenticate(base: Base, token: string): Promise<Caller | null> {
   if (token === "") return null;
@@ -72,7 +73,7 @@ export async function authenticate(base: Base, token: string): Promise<Caller | 
   if (sameHash(hash, admin)) return { principal: { kind: "admin" }, mark };
   if (sameHash(hash, bridge)) return { principal: { kind: "bridge", bridgeId: 0 }, mark };
   if (token.startsWith(TOKEN_PREFIXES.bridge)) {
-    const bridgeId = await bridgeIdOfHash(base.db, hash);
+    const bridgeId = await bridgeOf(base, hash);
     return bridgeId === null ? null : { principal: { kind: "bridge", bridgeId }, mark };
   }
   if (!token.startsWith(TOKEN_PREFIXES.key)) return null;

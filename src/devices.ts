@@ -5,6 +5,7 @@ import { AppError } from "./errors.ts";
 import { removeDevice } from "./retention.ts";
 import type { DeviceRow, DeviceSettings } from "./store/devices.ts";
 import * as store from "./store/devices.ts";
+import { forgetAnswers } from "./store/idempotency.ts";
 
 export type { DeviceRow as Device, DeviceSettings } from "./store/devices.ts";
 
@@ -85,6 +86,7 @@ export async function deleteDevice(ctx: Ctx, id: number): Promise<void> {
   const marked = await store.markDeviceDeleting(ctx.db, accountOf(ctx), id, ctx.now());
   if (!marked) throw new AppError("not_found", "No such device");
   try {
+    await forgetAnswers(ctx.db, accountOf(ctx), `/v1/devices/${id}`);
     await removeDevice(ctx, id);
   } catch (error) {
     ctx.log.error("device.removal_unfinished", { requestId: ctx.requestId, deviceId: id }, error);

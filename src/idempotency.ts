@@ -44,7 +44,7 @@ export async function once(
     }
     if (kept.status === null || kept.response === null) {
       const advice = "look whether it was carried out before you use another key";
-      throw new AppError("conflict", `The first request with this Idempotency-Key has not ended; ${advice}`, FIELD);
+      throw new AppError("conflict", `There is no answer kept for this Idempotency-Key; ${advice}`, FIELD);
     }
     return { ...(JSON.parse(kept.response) as KeptResponse), repeated: true };
   }

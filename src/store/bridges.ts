@@ -11,15 +11,6 @@ export async function insertBridge(db: Db, bridge: typeof bridges.$inferInsert):
   return row;
 }
 
-/** The bridge with this token hash, unless it is revoked. */
-export async function bridgeIdOfHash(db: Db, hash: string): Promise<number | null> {
-  const [row] = await db
-    .select({ id: bridges.id })
-    .from(bridges)
-    .where(and(eq(bridges.hash, hash), isNull(bridges.revokedAt)));
-  return row?.id ?? null;
-}
-
 export function listBridges(db: Db, after: number, limit: number): Promise<BridgeRow[]> {
   return db.select(VISIBLE).from(bridges).where(gt(bridges.id, after)).orderBy(asc(bridges.id)).limit(limit);
 }

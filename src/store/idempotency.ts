@@ -46,6 +46,18 @@ export async function keepAnswer(db: Db, accountId: number, key: string, status:
   await db.update(idempotencyKeys).set({ status, response }).where(of(accountId, key));
 }
 
+/**
+ * Forgets what was answered about a device that is being removed. The keys stay taken: a creation that is repeated late
+ * must not bring it back.
+ */
+export async function forgetAnswers(db: Db, accountId: number, devicePath: string): Promise<void> {
+  await db.$client.execute({
+    sql: `UPDATE idempotency_keys SET status = NULL, response = NULL
+      WHERE account_id = ? AND (response ->> '$.headers.location' = ? OR response ->> '$.headers.location' LIKE ?)`,
+    args: [accountId, devicePath, `${devicePath}/%`],
+  });
+}
+
 /** Gives a key back whose request failed: nothing was done, so it may be tried again. */
 export async function release(db: Db, accountId: number, key: string): Promise<void> {
   await db.delete(idempotencyKeys).where(of(accountId, key));

@@ -1,0 +1,177 @@
+import * as v from "valibot";
+import { SCOPES } from "../access.ts";
+import { type Account, accountById, createAccount, listAccounts } from "../accounts.ts";
+import { type Bridge, createBridge, listBridges, revokeBridge } from "../bridges.ts";
+import type { Ctx } from "../context.ts";
+import { listAllDevices } from "../devices.ts";
+import { type ApiKey, createKey, listKeys, revokeKey } from "../keys.ts";
+import { DeviceJson, deviceJson } from "./devices.ts";
+import { Id, iso, isoOrNull, ListQuery, listOf, MaybeTime, Name, PathId, page, Time } from "./fields.ts";
+import { type Route, route } from "./route.ts";
+
+export const AccountJson = v.object({ id: Id, name: v.string(), createdAt: Time });
+
+const accountJson = ({ id, name, createdAt }: Account) => ({ id, name, createdAt: iso(createdAt) });
+
+export const ApiKeyJson = v.object({
+  id: Id,
+  accountId: Id,
+  name: v.nullable(v.string()),
+  scope: v.picklist(SCOPES),
+  createdAt: Time,
+  lastUsedAt: MaybeTime,
+  revokedAt: MaybeTime,
+});
+const MadeKey = v.object({ ...ApiKeyJson.entries, key: v.pipe(v.string(), v.description("Shown this once only")) });
+
+const keyJson = (key: ApiKey) => ({
+  id: key.id,
+  accountId: key.accountId,
+  name: key.name,
+  scope: key.scope,
+  createdAt: iso(key.createdAt),
+  lastUsedAt: isoOrNull(key.lastUsedAt),
+  revokedAt: isoOrNull(key.revokedAt),
+});
+
+export const BridgeJson = v.object({ id: Id, name: v.string(), createdAt: Time, revokedAt: MaybeTime });
+const MadeBridge = v.object({
+  ...BridgeJson.entries,
+  token: v.pipe(v.string(), v.description("Shown this once only")),
+});
+
+const bridgeJson = ({ id, name, createdAt, revokedAt }: Bridge) => ({
+  id,
+  name,
+  createdAt: iso(createdAt),
+  revokedAt: isoOrNull(revokedAt),
+});
+
+const AnyDevice = v.object({ ...DeviceJson.entries, accountId: Id });
+
+const ById = v.object({ id: PathId });
+const NewNamed = v.strictObject({ name: Name });
+const NewKey = v.strictObject({ scope: v.picklist(SCOPES), name: v.optional(v.nullable(Name), null) });
+
+const findAccount = (ctx: Ctx, { id }: { id: number }) => accountById(ctx, id);
+
+const access = "admin";
+const tag = "Administration";
+
+/** The operator's routes: accounts, their keys, bridges and all devices. Jobs and unclaimed IMEIs: operations.ts. */
+export const ADMIN: readonly Route[] = [
+  route({
+    method: "POST",
+    path: "/v1/admin/accounts",
+    access,
+    tag,
+    summary: "Open an account",
+    body: NewNamed,
+    answers: { 201: { description: "The account", schema: AccountJson } },
+    handle: async ({ c, ctx, body }) => c.json(accountJson(await createAccount(ctx, body.name)), 201),
+  }),
+  route({
+    method: "GET",
+    path: "/v1/admin/accounts",
+    access,
+    tag,
+    summary: "List accounts",
+    query: ListQuery,
+    answers: { 200: { description: "One page of accounts", schema: listOf(AccountJson) } },
+    handle: async ({ c, ctx, query }) =>
+      c.json(page(await listAccounts(ctx, query.cursor ?? 0, query.limit + 1), query.limit, accountJson)),
+  }),
+  route({
+    method: "POST",
+    path: "/v1/admin/accounts/{id}/keys",
+    access,
+    tag,
+    summary: "Make an API key",
+    description: "The key is in this answer only; its hash is what is stored.",
+    params: ById,
+    body: NewKey,
+    find: findAccount,
+    answers: { 201: { description: "The key", schema: MadeKey } },
+    handle: async ({ c, ctx, object, body }) => {
+      const { key, ...row } = await createKey(ctx, object.id, body);
+      return c.json({ ...keyJson(row), key }, 201);
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/v1/admin/accounts/{id}/keys",
+    access,
+    tag,
+    summary: "List an account's API keys",
+    params: ById,
+    query: ListQuery,
+    find: findAccount,
+    answers: { 200: { description: "One page of keys, revoked ones too", schema: listOf(ApiKeyJson) } },
+    handle: async ({ c, ctx, object, query }) =>
+      c.json(page(await listKeys(ctx, object.id, query.cursor ?? 0, query.limit + 1), query.limit, keyJson)),
+  }),
+  route({
+    method: "DELETE",
+    path: "/v1/admin/keys/{id}",
+    access,
+    tag,
+    summary: "Revoke an API key",
+    params: ById,
+    answers: { 204: { description: "It no longer works" } },
+    handle: async ({ c, ctx, params }) => {
+      await revokeKey(ctx, params.id);
+      return c.body(null, 204);
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/v1/admin/bridges",
+    access,
+    tag,
+    summary: "Register a bridge",
+    description: "Beside the bridge of the configuration. The token is in this answer only.",
+    body: NewNamed,
+    answers: { 201: { description: "The bridge and its token", schema: MadeBridge } },
+    handle: async ({ c, ctx, body }) => {
+      const { token, ...row } = await createBridge(ctx, body.name);
+      return c.json({ ...bridgeJson(row), token }, 201);
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/v1/admin/bridges",
+    access,
+    tag,
+    summary: "List bridges",
+    query: ListQuery,
+    answers: { 200: { description: "One page of bridges, revoked ones too", schema: listOf(BridgeJson) } },
+    handle: async ({ c, ctx, query }) =>
+      c.json(page(await listBridges(ctx, query.cursor ?? 0, query.limit + 1), query.limit, bridgeJson)),
+  }),
+  route({
+    method: "DELETE",
+    path: "/v1/admin/bridges/{id}",
+    access,
+    tag,
+    summary: "Revoke a bridge",
+    params: ById,
+    answers: { 204: { description: "Its token no longer works" } },
+    handle: async ({ c, ctx, params }) => {
+      await revokeBridge(ctx, params.id);
+      return c.body(null, 204);
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/v1/admin/devices",
+    access,
+    tag,
+    summary: "List the devices of all accounts",
+    query: ListQuery,
+    answers: { 200: { description: "One page of devices", schema: listOf(AnyDevice) } },
+    handle: async ({ c, ctx, query }) => {
+      const devices = await listAllDevices(ctx, query.cursor ?? 0, query.limit + 1);
+      return c.json(page(devices, query.limit, (device) => ({ ...deviceJson(device), accountId: device.accountId })));
+    },
+  }),
+];

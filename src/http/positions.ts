@@ -1,0 +1,196 @@
+import * as v from "valibot";
+import type { Ctx } from "../context.ts";
+import { AppError } from "../errors.ts";
+import { EXPORTS, type ExportFormat } from "../export.ts";
+import { LIMITS } from "../limits.ts";
+import { events, exportTrack, feed, history, latest } from "../positions.ts";
+import { DevicePath, findDevice } from "./devices.ts";
+import { Id, Limit, listOf, pageSize, QueryTime, Time } from "./fields.ts";
+import { type Route, route } from "./route.ts";
+
+const number = (description: string) => v.optional(v.pipe(v.number(), v.description(description)));
+const integer = (description: string) => v.optional(v.pipe(v.number(), v.integer(), v.description(description)));
+const byName = (description: string) =>
+  v.optional(v.pipe(v.record(v.string(), v.number()), v.description(description)));
+
+/** A position; a field that the tracker did not send is absent. */
+export const PositionJson = v.object({
+  id: v.pipe(Id, v.description("Rises in the order of arrival")),
+  deviceId: Id,
+  receivedAt: Time,
+  event: v.pipe(
+    v.object({ code: v.pipe(v.number(), v.integer()), name: v.string() }),
+    v.description("Why the tracker reported"),
+  ),
+  fixTime: v.pipe(Time, v.description("When the receiver took the position")),
+  valid: v.pipe(v.boolean(), v.description("The receiver had a fix; without one the position is the last known")),
+  latitude: number("Degrees, WGS 84, north positive"),
+  longitude: number("Degrees, WGS 84, east positive"),
+  satellites: integer("Satellites in use"),
+  gsmSignal: integer("CSQ, 0 to 31"),
+  speedKmh: number("Speed over ground"),
+  courseDeg: number("Course over ground, 0 to 359 from true north"),
+  hdop: number("Horizontal dilution of precision"),
+  altitudeM: number("Metres above mean sea level"),
+  odometerM: integer("Distance that the tracker counted"),
+  runtimeS: integer("Running time that the tracker counted"),
+  cell: v.optional(
+    v.pipe(
+      v.object({ mcc: integer("Country"), mnc: integer("Network"), lac: integer("Area"), cid: integer("Cell") }),
+      v.description("Base station"),
+    ),
+  ),
+  inputs: integer("Digital inputs, bit 0 is input 1"),
+  outputs: integer("Outputs, bit 0 is output 1"),
+  analogV: byName("Volts by analog input"),
+  batteryV: number("Volts of the tracker's own battery"),
+  supplyV: number("Volts of the vehicle's supply"),
+  fuelPercent: number("Fuel level"),
+  temperaturesC: byName("Degrees Celsius by sensor"),
+  driverId: v.optional(v.pipe(v.string(), v.description("Of the card or key that was read"))),
+  pictureName: v.optional(v.string()),
+  geofence: integer("Number of the fence in the tracker"),
+  readings: v.optional(
+    v.pipe(v.record(v.string(), v.unknown()), v.description("Everything else, by its name in the protocol table")),
+  ),
+});
+
+const FORMATS = ["json", ...(Object.keys(EXPORTS) as ExportFormat[])] as const;
+type Format = (typeof FORMATS)[number];
+
+const Cursor = v.optional(v.pipe(v.string(), v.maxLength(100), v.description("nextCursor of the page before")));
+
+const WINDOW = {
+  from: v.optional(v.pipe(QueryTime, v.description("First fix time"))),
+  to: v.optional(v.pipe(QueryTime, v.description("End of the fix times, not included"))),
+  order: v.optional(v.pipe(v.picklist(["asc", "desc"]), v.description("By fix time")), "asc"),
+};
+
+const HistoryQuery = v.strictObject({
+  ...WINDOW,
+  limit: v.optional(pageSize(`Positions at most; ${LIMITS.pageDefault} on a page of JSON, a file has all of them`)),
+  cursor: Cursor,
+  format: v.optional(
+    v.pipe(
+      v.picklist(FORMATS),
+      v.description("Or name its media type in Accept; the others are streamed, without pages"),
+    ),
+  ),
+});
+
+const EventCodes = v.pipe(
+  v.string(),
+  v.check((text) => /^\d{1,3}(,\d{1,3}){0,49}$/.test(text), "must be event codes like 1,17"),
+  v.description("Only these event codes, with commas between; otherwise everything that is not a routine report"),
+  v.examples(["1,17"]),
+  v.transform((text) => text.split(",").map(Number)),
+);
+
+/** Which format the Accept header asks for; JSON when it names none of ours. */
+function acceptedFormat(accept: string | undefined): Format {
+  const wanted = (accept ?? "").split(",").map((entry) => {
+    const [type = "", ...parameters] = entry.split(";").map((part) => part.trim().toLowerCase());
+    const quality = Number(parameters.find((parameter) => parameter.startsWith("q="))?.slice(2) ?? 1);
+    return { type, quality: Number.isNaN(quality) ? 0 : quality };
+  });
+  wanted.sort((a, b) => b.quality - a.quality);
+  for (const { type } of wanted.filter(({ quality }) => quality > 0)) {
+    if (type === "application/json" || type === "*/*") return "json";
+    for (const format of Object.keys(EXPORTS) as ExportFormat[]) {
+      if (EXPORTS[format].mediaType.split(";")[0] === type) return format;
+    }
+  }
+  return "json";
+}
+
+/** Passes a stream on and logs what breaks it off: by then the status is sent. */
+function watched(ctx: Ctx, body: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
+  const reader = body.getReader();
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        try {
+          const { done, value } = await reader.read();
+          if (done) controller.close();
+          else controller.enqueue(value);
+        } catch (error) {
+          ctx.log.error("export.broken", { requestId: ctx.requestId }, error);
+          controller.error(error);
+        }
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+const tag = "Positions";
+const positionPage = { description: "One page of positions", schema: listOf(PositionJson) };
+const files = Object.fromEntries(Object.values(EXPORTS).map(({ mediaType }) => [mediaType.split(";")[0], null]));
+
+export const POSITIONS: readonly Route[] = [
+  route({
+    method: "GET",
+    path: "/v1/devices/{id}/positions",
+    access: "read",
+    tag,
+    summary: "Read a device's track",
+    description: "In fix order, as pages of JSON or as one file: GeoJSON, NDJSON, CSV or GPX.",
+    params: DevicePath,
+    query: HistoryQuery,
+    find: findDevice,
+    answers: { 200: { ...positionPage, media: files } },
+    handle: async ({ c, ctx, object, query }) => {
+      const { format = acceptedFormat(c.req.header("accept")), ...window } = query;
+      if (format === "json") return c.json(await history(ctx, object.id, window), 200, { Vary: "Accept" });
+      const { cursor, ...rest } = window;
+      if (cursor !== undefined) {
+        throw new AppError("invalid", "cursor goes with format=json; a file has all positions", { field: "cursor" });
+      }
+      const file = await exportTrack(ctx, object, rest, format);
+      return new Response(watched(ctx, file.body), {
+        headers: {
+          "Content-Type": file.mediaType,
+          "Content-Disposition": `attachment; filename="${file.fileName}"`,
+          Vary: "Accept",
+        },
+      });
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/v1/devices/{id}/events",
+    access: "read",
+    tag,
+    summary: "Read what a device reported beside routine",
+    description: "Positions whose event is not a heartbeat, interval, distance or cornering report or a reply.",
+    params: DevicePath,
+    query: v.strictObject({ ...WINDOW, limit: Limit, cursor: Cursor, codes: v.optional(EventCodes) }),
+    find: findDevice,
+    answers: { 200: positionPage },
+    handle: async ({ c, ctx, object, query }) => c.json(await events(ctx, object.id, query)),
+  }),
+  route({
+    method: "GET",
+    path: "/v1/positions/latest",
+    access: "read",
+    tag,
+    summary: "Read the newest valid fix of each device",
+    query: v.strictObject({ limit: Limit, cursor: Cursor }),
+    answers: { 200: positionPage },
+    handle: async ({ c, ctx, query }) => c.json(await latest(ctx, query)),
+  }),
+  route({
+    method: "GET",
+    path: "/v1/positions/feed",
+    access: "read",
+    tag,
+    summary: "Follow all devices in the order of arrival",
+    description:
+      "Trackers upload late what they could not send, so fix times run backwards; ids do not. There is always a " +
+      "nextCursor: ask again with it for what came since.",
+    query: v.strictObject({ limit: Limit, cursor: Cursor }),
+    answers: { 200: positionPage },
+    handle: async ({ c, ctx, query }) => c.json(await feed(ctx, query)),
+  }),
+];

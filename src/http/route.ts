@@ -1,0 +1,80 @@
+import type { Context } from "hono";
+import type * as v from "valibot";
+import type { Access } from "../access.ts";
+import type { Base, Ctx } from "../context.ts";
+
+export type Method = "GET" | "POST" | "PATCH" | "DELETE";
+
+/** What Hono carries: our own Base as its env, and what one request collects for its log line. */
+export interface Env {
+  Bindings: Base;
+  /** `headers` go on whatever the response becomes */
+  Variables: { requestId: string; route: string; headers: Record<string, string> };
+}
+
+type Schema = v.GenericSchema;
+type Out<S> = S extends Schema ? v.InferOutput<S> : undefined;
+
+/** What a handler gets: everything is authenticated, found, allowed and valid by then. */
+export interface Call<P, Q, B, O> {
+  c: Context<Env>;
+  ctx: Ctx;
+  params: P;
+  query: Q;
+  body: B;
+  /** what `find` found */
+  object: O;
+}
+
+/** One answer of a route for the OpenAPI document: a JSON schema, or the media types of something else. */
+export interface Answer {
+  description: string;
+  schema?: Schema;
+  /** media types beside or instead of application/json; null: a body that no schema describes */
+  media?: Record<string, Schema | null>;
+  headers?: readonly ("Location" | "ETag" | "Content-Disposition")[];
+}
+
+interface Definition<P, Q, B, O> {
+  method: Method;
+  /** in OpenAPI's notation: /v1/devices/{id} */
+  path: string;
+  /** who may call it; there is no default, so a route without a declared access does not compile */
+  access: Access;
+  tag: string;
+  summary: string;
+  description?: string;
+  params?: P;
+  query?: Q;
+  /** JSON body */
+  body?: B;
+  /** binary body; the handler reads it within the limit */
+  binary?: { mediaType: string; maxBytes: number; description: string };
+  /** Honours Idempotency-Key. Never where the answer shows a secret: the answer is kept. */
+  idempotent?: true;
+  /** Answers with an ETag: 304 on GET, 412 on PATCH and DELETE. */
+  etag?: true;
+  /** Not counted against a rate limit. */
+  unlimited?: true;
+  /**
+   * Loads the object that the path names, for this caller's account. Runs before the scope and the input are looked at,
+   * so that another account's object is 404 whatever else is wrong with the request.
+   * @throws {AppError} not_found
+   */
+  find?: (ctx: Ctx, params: Out<P>) => Promise<O>;
+  answers: Record<number, Answer>;
+  handle: (call: Call<Out<P>, Out<Q>, Out<B>, O>) => Response | Promise<Response>;
+}
+
+/** A route with its types forgotten, as app.ts registers it and openapi.ts describes it. */
+export type Route = Definition<Schema | undefined, Schema | undefined, Schema | undefined, unknown>;
+
+/** Declares a route. Only what is declared so is registered: app.ts knows no other way. */
+export function route<
+  P extends Schema | undefined = undefined,
+  Q extends Schema | undefined = undefined,
+  B extends Schema | undefined = undefined,
+  O = undefined,
+>(definition: Definition<P, Q, B, O>): Route {
+  return definition as unknown as Route;
+}

@@ -1,0 +1,96 @@
+import * as v from "valibot";
+import { expect } from "vitest";
+import { newToken } from "../../../src/access.ts";
+import type { Scope } from "../../../src/context.ts";
+import { app } from "../../../src/http/app.ts";
+import { insertKey } from "../../../src/store/keys.ts";
+import { aBase, aDatabase, anAccount, NOON, type TestBase } from "../../database.ts";
+
+export interface CallOptions {
+  /** bearer token; absent: no credentials */
+  key?: string;
+  /** sent as JSON, or as it is when it is text or bytes */
+  body?: unknown;
+  headers?: Record<string, string>;
+}
+
+export interface Api {
+  base: TestBase;
+  /** keys of one account, and of another one */
+  read: string;
+  write: string;
+  stranger: string;
+  accountId: number;
+  strangerId: number;
+  admin: string;
+  bridge: string;
+  call(method: string, path: string, options?: CallOptions): Promise<Response>;
+  close(): void;
+}
+
+/** A key of an account, as the platform would have made it. */
+export async function aKey(base: TestBase, accountId: number, scope: Scope): Promise<string> {
+  const { token, hash } = await newToken(base, "key");
+  await insertKey(base.db, accountId, { scope, hash, createdAt: NOON });
+  return token;
+}
+
+/** The whole API on a database in memory, with two accounts. Its secrets are its own, so rate limits are too. */
+export async function anApi(): Promise<Api> {
+  const { db, close } = await aDatabase();
+  const base = aBase(db);
+  const secret = () => Buffer.from(base.random(16)).toString("hex");
+  base.config = { ...base.config, adminToken: secret(), bridgeToken: secret() };
+  const accountId = await anAccount(db);
+  const strangerId = await anAccount(db, { name: "Stranger" });
+  return {
+    base,
+    accountId,
+    strangerId,
+    read: await aKey(base, accountId, "read"),
+    write: await aKey(base, accountId, "write"),
+    stranger: await aKey(base, strangerId, "write"),
+    admin: base.config.adminToken,
+    bridge: base.config.bridgeToken,
+    call: async (method, path, { key, body, headers = {} } = {}) => {
+      const init: RequestInit & { headers: Record<string, string> } = { method, headers: { ...headers } };
+      if (key !== undefined) init.headers.Authorization = `Bearer ${key}`;
+      if (body !== undefined) {
+        init.body = typeof body === "string" || body instanceof Uint8Array ? (body as BodyInit) : JSON.stringify(body);
+      }
+      return app.fetch(new Request(`https://edge.test${path}`, init), base);
+    },
+    close: () => close(),
+  };
+}
+
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  code: string;
+  requestId: string;
+  field?: string;
+}
+
+const ProblemShape = v.strictObject({
+  type: v.pipe(v.string(), v.url()),
+  title: v.string(),
+  status: v.number(),
+  detail: v.string(),
+  code: v.string(),
+  requestId: v.string(),
+  field: v.optional(v.string()),
+});
+
+/** Checks that a response is the problem it should be, in the one shape there is, and returns it. */
+export async function expectProblem(response: Response, status: number, code: string): Promise<Problem> {
+  const problem = (await response.json()) as Problem;
+  expect({ status: response.status, code: problem.code }).toEqual({ status, code });
+  expect(response.headers.get("content-type")).toBe("application/problem+json");
+  expect(response.headers.get("x-request-id")).toBe(problem.requestId);
+  expect(problem.status).toBe(status);
+  v.parse(ProblemShape, problem);
+  return problem;
+}
