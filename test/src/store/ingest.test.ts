@@ -1,15 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { bits, EPOCH_MS, FLAGS, PositionTable, SLOT, STRIDE } from "../../../codec/columns.ts";
 import { decodeRecord } from "../../../codec/record.ts";
 import { bytesOf } from "../../../src/store/db.ts";
-import {
-  insertStatement,
-  latestStatement,
-  type PackedPositions,
-  PositionPacker,
-  storedRows,
-} from "../../../src/store/ingest.ts";
+import { type PackedPositions, storedRows } from "../../../src/store/ingest.ts";
 import { aDatabase, aDevice, NOON, type TestDatabase } from "../../database.ts";
+import { type PositionSpec, packed as packedOf, write } from "../../stored.ts";
 
 let database: TestDatabase;
 let device: { id: number; accountId: number };
@@ -19,51 +13,16 @@ beforeEach(async () => {
 });
 afterEach(() => database.close());
 
-interface Spec {
-  fixTime?: number;
-  receivedAt?: number;
-  clock?: boolean;
-  valid?: boolean;
-  event?: number;
-  digest?: [high: number, low: number];
-  latitudeE6?: number;
-}
-
-let nextDigest = 1;
-
-function packed(specs: Spec[], to: { id: number; accountId: number } = device): PackedPositions {
-  const packer = new PositionPacker();
-  const table = new PositionTable();
-  for (const spec of specs) {
-    const fixTime = spec.fixTime ?? NOON;
-    const base = table.addRow();
-    table.i32.fill(0, base, base + STRIDE);
-    table.i32[base + SLOT.mask] = bits("event", "timeS", "latitudeE6", "longitudeE6");
-    table.i32[base + SLOT.event] = spec.event ?? 35;
-    table.i32[base + SLOT.latitudeE6] = spec.latitudeE6 ?? 1_000_000;
-    table.i32[base + SLOT.timeS] = (fixTime - EPOCH_MS) / 1000;
-    table.i32[base + SLOT.flags] = spec.valid === false ? 0 : FLAGS.valid;
-    [table.i32[base + SLOT.digestHi], table.i32[base + SLOT.digestLo]] = spec.digest ?? [0, nextDigest++];
-    const row = table.count - 1;
-    packer.add(table, row, to.accountId, to.id, fixTime, spec.receivedAt ?? fixTime, spec.clock ?? false);
-  }
-  return packer.finish();
-}
-
 async function version(): Promise<number> {
   return Number((await database.client.execute("SELECT version FROM registry")).rows[0][0]);
 }
 
-async function insert(positions: PackedPositions, at?: number) {
-  const [result] = await database.client.batch(
-    [insertStatement(positions, at ?? (await version())), latestStatement(positions.count)],
-    "write",
-  );
-  return { inserted: result.rowsAffected, lastId: Number(result.lastInsertRowid) };
-}
+const packed = (specs: PositionSpec[], to = device) => packedOf(to, specs);
+const insert = async (positions: PackedPositions, at?: number) =>
+  write(database.db, positions, at ?? (await version()));
 
 test("insertStatement() stores every number and record of a batch as it was packed", async () => {
-  const specs: Spec[] = [
+  const specs: PositionSpec[] = [
     { fixTime: NOON, receivedAt: NOON + 1234, event: 1, digest: [-1, -1] },
     { fixTime: NOON + 1000, event: -1, valid: false, digest: [0x7fffffff, 0] },
     { fixTime: Date.UTC(2010, 0, 1), event: 65535, digest: [0, 1], latitudeE6: -22513015 },
@@ -159,7 +118,7 @@ describe("latestStatement()", () => {
   }
 
   const MINUTE = 60_000;
-  const cases: [name: string, batches: Spec[][], expected: [id: number, fixTime: number, clock: number][]][] = [
+  const cases: [name: string, batches: PositionSpec[][], expected: [id: number, fixTime: number, clock: number][]][] = [
     [
       "takes the newest of a batch",
       [[{ fixTime: NOON }, { fixTime: NOON + MINUTE }, { fixTime: NOON - MINUTE }]],
