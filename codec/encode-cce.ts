@@ -1,12 +1,13 @@
 import { bytesOf } from "./bytes.ts";
+import { CCE_GROUPS, type CceGroup, PARAMETERS } from "./cce-parameters.ts";
 import { CodecError } from "./errors.ts";
 import { encodeFrame } from "./frame.ts";
 import {
-  type BinaryField,
-  binary,
-  channelOf,
   putInteger,
+  REPORTED,
   type Report,
+  type Reported,
+  rangeOfBytes,
   type Sender,
   temperatures,
   U8,
@@ -14,7 +15,6 @@ import {
   U32,
   wire,
   wireText,
-  wireTime,
 } from "./report.ts";
 
 /** A CCE parameter as raw bytes, for what a report has no name for. */
@@ -26,75 +26,108 @@ export interface RawParameter {
   readonly group?: CceGroup;
 }
 
-/** CCE sorts parameters by the size of their values; `n` is any size, with a length byte. */
-export type CceGroup = 1 | 2 | 4 | "n";
-
 /** A packet: what of a report is there, and any further parameters. */
 export type CceReport = Partial<Report> & { readonly parameters?: readonly RawParameter[] };
 
-const isWideEvent = ({ event }: CceReport) => event !== undefined && event.code > U8;
+type Parameter = Required<RawParameter>;
 
-/** Parameters of a CCE packet that a report fills, as the trackers order them. Source: T366, T633L and MDVR, CCE. */
-const CCE_FIELDS: readonly (BinaryField<CceReport> & { readonly id: number })[] = [
-  { id: 0x01, name: "event", size: 1, per: 1, of: (r) => (isWideEvent(r) ? undefined : r.event?.code) },
-  { id: 0x05, name: "valid", size: 1, per: 1, of: (r) => (r.valid === undefined ? undefined : Number(r.valid)) },
-  { id: 0x06, name: "satellites", size: 1, per: 1, of: (r) => r.satellites },
-  { id: 0x07, name: "gsmSignal", size: 1, per: 1, of: (r) => r.gsmSignal },
-  { id: 0x14, name: "outputs", size: 1, per: 1, of: (r) => r.outputs },
-  { id: 0x15, name: "inputs", size: 1, per: 1, of: (r) => ((r.inputs ?? 0) <= U8 ? r.inputs : undefined) },
-  { id: 0x1b, name: "geofence", size: 1, per: 1, of: (r) => r.geofence },
-  { id: 0x08, name: "speedKmh", size: 2, per: 1, of: (r) => r.speedKmh },
-  { id: 0x09, name: "courseDeg", size: 2, per: 1, of: (r) => r.courseDeg },
-  { id: 0x0a, name: "hdop", size: 2, per: 10, of: (r) => r.hdop },
-  { id: 0x0b, name: "altitudeM", size: 2, signed: true, per: 1, of: (r) => r.altitudeM },
-  { id: 0x16, name: "analog channel 1", size: 2, per: 100, of: channelOf(1) },
-  { id: 0x17, name: "analog channel 2", size: 2, per: 100, of: channelOf(2) },
-  { id: 0x18, name: "analog channel 3", size: 2, per: 100, of: channelOf(3) },
-  { id: 0x19, name: "batteryV", size: 2, per: 100, of: channelOf(4) },
-  { id: 0x1a, name: "supplyV", size: 2, per: 100, of: channelOf(5) },
-  { id: 0x29, name: "fuelPercent", size: 2, per: 100, of: (r) => r.fuelPercent },
-  { id: 0x40, name: "event", size: 2, per: 1, of: (r) => (isWideEvent(r) ? r.event?.code : undefined) },
-  { id: 0x41, name: "analog channel 6", size: 2, per: 100, of: channelOf(6) },
-  { id: 0x02, name: "latitude", size: 4, signed: true, per: 1e6, of: (r) => r.latitude },
-  { id: 0x03, name: "longitude", size: 4, signed: true, per: 1e6, of: (r) => r.longitude },
-  {
-    id: 0x04,
-    name: "fixTime",
-    size: 4,
-    per: 1,
-    of: (r) => (r.fixTime === undefined ? undefined : wireTime(r.fixTime)),
-  },
-  { id: 0x0c, name: "odometerM", size: 4, per: 1, of: (r) => r.odometerM },
-  { id: 0x0d, name: "runtimeS", size: 4, per: 1, of: (r) => r.runtimeS },
-  {
-    id: 0x25,
-    name: "driverId",
-    size: 4,
-    per: 1,
-    of: (r) => (r.driverId === undefined ? undefined : Number(r.driverId)),
-  },
-  { id: 0x42, name: "inputs", size: 4, per: 1, of: (r) => ((r.inputs ?? 0) > U8 ? r.inputs : undefined) },
-];
+/** A number of a report and the parameters that can carry it; the first that is wide enough does. */
+interface Source extends Omit<Reported, "per"> {
+  readonly places: { readonly id: number; readonly size: 1 | 2 | 4; readonly per: number; readonly range: Range }[];
+}
+type Range = readonly [min: number, max: number];
 
-/** n-byte parameters that a report fills. Source: T366 and MDVR, CCE. */
-const CCE_CELL_ID = 0x0e;
-const CCE_TEMPERATURES = { firstId: 0x2a, sensors: 8 } as const;
-const CCE_PICTURE = 0x44;
+/** Parameters that are more than one number, or no number. Source: T366, T633L and MDVR, CCE. */
+const FIX_STATUS = { id: 0x05, size: 1, per: 1, range: rangeOfBytes(1, false) } as const;
+const CELL_ID = 0x0e;
+const TEMPERATURES = { firstId: 0x2a, sensors: 8 } as const;
+const CARD_TEXT_ID = 0x39;
+const PICTURE_NAME_ID = 0x44;
 
-/** Groups in the order of the wire, and the bytes that announce a two-byte id. */
-const CCE_GROUPS = [1, 2, 4, "n"] as const satisfies readonly CceGroup[];
-const CCE_ID_PREFIXES = [0xfe, 0xf8];
+/** First bytes of two-byte ids. */
+const ID_PREFIXES = [0xfe, 0xf8];
 
-function fail(what: string, why: string): CodecError {
-  return new CodecError("value", 0, `Cannot encode ${what}: ${why}`);
+const CARD_NUMBER = /^\d{1,10}$/;
+
+function reading({ name, per }: { readonly name: string; readonly per: number }): Reported {
+  const of = (report: Partial<Report>) => {
+    if (name === "driverCardNumber" && report.driverId !== undefined) return cardNumber(report.driverId);
+    const value = report.readings?.[name];
+    return typeof value === "number" ? value : undefined;
+  };
+  return { name, per, of };
 }
 
-const nameOf = (id: number) => `parameter ${id.toString(16).toUpperCase()}`;
+/** A card that is a 32-bit number travels as one, any other as text. */
+function cardNumber(driverId: string): number | undefined {
+  return CARD_NUMBER.test(driverId) && Number(driverId) <= U32 ? Number(driverId) : undefined;
+}
 
-interface Parameter {
-  readonly id: number;
-  readonly group: CceGroup;
-  readonly bytes: Uint8Array;
+// The table of the decoder, read the other way: columns are what a report has fields for, names are its readings.
+function sources(): Source[] {
+  const found = new Map<string, Source>([
+    [
+      "valid",
+      { name: "valid", of: (r) => (r.valid === undefined ? undefined : Number(r.valid)), places: [FIX_STATUS] },
+    ],
+  ]);
+  for (const parameter of PARAMETERS) {
+    if ("structure" in parameter) continue;
+    const { id, group: size } = parameter;
+    const range = rangeOfBytes(size, "signed" in parameter);
+    const { name, of, per } = "column" in parameter ? REPORTED[parameter.column] : reading(parameter);
+    const place = { id, size, range, per: "times" in parameter ? per / parameter.times : per };
+    const source = found.get(name);
+    if (source === undefined) found.set(name, { name, of, places: [place] });
+    else source.places.push(place);
+  }
+  return [...found.values()];
+}
+
+const SOURCES = sources();
+
+function numbers(report: CceReport): Parameter[] {
+  const found: Parameter[] = [];
+  for (const { name, of, places } of SOURCES) {
+    const value = of(report);
+    if (value === undefined) continue;
+    const fits = ({ per, range }: Source["places"][number]) => value * per >= range[0] && value * per <= range[1];
+    const { id, size, per, range } = places.find(fits) ?? places[places.length - 1];
+    found.push({ id, group: size, bytes: integers([size, wire(name, value, per, ...range)]) });
+  }
+  // Trackers send each group in the order of its ids.
+  return found.sort((a, b) => a.id - b.id);
+}
+
+function others(report: CceReport): Parameter[] {
+  const found: Parameter[] = [];
+  const { cell, driverId, pictureName } = report;
+  const add = (id: number, bytes: Uint8Array) => found.push({ id, group: "n", bytes });
+  if (cell !== undefined) add(CELL_ID, cellBytes(cell, report.readings?.rxLevelDbm));
+  for (const [at, [sensor, hundredths]] of temperatures(report).entries()) {
+    if (at >= TEMPERATURES.sensors) throw fail("report", `it has more than ${TEMPERATURES.sensors} temperatures`);
+    add(TEMPERATURES.firstId + at, integers([1, sensor], [2, hundredths]));
+  }
+  if (driverId !== undefined && cardNumber(driverId) === undefined) add(CARD_TEXT_ID, bytesOf(driverId));
+  if (pictureName !== undefined) add(PICTURE_NAME_ID, bytesOf(wireText("pictureName", pictureName)));
+  return found;
+}
+
+function cellBytes({ mcc, mnc, lac = 0, cid = 0 }: NonNullable<Report["cell"]>, level: unknown): Uint8Array {
+  return integers(
+    [2, wire("cell.mcc", mcc, 1, 0, U16)],
+    [2, wire("cell.mnc", mnc, 1, 0, U16)],
+    [2, wire("cell.lac", lac, 1, 0, U16)],
+    [4, wire("cell.cid", cid, 1, 0, U32)],
+    [2, typeof level === "number" ? wire("rxLevelDbm", level, 1, ...rangeOfBytes(2, true)) : 0],
+  );
+}
+
+function raw({ id, bytes, group }: RawParameter): Parameter {
+  const size = bytes.length;
+  if (group === undefined) return { id, bytes, group: size === 1 || size === 2 || size === 4 ? size : "n" };
+  if (group !== "n" && group !== size) throw fail(nameOf(id), `it has ${size} bytes, its group has ${group}`);
+  return { id, bytes, group };
 }
 
 function integers(...parts: readonly (readonly [size: number, value: number])[]): Uint8Array {
@@ -107,59 +140,21 @@ function integers(...parts: readonly (readonly [size: number, value: number])[])
   return bytes;
 }
 
-function wideParameters(report: CceReport): Parameter[] {
-  const found: Parameter[] = [];
-  const { cell, pictureName } = report;
-  if (cell !== undefined) {
-    const bytes = integers(
-      [2, wire("cell.mcc", cell.mcc, 1, 0, U16)],
-      [2, wire("cell.mnc", cell.mnc, 1, 0, U16)],
-      [2, wire("cell.lac", cell.lac ?? 0, 1, 0, U16)],
-      [4, wire("cell.cid", cell.cid ?? 0, 1, 0, U32)],
-      [2, 0],
-    );
-    found.push({ id: CCE_CELL_ID, group: "n", bytes });
-  }
-  for (const [at, [sensor, hundredths]] of temperatures(report).entries()) {
-    if (at >= CCE_TEMPERATURES.sensors) throw fail("report", "it has more than 8 temperature sensors");
-    found.push({ id: CCE_TEMPERATURES.firstId + at, group: "n", bytes: integers([1, sensor], [2, hundredths]) });
-  }
-  if (pictureName !== undefined) {
-    found.push({ id: CCE_PICTURE, group: "n", bytes: bytesOf(wireText("pictureName", pictureName)) });
-  }
-  return found;
+function fail(what: string, why: string): CodecError {
+  return new CodecError("value", 0, `Cannot encode ${what}: ${why}`);
 }
 
-function groupOf({ id, bytes, group }: RawParameter): CceGroup {
-  const size = bytes.length;
-  if (group === undefined) return size === 1 || size === 2 || size === 4 ? size : "n";
-  if (group !== "n" && group !== size) {
-    throw fail(nameOf(id), `it has ${size} bytes, its group has ${group}`);
-  }
-  return group;
-}
-
-function parametersOf(report: CceReport): Parameter[] {
-  const found: Parameter[] = [];
-  for (const field of CCE_FIELDS) {
-    const value = field.of(report);
-    if (value === undefined) continue;
-    found.push({ id: field.id, group: field.size, bytes: integers([field.size, binary(field, value)]) });
-  }
-  found.push(...wideParameters(report));
-  for (const raw of report.parameters ?? []) found.push({ id: raw.id, group: groupOf(raw), bytes: raw.bytes });
-  return found;
-}
+const nameOf = (id: number) => `parameter ${id.toString(16).toUpperCase()}`;
 
 function idBytes(id: number): number[] {
-  if (id <= U8 && !CCE_ID_PREFIXES.includes(id)) return [id];
-  if (CCE_ID_PREFIXES.includes(id >> 8)) return [id >> 8, id & U8];
+  if (id <= U8 && !ID_PREFIXES.includes(id)) return [id];
+  if (ID_PREFIXES.includes(id >> 8)) return [id >> 8, id & U8];
   throw fail(nameOf(id), "a two-byte id begins with FE or F8");
 }
 
 /** Length of the rest, number of parameters, then per group: count, and id, (length,) value of each. */
 function packet(report: CceReport): number[] {
-  const parameters = parametersOf(report);
+  const parameters = [...numbers(report), ...others(report), ...(report.parameters ?? []).map(raw)];
   const bytes = [0, 0, parameters.length & U8, parameters.length >> 8];
   for (const group of CCE_GROUPS) {
     const members = parameters.filter((parameter) => parameter.group === group);
@@ -173,9 +168,9 @@ function packet(report: CceReport): number[] {
       for (const byte of member.bytes) bytes.push(byte);
     }
   }
-  const length = bytes.length - 2;
+  const length = wire("packet length", bytes.length - 2, 1, 0, U16);
   bytes[0] = length & U8;
-  bytes[1] = wire("packet length", length, 1, 0, U16) >> 8;
+  bytes[1] = length >> 8;
   return bytes;
 }
 

@@ -1,14 +1,14 @@
 import { encodeFrame } from "./frame.ts";
 import { HUNDREDTHS, SCALES, type Scale, scaleOf } from "./models.ts";
 import {
-  type BinaryField,
-  binary,
   channelName,
-  channelOf,
   channelVolts,
   hex,
   putInteger,
+  REPORTED,
   type Report,
+  type Reported,
+  rangeOfBytes,
   refuse,
   type Sender,
   temperatures,
@@ -77,8 +77,20 @@ function aaaFuel({ fuelPercent }: Report): string {
   return hex(Math.floor(hundredths / 100), 2) + hex(hundredths % 100, 2);
 }
 
-/** Temperatures are written as protocol version 3 writes them: sensor, then a 16-bit number of hundredths. */
-const TEMPERATURE_VERSION = "3";
+/** From this protocol version on, temperatures are a sensor and a 16-bit number of hundredths. */
+const TEMPERATURE_VERSION = 3;
+
+function aaaVersion({ readings, temperaturesC }: Report): string {
+  const version = readings?.protocolVersion;
+  if (typeof version === "number" && (version >= TEMPERATURE_VERSION || temperaturesC === undefined))
+    return String(version);
+  return temperaturesC === undefined ? "" : String(TEMPERATURE_VERSION);
+}
+
+const aaaReading = (name: string) => (report: Report) => {
+  const value = report.readings?.[name];
+  return typeof value === "number" || typeof value === "string" ? wireText(name, String(value)) : "";
+};
 
 function aaaTemperatures(report: Report): string {
   return temperatures(report)
@@ -86,7 +98,7 @@ function aaaTemperatures(report: Report): string {
     .join("|");
 }
 
-/** Fields of an AAA report in their order. Source: Meitrack GPRS protocol V1.8, AAA; T366 (fields 17 to 21). */
+/** Fields of an AAA report in their order. Source: Meitrack GPRS protocol V1.8, AAA; T366 (fields 17 to 23). */
 const AAA_FIELDS: readonly ((report: Report, scale: Scale) => string)[] = [
   (r) => decimal("event", r.event.code, 1, 0, U16),
   (r) => (wire("latitude", r.latitude, 1e6, -90e6, 90e6) / 1e6).toFixed(6),
@@ -105,10 +117,12 @@ const AAA_FIELDS: readonly ((report: Report, scale: Scale) => string)[] = [
   aaaPorts,
   aaaAnalog,
   aaaAssist,
-  () => "",
-  (r) => (r.temperaturesC === undefined ? "" : TEMPERATURE_VERSION),
+  aaaReading("custom"),
+  aaaVersion,
   aaaFuel,
   aaaTemperatures,
+  aaaReading("maxAccelerationMg"),
+  aaaReading("maxDecelerationMg"),
 ];
 
 /** Every model sends at least this many fields, empty or not. */
@@ -149,31 +163,42 @@ export function encodeAff(
   return encodeFrame({ direction: "up", identifier, imei, type: "AFF", content });
 }
 
+interface CccField extends Reported {
+  readonly size: 1 | 2 | 4;
+  readonly range: readonly [min: number, max: number];
+}
+
+/** A field of a record: `times` wire steps make a column step. */
+function cccField(source: Reported, size: 1 | 2 | 4, options: { times?: number; signed?: true } = {}): CccField {
+  const { times = 1, signed = false } = options;
+  return { ...source, per: source.per / times, size, range: rangeOfBytes(size, signed) };
+}
+
 /** Fields of a CCC record in their order, 52 bytes together. Source: T622 GPRS protocol, CCC record. */
-const CCC_FIELDS: readonly BinaryField<Report>[] = [
-  { name: "event", size: 1, per: 1, of: (r) => r.event.code },
-  { name: "latitude", size: 4, signed: true, per: 1e6, of: (r) => r.latitude },
-  { name: "longitude", size: 4, signed: true, per: 1e6, of: (r) => r.longitude },
-  { name: "fixTime", size: 4, per: 1, of: (r) => wireTime(r.fixTime) },
-  { name: "valid", size: 1, per: 1, of: (r) => Number(r.valid) },
-  { name: "satellites", size: 1, per: 1, of: (r) => r.satellites },
-  { name: "gsmSignal", size: 1, per: 1, of: (r) => r.gsmSignal },
-  { name: "speedKmh", size: 2, per: 1, of: (r) => r.speedKmh },
-  { name: "courseDeg", size: 2, per: 1, of: (r) => r.courseDeg },
-  { name: "hdop", size: 2, per: 10, of: (r) => r.hdop },
-  { name: "altitudeM", size: 2, signed: true, per: 1, of: (r) => r.altitudeM },
-  { name: "odometerM", size: 4, per: 1, of: (r) => r.odometerM },
-  { name: "runtimeS", size: 4, per: 1, of: (r) => r.runtimeS },
-  { name: "cell.mcc", size: 2, per: 1, of: (r) => r.cell?.mcc },
-  { name: "cell.mnc", size: 2, per: 1, of: (r) => r.cell?.mnc },
-  { name: "cell.lac", size: 2, per: 1, of: (r) => r.cell?.lac },
-  { name: "cell.cid", size: 2, per: 1, of: (r) => r.cell?.cid },
-  { name: "inputs", size: 1, per: 1, of: (r) => r.inputs },
-  { name: "outputs", size: 1, per: 1, of: (r) => r.outputs },
-  { name: "analog channel 1", size: 2, per: 100, of: channelOf(1) },
-  { name: "batteryV", size: 2, per: 100, of: channelOf(4) },
-  { name: "supplyV", size: 2, per: 100, of: channelOf(5) },
-  { name: "geofence", size: 4, per: 1, of: (r) => r.geofence },
+const CCC_FIELDS: readonly CccField[] = [
+  cccField(REPORTED.event, 1),
+  cccField(REPORTED.latitudeE6, 4, { signed: true }),
+  cccField(REPORTED.longitudeE6, 4, { signed: true }),
+  cccField(REPORTED.timeS, 4),
+  cccField({ name: "valid", per: 1, of: (r) => Number(r.valid) }, 1),
+  cccField(REPORTED.satellites, 1),
+  cccField(REPORTED.gsmSignal, 1),
+  cccField(REPORTED.speedMilli, 2, { times: 1000 }),
+  cccField(REPORTED.courseMilli, 2, { times: 1000 }),
+  cccField(REPORTED.hdopMilli, 2, { times: 100 }),
+  cccField(REPORTED.altitudeMilli, 2, { times: 1000, signed: true }),
+  cccField(REPORTED.odometerM, 4),
+  cccField(REPORTED.runtimeS, 4),
+  cccField({ name: "cell.mcc", per: 1, of: (r) => r.cell?.mcc }, 2),
+  cccField({ name: "cell.mnc", per: 1, of: (r) => r.cell?.mnc }, 2),
+  cccField(REPORTED.lac, 2),
+  cccField(REPORTED.cid, 2),
+  cccField(REPORTED.inputs, 1),
+  cccField(REPORTED.outputs, 1),
+  cccField(REPORTED.ad1, 2),
+  cccField(REPORTED.ad4, 2),
+  cccField(REPORTED.ad5, 2),
+  cccField(REPORTED.geofence, 4),
 ];
 
 /** Layout of a CCC frame: two id bytes, record length, records in the cache, records. */
@@ -195,9 +220,9 @@ export function encodeCcc(
   putInteger(content, 4, 4, wire("remaining", remaining, 1, 0, U32));
   let at = CCC_LAYOUT.headBytes;
   for (const report of reports) {
-    for (const field of CCC_FIELDS) {
-      putInteger(content, at, field.size, binary(field, field.of(report) ?? 0));
-      at += field.size;
+    for (const { name, per, of, size, range } of CCC_FIELDS) {
+      putInteger(content, at, size, wire(name, of(report) ?? 0, per, ...range));
+      at += size;
     }
   }
   return encodeFrame({ direction: "up", identifier, imei, type: "CCC", content });

@@ -1,3 +1,4 @@
+import type { ColumnName } from "./columns.ts";
 import { CodecError } from "./errors.ts";
 import type { Volts } from "./models.ts";
 
@@ -33,6 +34,8 @@ export interface Report {
   readonly driverId?: string | undefined;
   readonly pictureName?: string | undefined;
   readonly geofence?: number | undefined;
+  /** Sent where the type has a place of that name: CCE parameters of one number, and in AAA what fields 18 to 23 hold. */
+  readonly readings?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** Whose message it is: the head of every uplink. */
@@ -93,8 +96,44 @@ export function channelName(channel: number): string {
   return channel === 4 ? "batteryV" : channel === 5 ? "supplyV" : `analog channel ${channel}`;
 }
 
-/** A reader of one analog channel, for field tables. */
-export const channelOf = (channel: number) => (report: Partial<Report>) => channelVolts(report, channel);
+/** What of a report goes into a binary number: `of` times `per` is the number in its finest steps. */
+export interface Reported {
+  readonly name: string;
+  readonly per: number;
+  readonly of: (report: Partial<Report>) => number | undefined;
+}
+
+const channel = (n: number): Reported => ({ name: channelName(n), per: 100, of: (r) => channelVolts(r, n) });
+
+/** The columns that binary reports carry as one number each, in the units of a report; volts in hundredths. */
+export const REPORTED = {
+  event: { name: "event", per: 1, of: (r) => r.event?.code },
+  latitudeE6: { name: "latitude", per: 1e6, of: (r) => r.latitude },
+  longitudeE6: { name: "longitude", per: 1e6, of: (r) => r.longitude },
+  timeS: { name: "fixTime", per: 1, of: (r) => (r.fixTime === undefined ? undefined : wireTime(r.fixTime)) },
+  satellites: { name: "satellites", per: 1, of: (r) => r.satellites },
+  gsmSignal: { name: "gsmSignal", per: 1, of: (r) => r.gsmSignal },
+  speedMilli: { name: "speedKmh", per: 1000, of: (r) => r.speedKmh },
+  courseMilli: { name: "courseDeg", per: 1000, of: (r) => r.courseDeg },
+  hdopMilli: { name: "hdop", per: 1000, of: (r) => r.hdop },
+  altitudeMilli: { name: "altitudeM", per: 1000, of: (r) => r.altitudeM },
+  odometerM: { name: "odometerM", per: 1, of: (r) => r.odometerM },
+  runtimeS: { name: "runtimeS", per: 1, of: (r) => r.runtimeS },
+  lac: { name: "cell.lac", per: 1, of: (r) => r.cell?.lac },
+  cid: { name: "cell.cid", per: 1, of: (r) => r.cell?.cid },
+  inputs: { name: "inputs", per: 1, of: (r) => r.inputs },
+  outputs: { name: "outputs", per: 1, of: (r) => r.outputs },
+  ad1: channel(1),
+  ad2: channel(2),
+  ad3: channel(3),
+  ad4: channel(4),
+  ad5: channel(5),
+  ad6: channel(6),
+  ad7: channel(7),
+  ad8: channel(8),
+  fuelCenti: { name: "fuelPercent", per: 100, of: (r) => r.fuelPercent },
+  geofence: { name: "geofence", per: 1, of: (r) => r.geofence },
+} as const satisfies Partial<Record<ColumnName, Reported>>;
 
 export function temperatures(report: Partial<Report>): [sensor: number, hundredths: number][] {
   return Object.entries(report.temperaturesC ?? {}).map(([sensor, celsius]) => [
@@ -108,18 +147,8 @@ export function putInteger(bytes: Uint8Array, at: number, size: number, value: n
   for (let i = 0, rest = value; i < size; i++, rest = Math.floor(rest / 256)) bytes[at + i] = rest & U8;
 }
 
-export interface BinaryField<R> {
-  readonly name: string;
-  readonly size: 1 | 2 | 4;
-  readonly signed?: true;
-  readonly per: number;
-  readonly of: (report: R) => number | undefined;
-}
-
-/** Range of a binary field and its wire number. */
-export function binary(field: BinaryField<never>, value: number): number {
-  const values = 256 ** field.size;
-  return field.signed
-    ? wire(field.name, value, field.per, -values / 2, values / 2 - 1)
-    : wire(field.name, value, field.per, 0, values - 1);
+/** Lowest and highest number of so many bytes. */
+export function rangeOfBytes(size: number, signed: boolean): readonly [min: number, max: number] {
+  const values = 256 ** size;
+  return signed ? [-values / 2, values / 2 - 1] : [0, values - 1];
 }

@@ -70,6 +70,13 @@ describe("encodeAaa()", () => {
     expect(latin1(contentOf(encodeAaa({ ...SENDER, report }), "AAA"))).toBe(`${text},,,3,241E,010A92|06FB2E`);
   });
 
+  test("writes what fields 18 to 23 hold from the readings of those names", () => {
+    const readings = { custom: "1", protocolVersion: 4, maxAccelerationMg: 36, maxDecelerationMg: 23, other: 5 };
+    expect(latin1(contentOf(encodeAaa({ ...SENDER, report: { ...REPORT, readings } }), "AAA"))).toBe(
+      `${text},,1,4,,,36,23`,
+    );
+  });
+
   test.each([
     [{ driverId: "006380DF", event: { code: 37 } }, "006380DF"],
     [{ pictureName: "0918101221_C2E03.jpg", event: { code: 39 } }, "0918101221_C2E03.jpg"],
@@ -174,6 +181,25 @@ describe("encodeCce()", () => {
     // 655 = 0x028F. Group 2 has 40, group 4 has 42. After the length: 2 + 4 + 3 + 5 = 14.
     expect(contentOf(encodeCce({ ...SENDER, reports: [report] }), "CCE")).toEqual(
       fromHex("010000000100 0e00 0200 00 01408f02 01 4204020100 00".replaceAll(" ", "")),
+    );
+  });
+
+  test("writes readings into the parameters of their names, in steps of the table", () => {
+    const readings = { engineHours: 12.3, coolantTemperatureC: -5, fuelUsedL: 70000, "cce.1.5b": "01", taxi: {} };
+    // 9C: -5 = 0xFFFB. 98: 70000 = 0x00011170, too wide for its 2-byte form. 9A: 123 = 0x7B.
+    // After the length: 2 + 1 + (1 + 3) + (1 + 5 + 5) + 1 = 19 = 0x13.
+    expect(contentOf(encodeCce({ ...SENDER, reports: [{ readings }] }), "CCE")).toEqual(
+      fromHex("010000000100 1300 0300 00 019cfbff 029870110100 9a7b000000 00".replaceAll(" ", "")),
+    );
+  });
+
+  test("writes a driver's card as a number when it is one, otherwise as text", () => {
+    // 6520031 = 0x00637CDF. "%A" is 25 41.
+    expect(contentOf(encodeCce({ ...SENDER, reports: [{ driverId: "6520031" }] }), "CCE")).toEqual(
+      fromHex("010000000100 0b00 0100 00 00 0125df7c6300 00".replaceAll(" ", "")),
+    );
+    expect(contentOf(encodeCce({ ...SENDER, reports: [{ driverId: "%A" }] }), "CCE")).toEqual(
+      fromHex("010000000100 0a00 0100 00 00 00 0139022541".replaceAll(" ", "")),
     );
   });
 
