@@ -17,14 +17,19 @@ export const LIMITS = {
   frameBytes: 65_543,
   /** Bytes skipped as garbage since the last good frame before the peer is closed. */
   garbageBytes: 8 * KIB,
-  /** From the first byte of a frame to its last. A slow 2G link needs seconds; a peer that drips bytes needs for ever. */
-  frameMs: MINUTE,
+  /** From the first byte of a frame to its last. A link that fades in the middle comes back; a peer that drips does not. */
+  frameMs: 2 * MINUTE,
+  /** Bytes held for unfinished frames of all connections together, and what one may hold even then. */
+  unfinishedBytes: 64 * MIB,
+  unfinishedFairBytes: 4 * KIB,
   /** From connect to the first good frame. Nothing is lost by closing: a tracker connects again when it has a report. */
   strangerMs: 2 * MINUTE,
   /** Between two reads once a tracker has sent a frame. Sleeping trackers report hourly by default, so an hour and slack. */
   idleMs: 75 * MINUTE,
   /** First TCP keep-alive probe after this silence; the kernel then finds half-open connections long before idleMs. */
   keepAliveMs: 10 * MINUTE,
+  /** After the tracker closed its side, its last frames may still be answered for this long. */
+  lingerMs: 30 * SECOND,
   /** TLS handshake, from connect. */
   handshakeMs: 20 * SECOND,
   /** One timer looks at all connections this often: 10,000 timers would cost more than the connections. */
@@ -79,7 +84,7 @@ export const LIMITS = {
   /** One request, from connect to the last byte of the answer. */
   requestMs: 30 * SECOND,
   /** Bytes of an answer; more is a failure. */
-  responseBytes: 8 * MIB,
+  responseBytes: 4 * MIB,
   /** First wait after a failure; doubles with each, half of it random, up to the longest. */
   backoffMs: 100,
   backoffMaxMs: 60 * SECOND,
@@ -89,8 +94,6 @@ export const LIMITS = {
   splitAfter: 3,
   /** Commands claimed at the same time. */
   claims: 1024,
-  /** A claim that was not answered with bytes is forgotten after this time; the edge offers the command again. */
-  claimMs: MINUTE,
   /** While stopping: time to deliver what is spooled. What is left is delivered after the next start. */
   drainMs: 3 * SECOND,
 } as const satisfies Record<string, number>;

@@ -1,0 +1,108 @@
+import { readFileSync } from "node:fs";
+import { killAt, type ReachPoint } from "./failpoint.ts";
+import { LIMITS, type Limits } from "./limits.ts";
+
+export interface TlsConfig {
+  port: number;
+  /** PEM */
+  cert: Buffer;
+  key: Buffer;
+}
+
+export interface Config {
+  edgeUrl: URL;
+  token: string;
+  host: string;
+  /** TCP and UDP. 0: any free one. */
+  port: number;
+  /** Loopback only. 0: any free one. */
+  metricsPort: number;
+  spoolFolder: string;
+  tls: TlsConfig | null;
+  limits: Limits;
+  reach: ReachPoint | null;
+}
+
+/** A setting that cannot be used. The message names it and says what is expected. */
+export class ConfigError extends Error {}
+
+export const DEFAULTS = { BRIDGE_HOST: "0.0.0.0", BRIDGE_PORT: 5020, METRICS_PORT: 9520, SPOOL_DIR: ".data/spool" };
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+function text(env: Env, name: string, fallback?: string): string {
+  const value = env[name]?.trim() || fallback;
+  if (value === undefined) throw new ConfigError(`${name} is not set`);
+  return value;
+}
+
+function integer(env: Env, name: string, least: number, most: number, fallback?: number): number {
+  const value = text(env, name, fallback?.toString());
+  const number = Number(value);
+  if (!/^\d+$/.test(value) || number < least || number > most) {
+    throw new ConfigError(`${name} must be a whole number from ${least} to ${most}, not "${value}"`);
+  }
+  return number;
+}
+
+function edgeUrl(env: Env): URL {
+  const value = text(env, "EDGE_URL");
+  const url = URL.canParse(value) ? new URL(value) : null;
+  if (url === null || !/^https?:$/.test(url.protocol) || url.username !== "" || url.search !== "") {
+    throw new ConfigError(`EDGE_URL must be an http or https address such as https://edge.example, not "${value}"`);
+  }
+  return url;
+}
+
+function token(env: Env): string {
+  const value = text(env, "BRIDGE_TOKEN");
+  // Not echoed: it is a secret.
+  if (!/^[\x21-\x7e]+$/.test(value)) throw new ConfigError("BRIDGE_TOKEN must be printable ASCII without spaces");
+  return value;
+}
+
+function pemFile(env: Env, name: string): Buffer {
+  const path = text(env, name);
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    const why = (error as NodeJS.ErrnoException).code;
+    throw new ConfigError(`${name} must be a PEM file that can be read: "${path}" gives ${why}`);
+  }
+}
+
+function tls(env: Env): TlsConfig | null {
+  const set = ["TLS_PORT", "TLS_CERT", "TLS_KEY"].filter((name) => env[name]?.trim());
+  if (set.length === 0) return null;
+  if (set.length < 3)
+    throw new ConfigError(`TLS_PORT, TLS_CERT and TLS_KEY go together, but only ${set.join(" and ")} is set`);
+  return { port: integer(env, "TLS_PORT", 0, 65_535), cert: pemFile(env, "TLS_CERT"), key: pemFile(env, "TLS_KEY") };
+}
+
+function failPoint(env: Env): ReachPoint | null {
+  const spec = env.BRIDGE_FAILPOINT?.trim();
+  if (!spec) return null;
+  const reach = killAt(spec);
+  if (reach === null)
+    throw new ConfigError(`BRIDGE_FAILPOINT must be a station A to J and a count such as "D:100", not "${spec}"`);
+  return reach;
+}
+
+/**
+ * Reads the settings from the environment.
+ * @throws {ConfigError} naming the first setting that cannot be used
+ */
+export function readConfig(env: Env): Config {
+  const least = 2 * LIMITS.segmentBytes;
+  return {
+    edgeUrl: edgeUrl(env),
+    token: token(env),
+    host: text(env, "BRIDGE_HOST", DEFAULTS.BRIDGE_HOST),
+    port: integer(env, "BRIDGE_PORT", 0, 65_535, DEFAULTS.BRIDGE_PORT),
+    metricsPort: integer(env, "METRICS_PORT", 0, 65_535, DEFAULTS.METRICS_PORT),
+    spoolFolder: text(env, "SPOOL_DIR", DEFAULTS.SPOOL_DIR),
+    tls: tls(env),
+    limits: { ...LIMITS, spoolBytes: integer(env, "SPOOL_BYTES", least, 2 ** 43, LIMITS.spoolBytes) },
+    reach: failPoint(env),
+  };
+}
