@@ -1,5 +1,5 @@
 import { bytesOf } from "./bytes.ts";
-import { CCE_GROUPS, type CceGroup, PARAMETERS } from "./cce-parameters.ts";
+import { CCE_GROUPS, CCE_PREFIXES, type CceGroup, PARAMETERS } from "./cce-parameters.ts";
 import { CodecError } from "./errors.ts";
 import { encodeFrame } from "./frame.ts";
 import {
@@ -43,9 +43,6 @@ const CELL_ID = 0x0e;
 const TEMPERATURES = { firstId: 0x2a, sensors: 8 } as const;
 const CARD_TEXT_ID = 0x39;
 const PICTURE_NAME_ID = 0x44;
-
-/** First bytes of two-byte ids. */
-const ID_PREFIXES = [0xfe, 0xf8];
 
 const CARD_NUMBER = /^\d{1,10}$/;
 
@@ -147,8 +144,8 @@ function fail(what: string, why: string): CodecError {
 const nameOf = (id: number) => `parameter ${id.toString(16).toUpperCase()}`;
 
 function idBytes(id: number): number[] {
-  if (id <= U8 && !ID_PREFIXES.includes(id)) return [id];
-  if (ID_PREFIXES.includes(id >> 8)) return [id >> 8, id & U8];
+  if (id <= U8 && !CCE_PREFIXES.includes(id)) return [id];
+  if (CCE_PREFIXES.includes(id >> 8)) return [id >> 8, id & U8];
   throw fail(nameOf(id), "a two-byte id begins with FE or F8");
 }
 

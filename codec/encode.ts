@@ -1,3 +1,4 @@
+import { CCC_FIELDS } from "./ccc.ts";
 import { encodeFrame } from "./frame.ts";
 import { HUNDREDTHS, SCALES, type Scale, scaleOf } from "./models.ts";
 import {
@@ -7,7 +8,6 @@ import {
   putInteger,
   REPORTED,
   type Report,
-  type Reported,
   rangeOfBytes,
   refuse,
   type Sender,
@@ -163,43 +163,26 @@ export function encodeAff(
   return encodeFrame({ direction: "up", identifier, imei, type: "AFF", content });
 }
 
-interface CccField extends Reported {
-  readonly size: 1 | 2 | 4;
-  readonly range: readonly [min: number, max: number];
-}
+/** What a record holds besides the numbers of the decoder's table. Offsets in the record. */
+const CCC_STATUS = 13;
+const CCC_MCC = 32;
+const CCC_MNC = 34;
 
-/** A field of a record: `times` wire steps make a column step. */
-function cccField(source: Reported, size: 1 | 2 | 4, options: { times?: number; signed?: true } = {}): CccField {
-  const { times = 1, signed = false } = options;
-  return { ...source, per: source.per / times, size, range: rangeOfBytes(size, signed) };
-}
+const CCC_NUMBERS = CCC_FIELDS.flatMap((field) => {
+  if (field.column === "mccMnc") return [];
+  const { name, per, of } = REPORTED[field.column];
+  const { offset, size, times } = field;
+  return [{ name, of, offset, size, per: per / times, range: rangeOfBytes(size, "signed" in field) }];
+});
 
-/** Fields of a CCC record in their order, 52 bytes together. Source: T622 GPRS protocol, CCC record. */
-const CCC_FIELDS: readonly CccField[] = [
-  cccField(REPORTED.event, 1),
-  cccField(REPORTED.latitudeE6, 4, { signed: true }),
-  cccField(REPORTED.longitudeE6, 4, { signed: true }),
-  cccField(REPORTED.timeS, 4),
-  cccField({ name: "valid", per: 1, of: (r) => Number(r.valid) }, 1),
-  cccField(REPORTED.satellites, 1),
-  cccField(REPORTED.gsmSignal, 1),
-  cccField(REPORTED.speedMilli, 2, { times: 1000 }),
-  cccField(REPORTED.courseMilli, 2, { times: 1000 }),
-  cccField(REPORTED.hdopMilli, 2, { times: 100 }),
-  cccField(REPORTED.altitudeMilli, 2, { times: 1000, signed: true }),
-  cccField(REPORTED.odometerM, 4),
-  cccField(REPORTED.runtimeS, 4),
-  cccField({ name: "cell.mcc", per: 1, of: (r) => r.cell?.mcc }, 2),
-  cccField({ name: "cell.mnc", per: 1, of: (r) => r.cell?.mnc }, 2),
-  cccField(REPORTED.lac, 2),
-  cccField(REPORTED.cid, 2),
-  cccField(REPORTED.inputs, 1),
-  cccField(REPORTED.outputs, 1),
-  cccField(REPORTED.ad1, 2),
-  cccField(REPORTED.ad4, 2),
-  cccField(REPORTED.ad5, 2),
-  cccField(REPORTED.geofence, 4),
-];
+function putRecord(content: Uint8Array, start: number, report: Report): void {
+  for (const { name, of, offset, size, per, range } of CCC_NUMBERS) {
+    putInteger(content, start + offset, size, wire(name, of(report) ?? 0, per, ...range));
+  }
+  content[start + CCC_STATUS] = Number(report.valid);
+  putInteger(content, start + CCC_MCC, 2, wire("cell.mcc", report.cell?.mcc ?? 0, 1, 0, U16));
+  putInteger(content, start + CCC_MNC, 2, wire("cell.mnc", report.cell?.mnc ?? 0, 1, 0, U16));
+}
 
 /** Layout of a CCC frame: two id bytes, record length, records in the cache, records. */
 const CCC_LAYOUT = { id: [0x02, 0x01], headBytes: 8, recordBytes: 52 } as const;
@@ -218,12 +201,8 @@ export function encodeCcc(
   content.set(CCC_LAYOUT.id);
   putInteger(content, 2, 2, CCC_LAYOUT.recordBytes);
   putInteger(content, 4, 4, wire("remaining", remaining, 1, 0, U32));
-  let at = CCC_LAYOUT.headBytes;
-  for (const report of reports) {
-    for (const { name, per, of, size, range } of CCC_FIELDS) {
-      putInteger(content, at, size, wire(name, of(report) ?? 0, per, ...range));
-      at += size;
-    }
+  for (const [n, report] of reports.entries()) {
+    putRecord(content, CCC_LAYOUT.headBytes + n * CCC_LAYOUT.recordBytes, report);
   }
   return encodeFrame({ direction: "up", identifier, imei, type: "CCC", content });
 }
