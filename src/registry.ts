@@ -30,8 +30,9 @@ const ZERO = 0x30;
 export class Registry {
   version = -1;
   devices: Known[] = [];
-  // The number of the bridge by the hash of its token.
-  bridges = new Map<string, number>();
+  /** Bridges by the hash of their token. */
+  readonly bridges = new Map<string, number>();
+  readonly #allowed = new Set<number>();
   #high = new Int32Array(0);
   #low = new Int32Array(0);
   #value = new Int32Array(0);
@@ -46,6 +47,7 @@ export class Registry {
     this.version = version;
     this.devices = [];
     this.bridges.clear();
+    this.#allowed.clear();
     this.#used = 0;
     this.#resize(1024);
   }
@@ -69,9 +71,15 @@ export class Registry {
     return this.#high[at] === -1 ? NOT_READ : this.#value[at];
   }
 
+  /** Whether a bridge is known to be allowed to deliver. */
+  allows(bridgeId: number): boolean {
+    return this.#allowed.has(bridgeId);
+  }
+
   /** Takes in what was read of the IMEIs that were asked for; those without a device are known to have none. */
   learn(read: RegistryRead, asked: Iterable<string>): void {
     if (read.version !== this.version || this.#used > LIMITS.registryEntries) this.restart(read.version);
+    if (read.bridge) this.#allowed.add(read.bridgeId);
     for (const imei of asked) this.#set(imei, NO_DEVICE);
     for (const device of read.devices) {
       const index = this.devices.length;

@@ -1,13 +1,12 @@
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Client, createClient } from "@libsql/client";
 import { drizzle } from "drizzle-orm/libsql/node";
 import type { Base, Ctx, Db, Principal } from "../src/context.ts";
 import * as schema from "../src/store/schema.ts";
-
-const MIGRATIONS = new URL("../migrations/", import.meta.url);
+import { applyMigrations } from "../tools/migrate.ts";
 
 /** 2026-03-01T12:00:00Z, the time of every test that does not set its own. */
 export const NOON = Date.UTC(2026, 2, 1, 12);
@@ -19,17 +18,7 @@ export interface TestDatabase {
 }
 
 async function prepared(client: Client, close: () => void): Promise<TestDatabase> {
-  await client.executeMultiple(
-    "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT",
-  );
-  for (const file of readdirSync(MIGRATIONS).sort()) {
-    if (!file.endsWith(".sql")) continue;
-    await client.executeMultiple(readFileSync(new URL(file, MIGRATIONS), "utf8"));
-    await client.execute({
-      sql: "INSERT INTO migrations (name, applied_at) VALUES (?, ?)",
-      args: [file.replace(/\.sql$/, ""), NOON],
-    });
-  }
+  await applyMigrations(client);
   return { db: drizzle(client, { schema }) as Db, client, close };
 }
 

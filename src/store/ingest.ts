@@ -148,14 +148,19 @@ function writeNumber(out: Uint8Array, end: number, value: number): void {
   }
 }
 
-/** Stores positions that are not there yet, if the registry is still at `version`. */
+/**
+ * Stores positions that are not there yet, if the registry is still at `version`. The index cannot see one kind of
+ * repetition: a stamp too far ahead to be used when it first came, and usable when it came again.
+ */
 export function insertStatement(packed: PackedPositions, version: number): Statement {
   return {
     sql: `WITH RECURSIVE ${LINES}
       INSERT INTO positions (account_id, device_id, fix_time, digest, received_at, clock, event, valid, record)
       SELECT ${SQL.account}, ${SQL.device}, ${SQL.fixTime}, ${DIGEST}, ${SQL.receivedAt}, ${SQL.clock}, ${SQL.event}, ${SQL.valid},
         substr(?2, ${SQL.recordStart}, ${SQL.recordLength})
-      FROM lines WHERE (SELECT version FROM registry) = ?3 ON CONFLICT DO NOTHING`,
+      FROM lines WHERE (SELECT version FROM registry) = ?3
+        AND NOT EXISTS (SELECT 1 FROM positions p WHERE p.clock = 1 AND p.device_id = ${SQL.device} AND p.digest = ${DIGEST})
+      ON CONFLICT DO NOTHING`,
     args: [packed.lines, packed.records, version],
   };
 }

@@ -14,7 +14,8 @@ export interface RegistryRead {
   /** As of the same moment as the devices. */
   version: number;
   devices: RegisteredDevice[];
-  /** Whether the bridge exists and is not revoked; the configured bridge (id 0) always is. */
+  bridgeId: number;
+  /** Whether that bridge exists and is not revoked; the configured one (id 0) always is. */
   bridge: boolean;
 }
 
@@ -36,6 +37,7 @@ export async function readRegistry(db: Db, bridgeId: number, imeis: readonly str
   );
   return {
     version: Number(state.rows[0][0]),
+    bridgeId,
     bridge: state.rows[0][1] === 1,
     devices: devices.rows.map((row) => ({
       id: Number(row[0]),

@@ -59,7 +59,7 @@ test("Registry.find() keeps many IMEIs apart, leading zeros included", () => {
     clockOffsetMinutes: 0,
     confirmCce: false,
   }));
-  registry.learn({ version: 1, bridge: true, devices }, imeis);
+  registry.learn({ version: 1, bridgeId: 0, bridge: true, devices }, imeis);
   for (const [id, imei] of imeis.entries()) expect(registry.devices[find(registry, imei)].id).toBe(id);
   expect(find(registry, "000000000000001")).toBe(NOT_READ);
 });
@@ -67,13 +67,13 @@ test("Registry.find() keeps many IMEIs apart, leading zeros included", () => {
 test("Registry.learn() begins again with another version, and when it holds too much", () => {
   const registry = new Registry();
   const imei = anImei();
-  registry.learn({ version: 1, bridge: true, devices: [] }, [imei]);
-  registry.learn({ version: 2, bridge: true, devices: [] }, []);
+  registry.learn({ version: 1, bridgeId: 0, bridge: true, devices: [] }, [imei]);
+  registry.learn({ version: 2, bridgeId: 0, bridge: true, devices: [] }, []);
   expect(find(registry, imei)).toBe(NOT_READ);
   const many = Array.from({ length: LIMITS.registryEntries + 1 }, (_, i) => String(i).padStart(15, "0"));
-  registry.learn({ version: 2, bridge: true, devices: [] }, many);
+  registry.learn({ version: 2, bridgeId: 0, bridge: true, devices: [] }, many);
   expect(find(registry, many[0])).toBe(NO_DEVICE);
-  registry.learn({ version: 2, bridge: true, devices: [] }, [imei]);
+  registry.learn({ version: 2, bridgeId: 0, bridge: true, devices: [] }, [imei]);
   expect([find(registry, many[0]), find(registry, imei)]).toEqual([NOT_READ, NO_DEVICE]);
 });
 
