@@ -174,6 +174,13 @@ export class PositionTable {
     this.tailUsed = at;
   }
 
+  /** Appends an entry to the tail of the last row, which is complete. */
+  addToLastTail(key: number, bytes: Uint8Array, start: number, end: number): void {
+    const base = (this.count - 1) * STRIDE;
+    this.addTail(key, bytes, start, end);
+    this.i32[base + TAIL_LENGTH] = this.tailUsed - this.i32[base + TAIL_START];
+  }
+
   /** Drops all rows from `count` on, with their tails: what a decoder does before it throws. */
   truncate(count: number, tailUsed: number): void {
     this.count = count;
@@ -209,6 +216,15 @@ export class PositionTable {
 }
 
 const NO_BYTES = new Uint8Array(0);
+
+/**
+ * A `timeS` column of a clock that is ahead of UTC. A clock that would then be before 2000 or after 2136 is not set
+ * and stays as it is.
+ */
+export function toUtc(timeS: number, offsetS: number): number {
+  const shifted = (timeS >>> 0) - offsetS;
+  return shifted >= 0 && shifted <= 0xffffffff ? shifted | 0 : timeS;
+}
 
 /** Writes an unsigned 32-bit number, seven bits a byte, low bits first; returns the index after it (1 to 5 bytes). */
 export function writeVarint(out: Uint8Array, at: number, value: number): number {
@@ -254,4 +270,14 @@ export function visitTail(
     i += length;
   }
   return true;
+}
+
+/** What a decoder needs to know besides the bytes. */
+export interface DecodeOptions {
+  /** Row of SCALES for analog values, see `scaleOf()`; 0 when the model is not known. */
+  readonly scale: number;
+  /** Seconds by which the tracker's clock is ahead of UTC (command B36). */
+  readonly offsetS?: number;
+  /** The caller's number of the frame, kept with each of its rows. */
+  readonly sourceFrame?: number;
 }
