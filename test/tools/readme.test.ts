@@ -1,0 +1,18 @@
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { PARTS, withParts } from "../../tools/readme.ts";
+
+const README = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+
+test("README.md says what the tables in the source say (node tools/readme.ts mends it)", () => {
+  expect(README).toBe(withParts(README));
+});
+
+test("README.md shows every generated part", () => {
+  for (const name of Object.keys(PARTS)) expect(README).toContain(`<!-- table: ${name} -->`);
+});
+
+test("README.md begins with the two commands that install and run, and install and test", () => {
+  const commands = [...README.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, text]) => text.trim());
+  expect(commands.slice(0, 2)).toEqual(["npm ci && npm start", "npm ci && npm test"]);
+});
