@@ -48,5 +48,6 @@ export const LIMITS = {
   registerConcurrency: 8,
   /** Longest list of examples kept for one kind of finding. */
   examples: 5,
+  healthMs: 2_000,
   requestTimeoutMs: 60_000,
 } as const;

@@ -93,17 +93,22 @@ class Judge {
   take(row: StoredRow): void {
     this.verdict.stored++;
     const device = this.#byId.get(row.deviceId);
-    if (device === undefined) return this.find("invented", `row ${row.id} belongs to device ${row.deviceId}`);
+    if (device === undefined) {
+      this.find("invented", `row ${row.id} belongs to device ${row.deviceId}`);
+      return;
+    }
     let json: Record<string, unknown>;
     try {
       json = decodeRecord(row.record).toJSON() as unknown as Record<string, unknown>;
     } catch (error) {
-      return this.find("altered", `row ${row.id}: ${(error as Error).message}`);
+      this.find("altered", `row ${row.id}: ${(error as Error).message}`);
+      return;
     }
     const sequence = json.odometerM as number;
     const seen = this.seen.get(device)!;
     if (!(sequence >= 0 && sequence < device.taken)) {
-      return this.find("invented", `device ${device.id}: record ${sequence} of ${device.taken}`);
+      this.find("invented", `device ${device.id}: record ${sequence} of ${device.taken}`);
+      return;
     }
     seen.counts[sequence] = Math.min(255, seen.counts[sequence]! + 1);
     if (seen.counts[sequence]! > 1) this.find("duplicated", `device ${device.id}: record ${sequence}`);

@@ -1,8 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { createWriteStream, readdirSync } from "node:fs";
+import { createWriteStream, readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LIMITS } from "./limits.ts";
+
+const WATCH = new URL("../parent-watch.ts", import.meta.url).href;
 
 export interface Program {
   name: string;
@@ -44,9 +46,10 @@ export class Restartable {
     if (this.#process !== null) throw new Error(`Cannot start ${this.program.name}: it is running`);
     const startedAt = performance.now();
     this.#expected = false;
-    const child = spawn(process.execPath, [...this.program.arguments], {
-      env: { ...process.env, ...this.program.env, ...env },
-      stdio: ["ignore", "pipe", "pipe"],
+    // Its standard input ends with this process, whatever way, and it with it.
+    const child = spawn(process.execPath, ["--import", WATCH, ...this.program.arguments], {
+      env: { ...process.env, NODE_OPTIONS: "", ...this.program.env, ...env },
+      stdio: ["pipe", "pipe", "pipe"],
     });
     this.#process = child;
     const log = createWriteStream(this.program.log, { flags: "a" });
@@ -101,6 +104,13 @@ export class Restartable {
 /** Open file descriptors of a process. */
 export function openFiles(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length;
+}
+
+/** Ids of the processes that a process has started. */
+export function childrenOf(pid: number): number[] {
+  return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+    readFileSync(`/proc/${pid}/task/${task}/children`, "utf8").trim().split(" ").filter(Boolean).map(Number),
+  );
 }
 
 /** Waits until the condition holds. @returns whether it did in time */

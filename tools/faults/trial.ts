@@ -222,7 +222,7 @@ export class Trial {
       this.#stopping = true;
       for (const tracker of this.#trackers) tracker.stop();
     }
-    if (!(await eventually(LIMITS.drainMs, async () => (await this.world.backlog()) === 0))) {
+    if (!(await eventually(LIMITS.drainMs, () => this.world.drained()))) {
       this.problem(`the bridge still holds ${await this.world.backlog()} frames ${LIMITS.drainMs} ms after the fault`);
     }
     await Promise.all(this.#checks);

@@ -1,14 +1,15 @@
 import { appendFileSync, mkdirSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, createClient } from "@libsql/client";
+import { buildWorker, OFFLINE } from "../bundle.ts";
 import { applyMigrations } from "../migrate.ts";
+import { claimPort } from "../ports.ts";
 import { openSecrets } from "../secrets.ts";
 import { Ledger } from "./ledger.ts";
 import { LIMITS } from "./limits.ts";
 import type { ApiPage } from "./oracle.ts";
-import { Restartable, readMetrics } from "./processes.ts";
+import { childrenOf, eventually, Restartable, readMetrics } from "./processes.ts";
 import { type Fault, FaultProxy, pass } from "./proxy.ts";
 import type { RowResult } from "./trial.ts";
 
@@ -17,24 +18,17 @@ const entry = (name: string): string => new URL(name, import.meta.url).pathname;
 /** A day, ms. */
 const DAY_MS = 86_400_000;
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-  const { port } = server.address() as { port: number };
-  await new Promise((done) => server.close(done));
-  return port;
-}
-
 /** What the harness reads from the bridge's metrics page, under its own names. */
 const METRICS = {
-  /** Frames in the spool that the edge has not answered yet. */
-  backlog: /^bridge_spool_frames$/,
+  /** Frames in the spool that the edge has not answered yet, and bytes on their way there. */
+  backlog: /^bridge_spool_backlog_frames$/,
+  unsynced: /^bridge_spool_unsynced_bytes$/,
   /** Frames set aside because the edge refuses them. */
-  parked: /^bridge_parked_frames_total$/,
+  parked: /^bridge_frames_parked_total\{reason="rejected"\}$/,
   /** Stretches of the spool that are no record any more. */
-  damaged: /^bridge_spool_damaged_total$/,
-  /** Connections that the bridge closed, whatever the reason. */
-  closed: /^bridge_connections_closed_total\{/,
+  damaged: /^bridge_frames_parked_total\{reason="damaged"\}$/,
+  /** Connections that the bridge closed for a reason of its own. */
+  closed: /^bridge_connections_closed_total\{reason="(?!peer|error|stopping)/,
 } as const;
 
 /**
@@ -67,11 +61,13 @@ export class World {
   constructor(parts: {
     seed: number;
     folder: string;
+    /** The bundled Worker. */
+    script: string;
     ports: { database: number; runtime: number; bridge: number };
     database: { proxy: FaultProxy; url: string };
     edge: { proxy: FaultProxy; url: string };
   }) {
-    const { seed, folder, ports, database, edge } = parts;
+    const { seed, folder, script, ports, database, edge } = parts;
     const secrets = openSecrets(folder);
     this.seed = seed;
     this.folder = folder;
@@ -101,8 +97,10 @@ export class World {
     });
     this.runtime = new Restartable({
       name: "edge runtime",
-      arguments: [entry("./runtime.ts")],
+      arguments: [entry("../worker-host.ts")],
       env: {
+        ...OFFLINE,
+        WORKER_SCRIPT: script,
         PORT: String(ports.runtime),
         DATABASE_URL: database.url,
         DATABASE_TOKEN: secrets.databaseToken,
@@ -110,7 +108,7 @@ export class World {
         BRIDGE_TOKEN: secrets.bridgeToken,
         ROOT_KEY: secrets.rootKey,
       },
-      ready: /edge listening/,
+      ready: /worker listening/,
       log: join(folder, "runtime.log"),
     });
     this.bridge = new Restartable({
@@ -148,12 +146,37 @@ export class World {
     return ms;
   }
 
+  /** Ends workerd as an accident would; its host starts the next one. Resolves when that serves. */
+  async killRuntime(): Promise<void> {
+    for (const pid of childrenOf(this.runtime.pid!)) process.kill(pid, "SIGKILL");
+    await eventually(LIMITS.processMs, () => this.healthy());
+  }
+
+  /** Ends the host, too, and starts another. */
+  async killRuntimeHost(): Promise<void> {
+    const children = childrenOf(this.runtime.pid!);
+    await this.runtime.kill();
+    for (const pid of children) process.kill(pid, "SIGKILL");
+    await this.runtime.start();
+    await eventually(LIMITS.processMs, () => this.healthy());
+  }
+
+  async healthy(): Promise<boolean> {
+    try {
+      const { ok } = await fetch(`${this.#runtimeUrl}/healthz`, { signal: AbortSignal.timeout(LIMITS.healthMs) });
+      return ok;
+    } catch {
+      return false;
+    }
+  }
+
   /** Ends all faults: proxies pass, every process runs. */
   async heal(): Promise<void> {
     this.edge.fault = pass;
     this.database.fault = pass;
-    for (const process of [this.libsqld, this.runtime]) if (!process.running) await process.start();
+    for (const each of [this.libsqld, this.runtime]) if (!each.running) await each.start();
     if (!this.bridge.running) await this.startBridge();
+    await eventually(LIMITS.processMs, () => this.healthy());
   }
 
   /** One line of the schedule file. */
@@ -173,6 +196,15 @@ export class World {
 
   backlog(): Promise<number> {
     return this.metric("backlog");
+  }
+
+  /** Whether the bridge has handed over everything that it ever read. */
+  async drained(): Promise<boolean> {
+    for (let looks = 0; looks < 2; looks++) {
+      if ((await this.backlog()) > 0 || (await this.metric("unsynced")) > 0) return false;
+      await sleep(LIMITS.pollMs);
+    }
+    return true;
   }
 
   closed(): Promise<number> {
@@ -228,7 +260,7 @@ export class World {
   }
 
   async close(): Promise<void> {
-    for (const process of [this.bridge, this.runtime, this.libsqld]) await process.kill("SIGTERM");
+    for (const each of [this.bridge, this.runtime, this.libsqld]) await each.kill("SIGTERM");
     this.sql.close();
     await this.edge.close();
     await this.database.close();
@@ -239,12 +271,17 @@ export class World {
 /** Brings up the whole platform in a folder of its own. */
 export async function openWorld(seed: number, folder: string): Promise<World> {
   mkdirSync(folder, { recursive: true });
-  const ports = { database: await freePort(), runtime: await freePort(), bridge: await freePort() };
+  const ports = {
+    database: await claimPort("libsqld", "127.0.0.1", 0),
+    runtime: await claimPort("edge", "127.0.0.1", 0),
+    bridge: await claimPort("bridge", "127.0.0.1", 0, true),
+  };
   const database = new FaultProxy(`http://127.0.0.1:${ports.database}`);
   const edge = new FaultProxy(`http://127.0.0.1:${ports.runtime}`);
   const world = new World({
     seed,
     folder,
+    script: await buildWorker(),
     ports,
     database: { proxy: database, url: await database.listen() },
     edge: { proxy: edge, url: await edge.listen() },

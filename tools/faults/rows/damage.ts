@@ -120,7 +120,7 @@ async function damageSpool(trial: Trial): Promise<string> {
     victims += harmed.length;
     await world.startBridge();
     world.edge.fault = world.pass;
-    const drained = await eventually(LIMITS.drainMs, async () => (await world.backlog()) === 0);
+    const drained = await eventually(LIMITS.drainMs, () => world.drained());
     trial.check(drained, "the bridge did not deliver what was left");
     counted += await world.metric("damaged");
   }
