@@ -28,6 +28,8 @@ export class ConfigError extends Error {}
 
 export const DEFAULTS = { BRIDGE_HOST: "0.0.0.0", BRIDGE_PORT: 5020, METRICS_PORT: 9520, SPOOL_DIR: ".data/spool" };
 
+const MIB = 1024 * 1024;
+
 type Env = Readonly<Record<string, string | undefined>>;
 
 function text(env: Env, name: string, fallback?: string): string {
@@ -93,7 +95,8 @@ function failPoint(env: Env): ReachPoint | null {
  * @throws {ConfigError} naming the first setting that cannot be used
  */
 export function readConfig(env: Env): Config {
-  const least = 2 * LIMITS.segmentBytes;
+  const segmentBytes = integer(env, "SPOOL_SEGMENT_BYTES", MIB, 1024 * MIB, LIMITS.segmentBytes);
+  const spoolBytes = integer(env, "SPOOL_BYTES", 2 * segmentBytes, 2 ** 43, LIMITS.spoolBytes);
   return {
     edgeUrl: edgeUrl(env),
     token: token(env),
@@ -102,7 +105,7 @@ export function readConfig(env: Env): Config {
     metricsPort: integer(env, "METRICS_PORT", 0, 65_535, DEFAULTS.METRICS_PORT),
     spoolFolder: text(env, "SPOOL_DIR", DEFAULTS.SPOOL_DIR),
     tls: tls(env),
-    limits: { ...LIMITS, spoolBytes: integer(env, "SPOOL_BYTES", least, 2 ** 43, LIMITS.spoolBytes) },
+    limits: { ...LIMITS, segmentBytes, spoolBytes },
     reach: failPoint(env),
   };
 }

@@ -71,6 +71,7 @@ export class SpoolWriter {
     this.open.frames += 1;
     this.open.lastSequence = sequence;
     this.pendingBytes += need;
+    this.options.reach("B");
     if (this.pendingBytes > this.options.limits.pendingBytes) this.press(true);
     this.committing ??= this.commitAll();
     return sequence;

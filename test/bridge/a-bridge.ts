@@ -82,9 +82,11 @@ export async function aTracker(port: number) {
   let closed = false;
   socket.on("data", (bytes) => got.push(bytes));
   socket.on("error", () => {});
-  socket.on("close", () => {
-    closed = true;
-  });
+  for (const event of ["end", "close"]) {
+    socket.on(event, () => {
+      closed = true;
+    });
+  }
   later(() => socket.destroy());
   await new Promise((resolve) => socket.once("connect", resolve));
   return { socket, received: () => Buffer.concat(got).toString("latin1"), closed: () => closed };

@@ -30,6 +30,7 @@ const BAD: [name: string, value: string | undefined, env?: Record<string, string
   ["BRIDGE_PORT", "5020x"],
   ["METRICS_PORT", "1.5"],
   ["SPOOL_BYTES", "1000"],
+  ["SPOOL_SEGMENT_BYTES", "1000"],
   ["BRIDGE_FAILPOINT", "Z:1"],
   ["BRIDGE_FAILPOINT", "A:0"],
   ["TLS_PORT", "5021"],
