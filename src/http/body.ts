@@ -1,13 +1,16 @@
 import { AppError } from "../errors.ts";
 
 /**
- * Reads a request body, and stops reading at the limit: the declared length is believed only when it is too large.
+ * Reads a request body, and no more than the limit. A declared length bounds what the server passes on, so such a body
+ * is read at once; one of unknown length is read piece by piece.
  * @throws {AppError} too_large
  */
 export async function readBody(request: Request, maxBytes: number): Promise<Uint8Array> {
   const tooLarge = () => new AppError("too_large", `The body is larger than ${maxBytes} bytes`);
-  if (Number(request.headers.get("content-length") ?? 0) > maxBytes) throw tooLarge();
+  const declared = request.headers.get("content-length");
+  if (Number(declared ?? 0) > maxBytes) throw tooLarge();
   if (request.body === null) return new Uint8Array(0);
+  if (declared !== null) return new Uint8Array(await request.arrayBuffer());
   const reader = (request.body as ReadableStream<Uint8Array>).getReader();
   const chunks: Uint8Array[] = [];
   let size = 0;
