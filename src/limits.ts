@@ -47,7 +47,7 @@ export const LIMITS = {
    * anyone may call and for credentials that are not valid, an address.
    */
   rate: {
-    key: { requests: 1200, windowS: 60 },
+    key: { requests: 6000, windowS: 60 },
     admin: { requests: 600, windowS: 60 },
     bridge: { requests: 60_000, windowS: 60 },
     public: { requests: 300, windowS: 60 },

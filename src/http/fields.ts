@@ -41,12 +41,14 @@ function isTime(text: string): boolean {
 }
 
 /** A time in a query: ISO 8601 with its offset, or a date alone for its first moment in UTC. Gives Unix ms. */
-export const QueryTime = v.pipe(
-  v.string(),
-  v.check(isTime, "must be a time like 2026-03-01T12:00:00Z"),
-  v.metadata({ format: "date-time" }),
-  v.transform((text) => Date.parse(text)),
-);
+export function queryTime(description: string) {
+  return v.pipe(
+    v.string(),
+    v.check(isTime, "must be a time like 2026-03-01T12:00:00Z"),
+    v.metadata({ format: "date-time", description }),
+    v.transform((text) => Date.parse(text)),
+  );
+}
 
 /** The size of a page in a query. */
 export function pageSize(description: string) {

@@ -5,7 +5,7 @@ import { EXPORTS, type ExportFormat } from "../export.ts";
 import { LIMITS } from "../limits.ts";
 import { events, exportTrack, feed, history, latest } from "../positions.ts";
 import { DevicePath, findDevice } from "./devices.ts";
-import { Id, Limit, listOf, pageSize, QueryTime, Time } from "./fields.ts";
+import { Id, Limit, listOf, pageSize, queryTime, Time } from "./fields.ts";
 import { type Route, route } from "./route.ts";
 
 const number = (description: string) => v.optional(v.pipe(v.number(), v.description(description)));
@@ -61,9 +61,9 @@ type Format = (typeof FORMATS)[number];
 const Cursor = v.optional(v.pipe(v.string(), v.maxLength(100), v.description("nextCursor of the page before")));
 
 const WINDOW = {
-  from: v.optional(v.pipe(QueryTime, v.description("First fix time"))),
-  to: v.optional(v.pipe(QueryTime, v.description("End of the fix times, not included"))),
-  order: v.optional(v.pipe(v.picklist(["asc", "desc"]), v.description("By fix time")), "asc"),
+  from: v.optional(queryTime("First fix time")),
+  to: v.optional(queryTime("End of the fix times, not included")),
+  order: v.optional(v.pipe(v.picklist(["asc", "desc"]), v.description("Of the fix times")), "asc"),
 };
 
 const HistoryQuery = v.strictObject({

@@ -77,6 +77,9 @@ test("schemas are those that validate: numbers in queries are integers, commands
   const parameter = (name: string) => positions.parameters?.find((candidate) => candidate.name === name);
   expect(parameter("id")?.schema).toEqual({ type: "integer", minimum: 1 });
   expect(parameter("limit")?.schema).toMatchObject({ type: "integer", minimum: 1, maximum: 1000 });
+  for (const { name, description } of positions.parameters ?? []) {
+    if (name !== "id") expect(description, name).toBeDefined();
+  }
   expect(parameter("from")?.schema).toMatchObject({ type: "string", format: "date-time" });
   expect(document.paths["/v1/devices"]!.get!.parameters?.find(({ name }) => name === "limit")?.schema.default).toBe(
     100,
