@@ -19,6 +19,8 @@ export interface Settings {
 
 interface Setting {
   name: string;
+  /** What it is for, as the README says it. */
+  what: string;
   /** Used when the variable is absent or empty; null: the setting is then absent. */
   default: string | null;
   /** What a good value is, to complete "NAME must be ...". */
@@ -39,44 +41,63 @@ const url =
 export const SETTINGS = {
   port: {
     name: "PORT",
+    what: "Port of the HTTP API",
     default: "8787",
     must: "a whole number from 0 (any free port) to 65535",
     read: wholeNumber(0, 65535),
   },
-  host: { name: "HOST", default: "127.0.0.1", must: "an address of this machine", read: address },
+  host: {
+    name: "HOST",
+    what: "Address that the HTTP API listens on; the default is this machine only",
+    default: "127.0.0.1",
+    must: "an address of this machine",
+    read: address,
+  },
   bridgePort: {
     name: "BRIDGE_PORT",
+    what: "Port of the bridge for trackers, TCP and UDP",
     default: "5020",
     must: "a whole number from 0 (any free port) to 65535",
     read: wholeNumber(0, 65535),
   },
-  bridgeHost: { name: "BRIDGE_HOST", default: "0.0.0.0", must: "an address of this machine", read: address },
+  bridgeHost: {
+    name: "BRIDGE_HOST",
+    what: "Address that the bridge listens on",
+    default: "0.0.0.0",
+    must: "an address of this machine",
+    read: address,
+  },
   dataDir: {
     name: "DATA_DIR",
+    what: "Folder with the database, the spool, the secrets and the logs",
     default: ".data",
     must: "a folder that can be written",
     read: (text) => (isWritableFolder(resolve(text)) ? resolve(text) : undefined),
   },
   databaseUrl: {
     name: "DATABASE_URL",
+    what: "A libSQL server or Turso database to use instead of the embedded one",
     default: null,
     must: "a libsql:, https: or http: URL",
     read: url("libsql:", "https:", "http:"),
   },
   databaseToken: {
     name: "DATABASE_TOKEN",
+    what: "Its token",
     default: null,
     must: "a token without spaces",
     read: (text) => (/^\S+$/.test(text) ? text : undefined),
   },
   publicUrl: {
     name: "PUBLIC_URL",
+    what: "Where customers reach the API, when that is not the request's own origin",
     default: null,
     must: "an https: or http: URL",
     read: (text) => url("https:", "http:")(text)?.replace(/\/+$/, ""),
   },
   retentionMonths: {
     name: "RETENTION_MONTHS",
+    what: "Calendar months that a position is kept",
     default: "3",
     must: "a whole number from 1 to 120",
     read: wholeNumber(1, 120),

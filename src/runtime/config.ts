@@ -1,0 +1,62 @@
+import type { Config } from "../context.ts";
+
+/** A binding or environment variable that cannot be used. The message names it and never shows its value. */
+export class ConfigError extends Error {}
+
+export interface RuntimeConfig {
+  config: Config;
+  databaseUrl: string;
+  databaseToken?: string;
+}
+
+interface Binding {
+  /** What a good value is, to complete "NAME must be ...". */
+  must: string;
+  pattern: RegExp;
+  /** Used when the binding is absent; null: it may be absent; missing: it must be there. */
+  default?: string | null;
+}
+
+const TOKEN = { must: "at least 32 printable characters without spaces", pattern: /^[\x21-\x7e]{32,512}$/ };
+
+/** Every text binding of the Worker, and every variable of the Deno process besides its address. */
+export const BINDINGS = {
+  DATABASE_URL: { must: "a libsql:, https:, http: or file: URL", pattern: /^(libsql:|https?:|file:)\S+$/ },
+  DATABASE_TOKEN: { must: "a token without spaces", pattern: /^\S+$/, default: null },
+  ADMIN_TOKEN: TOKEN,
+  BRIDGE_TOKEN: TOKEN,
+  ROOT_KEY: { must: "32 bytes in hex", pattern: /^[0-9a-f]{64}$/i },
+  PUBLIC_URL: { must: "an https: or http: URL", pattern: /^https?:\/\/[^\s/]\S*$/, default: null },
+  RETENTION_MONTHS: { must: "a whole number from 1 to 120", pattern: /^([1-9]|[1-9]\d|1[01]\d|120)$/, default: "3" },
+} as const satisfies Record<string, Binding>;
+
+/**
+ * Checks what the platform gives before anything is served.
+ * @throws {ConfigError} naming the binding
+ */
+export function readConfig(env: Readonly<Record<string, unknown>>): RuntimeConfig {
+  const text = (name: keyof typeof BINDINGS): string | undefined => {
+    const binding: Binding = BINDINGS[name];
+    const given = env[name];
+    const value = given === undefined || given === "" ? binding.default : given;
+    if (value === null) return undefined;
+    if (typeof value !== "string" || !binding.pattern.test(value)) {
+      throw new ConfigError(`${name} must be ${binding.must}${value === undefined ? ", and is missing" : ""}`);
+    }
+    return value;
+  };
+  const required = (name: keyof typeof BINDINGS) => text(name) ?? "";
+  const publicUrl = text("PUBLIC_URL")?.replace(/\/+$/, "");
+  const databaseToken = text("DATABASE_TOKEN");
+  return {
+    config: {
+      adminToken: required("ADMIN_TOKEN"),
+      bridgeToken: required("BRIDGE_TOKEN"),
+      rootKey: required("ROOT_KEY"),
+      retentionMonths: Number(text("RETENTION_MONTHS")),
+      ...(publicUrl !== undefined && { publicUrl }),
+    },
+    databaseUrl: required("DATABASE_URL"),
+    ...(databaseToken !== undefined && { databaseToken }),
+  };
+}

@@ -1,0 +1,89 @@
+import { createClient } from "@libsql/client";
+import { drizzle } from "drizzle-orm/libsql";
+import type { Base, Db } from "../context.ts";
+import { app } from "../http/app.ts";
+import { JOBS, runCron } from "../jobs.ts";
+import * as schema from "../store/schema.ts";
+import { sharedBase, withDefer } from "./base.ts";
+import { ConfigError, readConfig } from "./config.ts";
+
+/** The part of Deno's API that is used here. */
+declare const Deno: {
+  env: { toObject(): Record<string, string> };
+  exit(code: number): never;
+  cron(name: string, schedule: string, handler: () => Promise<void>): Promise<void>;
+  addSignalListener(signal: "SIGTERM" | "SIGINT", handler: () => void): void;
+  serve(
+    options: { hostname: string; port: number; onListen(address: { port: number }): void; onError(): Response },
+    handler: (request: Request, info: { remoteAddr: { hostname?: string } }) => Response | Promise<Response>,
+  ): { shutdown(): Promise<void> };
+};
+
+/** A stop waits this long for requests that are being answered. */
+const STOP_MS = 10_000;
+
+/**
+ * Set on the connection once: its single connection serves every statement, so the app must not use interactive
+ * transactions (a batch is one call and cannot be interrupted). Another program on the file, such as a backup, may make
+ * it wait.
+ */
+const PRAGMAS = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "busy_timeout=5000"];
+
+async function openBase(env: Record<string, string>): Promise<{ base: Base; close(): Promise<void> }> {
+  const file = env.DATABASE_PATH ? { DATABASE_URL: `file:${env.DATABASE_PATH}` } : {};
+  const { config, databaseUrl: url, databaseToken: authToken } = readConfig({ ...env, ...file });
+  const embedded = url.startsWith("file:");
+  const client = createClient({
+    url,
+    concurrency: embedded ? 1 : Number.POSITIVE_INFINITY,
+    ...(authToken !== undefined && { authToken }),
+  });
+  if (embedded) for (const pragma of PRAGMAS) await client.execute(`PRAGMA ${pragma}`);
+  const pending = new Set<Promise<unknown>>();
+  const base = withDefer(sharedBase(drizzle(client, { schema }) as Db, config), (work) => {
+    pending.add(work);
+    void work.finally(() => pending.delete(work));
+  });
+  const close = async () => {
+    await Promise.allSettled(pending);
+    client.close();
+  };
+  return { base, close };
+}
+
+async function main(): Promise<void> {
+  const env = Deno.env.toObject();
+  const { base, close } = await openBase(env);
+  const server = Deno.serve(
+    {
+      hostname: env.HOST || "127.0.0.1",
+      port: Number(env.PORT || 8787),
+      onListen: ({ port }) => console.log(`edge listening ${port}`),
+      onError: () => new Response(null, { status: 500 }),
+    },
+    (request, { remoteAddr }) => {
+      // The header that Cloudflare sets; a client must not choose the address that its requests are counted under.
+      const headers = new Headers(request.headers);
+      headers.set("cf-connecting-ip", remoteAddr.hostname ?? "-");
+      return app.fetch(new Request(request, { headers }), base);
+    },
+  );
+  for (const cron of new Set(JOBS.map((job) => job.cron))) {
+    const names = JOBS.filter((job) => job.cron === cron).map((job) => job.name);
+    void Deno.cron(names.join(" "), cron, () => runCron(base, cron));
+  }
+  let stopping = false;
+  const stop = async () => {
+    if (stopping) return;
+    stopping = true;
+    const late = new Promise((resolve) => setTimeout(resolve, STOP_MS));
+    await Promise.race([server.shutdown().then(close), late]);
+    Deno.exit(0);
+  };
+  for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => void stop());
+}
+
+main().catch((error) => {
+  console.error(error instanceof ConfigError ? error.message : error);
+  Deno.exit(1);
+});
