@@ -1,5 +1,7 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { bytesOf, fromHex, latin1 } from "../../codec/bytes.ts";
+import { decodeMessage, decodePositions } from "../../codec/decode.ts";
 import { type CceReport, encodeAaa, encodeAff, encodeCcc, encodeCce, type Report } from "../../codec/encode.ts";
 import { CodecError } from "../../codec/errors.ts";
 import { parseFrame } from "../../codec/frame.ts";
@@ -271,4 +273,161 @@ describe("encoders", () => {
       expect(codecError(() => encodeAaa({ ...SENDER, report: { ...REPORT, ...wrong } })).code).toBe("value");
     },
   );
+});
+
+/** A whole number of steps, `per` of them to one. */
+const steps = (min: number, max: number, per = 1) => fc.integer({ min, max }).map((n) => n / per);
+const volts = steps(0, 65535, 100);
+
+/** Fields that every type carries, in steps that every type has. */
+const COMMON = {
+  event: fc.record({ code: fc.integer({ min: 1, max: 255 }) }),
+  fixTime: fc.integer({ min: 0, max: 3_155_759_999 }).map((s) => Date.UTC(2000, 0) + s * 1000),
+  valid: fc.boolean(),
+  latitude: steps(-90e6, 90e6, 1e6),
+  longitude: steps(-180e6, 180e6, 1e6),
+  satellites: steps(0, 99),
+  gsmSignal: steps(0, 99),
+  speedKmh: steps(0, 999),
+  courseDeg: steps(0, 360),
+  hdop: steps(0, 999, 10),
+  altitudeM: steps(-9999, 9999),
+  odometerM: steps(0, 4294967295),
+  runtimeS: steps(0, 4294967295),
+  cell: fc.record({ mcc: steps(0, 999), mnc: steps(0, 999), lac: steps(0, 65535), cid: steps(0, 65535) }),
+  inputs: steps(0, 255),
+  outputs: steps(0, 255),
+  batteryV: volts,
+  supplyV: volts,
+};
+const analogOf = (...inputs: number[]) => fc.record(Object.fromEntries(inputs.map((input) => [input, volts])));
+const TEMPERATURES = fc.dictionary(fc.integer({ min: 1, max: 255 }).map(String), steps(-32768, 32767, 100), {
+  minKeys: 1,
+  maxKeys: 8,
+});
+
+/** What a report looks like after it was decoded, as JSON. */
+function decoded(report: Partial<Report>): object {
+  const { event, fixTime, readings: _, ...rest } = report;
+  return {
+    ...rest,
+    ...(event === undefined ? {} : { event: expect.objectContaining(event) }),
+    ...(fixTime === undefined ? {} : { fixTime: new Date(fixTime).toISOString() }),
+  };
+}
+
+describe("decode(encode(report))", () => {
+  test("gives an AAA report back", () => {
+    const all = fc.record(
+      {
+        ...COMMON,
+        event: fc.record({ code: fc.integer({ min: 100, max: 65535 }) }),
+        speedKmh: steps(0, 999_000, 1000),
+        hdop: steps(0, 99_900, 1000),
+        cell: fc.record({ mcc: steps(0, 999), mnc: steps(0, 999), lac: steps(0, 65535), cid: steps(0, 0xfffffff) }),
+        analogV: analogOf(1, 2, 3, 6, 7, 8),
+        fuelPercent: steps(0, 25599, 100),
+        temperaturesC: TEMPERATURES,
+      },
+      { requiredKeys: ["event", "fixTime", "valid", "latitude", "longitude"] },
+    );
+    fc.assert(
+      fc.property(all, (report) => {
+        const [position] = decodePositions(encodeAaa({ ...SENDER, report, model: "T366" }), { model: "T366" });
+        const { readings: _, ...json } = position.toJSON();
+        // Inputs and outputs share a field: one without the other is sent with the other at 0.
+        const ports = report.inputs === undefined && report.outputs === undefined ? {} : { inputs: 0, outputs: 0 };
+        expect(json).toEqual(decoded({ ...ports, ...report }));
+      }),
+    );
+  });
+
+  test("gives an AFF report back, with the number of buffered events", () => {
+    fc.assert(
+      fc.property(fc.record(COMMON), fc.integer({ min: 0, max: 65535 }), (report, remaining) => {
+        const message = decodeMessage(parseFrame(encodeAff({ ...SENDER, report, remaining })), { model: "T366" });
+        expect(message.remaining).toBe(remaining);
+        expect(message.positions?.[0].toJSON()).toMatchObject(decoded(report));
+      }),
+    );
+  });
+
+  test.each([
+    ["MVT380", 6 / 1024, 48 / 1024],
+    ["MVT600", 6.6 / 4096, 52.8 / 4096],
+  ])("gives the volts of an AAA report of an %s back", (model, batteryStep, supplyStep) => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 4095 }), fc.integer({ min: 0, max: 4095 }), (battery, supply) => {
+        const round = (value: number) => Math.round(value * 1000) / 1000;
+        const report = { ...REPORT, batteryV: round(battery * batteryStep), supplyV: round(supply * supplyStep) };
+        const [{ batteryV, supplyV }] = decodePositions(encodeAaa({ ...SENDER, report, model }), { model });
+        expect({ batteryV, supplyV }).toEqual({ batteryV: report.batteryV, supplyV: report.supplyV });
+      }),
+    );
+  });
+
+  test("gives any number of CCC records back", () => {
+    const all = fc.record({ ...COMMON, analogV: analogOf(1), geofence: steps(0, 4294967295) });
+    // The last word of a record is no geo-fence with the events that say something else there.
+    const reports = fc.array(
+      all.map((report) => ({ ...report, event: { code: (report.event.code % 30) + 1 } })),
+      { maxLength: 40 },
+    );
+    fc.assert(
+      fc.property(reports, fc.integer({ min: 0, max: 4294967295 }), (batch, remaining) => {
+        const message = decodeMessage(parseFrame(encodeCcc({ ...SENDER, reports: batch, remaining })));
+        if (batch.length === 0) return;
+        expect(message.remaining).toBe(remaining);
+        expect(message.positions?.map((position) => position.toJSON())).toEqual(batch.map(decoded));
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  test("gives CCE packets back, whatever fields they have", () => {
+    const all = fc.record(
+      {
+        ...COMMON,
+        event: fc.record({ code: fc.integer({ min: 1, max: 65535 }) }),
+        cell: fc.record({ mcc: steps(0, 999), mnc: steps(0, 999), lac: steps(0, 65535), cid: steps(0, 4294967295) }),
+        inputs: steps(0, 4294967295),
+        analogV: analogOf(1, 2, 3, 6),
+        fuelPercent: steps(0, 65535, 100),
+        temperaturesC: TEMPERATURES,
+        driverId: steps(0, 4294967295).map(String),
+        pictureName: fc.string({ unit: fc.constantFrom(..."0123456789_CE.jpg"), minLength: 1, maxLength: 40 }),
+        geofence: steps(0, 255),
+      },
+      { requiredKeys: ["event"] },
+    );
+    fc.assert(
+      fc.property(fc.array(all, { minLength: 1, maxLength: 12 }), (reports) => {
+        const positions = decodePositions(encodeCce({ ...SENDER, reports }));
+        expect(positions).toHaveLength(reports.length);
+        for (const [n, position] of positions.entries()) {
+          const { readings: _, ...json } = position.toJSON();
+          expect(json).toEqual({ valid: false, ...decoded(reports[n]) });
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  test("gives the readings of a CCE packet back", () => {
+    const readings = {
+      engineHours: 12.3,
+      coolantTemperatureC: -5,
+      fuelUsedL: 70000,
+      batteryPercent: 64,
+      rxLevelDbm: -90,
+    };
+    const [position] = decodePositions(encodeCce({ ...SENDER, reports: [{ ...REPORT, readings }] }));
+    expect(position.readings).toEqual(readings);
+  });
+
+  test("keeps raw parameters that nobody knows", () => {
+    const parameters = [{ id: 0xfe6e, bytes: fromHex("0102030405060708") }];
+    const [position] = decodePositions(encodeCce({ ...SENDER, reports: [{ ...REPORT, parameters }] }));
+    expect(position.readings).toEqual({ "cce.n.fe6e": "0102030405060708" });
+  });
 });
