@@ -30,7 +30,8 @@ export function referencePage(document: OpenApiDocument, guide: Guide) {
 <body>
 <a class="skip" href="#content">Skip to the content</a>
 <div class="frame">
-<nav aria-label="Contents">
+<nav aria-label="Contents"><details>
+  <summary>Contents</summary>
   <ul>
     <li><a href="#conventions">Conventions</a></li>
     <li><a href="#problems">Errors</a></li>
@@ -43,7 +44,7 @@ export function referencePage(document: OpenApiDocument, guide: Guide) {
         .filter(({ operation }) => operation.tags.includes(name))
         .map(({ operation }) => html`<li><a href="#${operation.operationId}">${operation.summary}</a></li>`)}</ul>`,
   )}
-</nav>
+</details></nav>
 <main id="content">
   <h1>${document.info.title} API</h1>
   <p>${document.info.description}</p>

@@ -36,6 +36,9 @@ th, td { text-align: start; vertical-align: top; padding: .4rem .75rem .4rem 0; 
 thead th { border-top: 0; color: var(--soft); font-weight: 600; }
 summary { cursor: pointer; padding: .25rem 0; }
 details table { margin-inline-start: 1rem; width: calc(100% - 1rem); }
+/* Beside the page the contents are always open; on a phone they would push the page off the first screen. */
+@supports selector(::details-content) { @media (min-width: 48.01rem) {
+  nav summary { display: none; } nav details::details-content { content-visibility: visible; } } }
 @media (max-width: 48rem) {
   .frame { display: block; } nav { border-inline-end: 0; border-bottom: 1px solid var(--line); padding: 1rem; }
   main { padding: 1.5rem 1rem 4rem; } article { padding: 1rem; }
