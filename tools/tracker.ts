@@ -148,11 +148,15 @@ export class Tracker {
     }
     this.#link.tick();
     if (this.#waiting !== null && now - this.#waiting.since > this.#settings.ackTimeoutMs) this.#giveUp(now);
+    if (this.#unconfirmed.size > 0) this.#expire(now);
+    this.pump();
+  }
+
+  #expire(now: number): void {
     for (const [identifier, { since }] of this.#unconfirmed) {
-      if (now - since <= this.#settings.ackTimeoutMs) break;
+      if (now - since <= this.#settings.ackTimeoutMs) return;
       this.#unconfirmed.delete(identifier);
     }
-    this.pump();
   }
 
   /** No confirmation came: over TCP it connects anew, then it sends the same reports again. */
