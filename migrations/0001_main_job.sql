@@ -46,7 +46,7 @@ CREATE TABLE positions (
   account_id INTEGER NOT NULL,
   device_id INTEGER NOT NULL REFERENCES devices (id) ON DELETE CASCADE,
   fix_time INTEGER NOT NULL,
-  digest INTEGER NOT NULL,
+  digest BLOB NOT NULL CHECK (length(digest) = 8),
   received_at INTEGER NOT NULL,
   clock INTEGER NOT NULL CHECK (clock IN (0, 1)),
   event INTEGER NOT NULL,

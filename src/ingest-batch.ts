@@ -1,17 +1,17 @@
 import { latin1 } from "../codec/bytes.ts";
 import { PositionTable } from "../codec/columns.ts";
 import type { Uplink } from "../codec/commands.ts";
-import { decodePositionsInto, frameMeaning } from "../codec/decode.ts";
-import { forEachEntry, OUTCOMES } from "../codec/envelope.ts";
+import { decodePositionsInto, type FrameMeaning, frameMeaning } from "../codec/decode.ts";
+import { type EntryVisitor, forEachEntry, OUTCOMES } from "../codec/envelope.ts";
 import { CodecError } from "../codec/errors.ts";
 import { FRAME_STATUS, locateFrame, newBounds } from "../codec/frame.ts";
-import { replyFor } from "../codec/replies.ts";
+import { REPLIES, replyFor } from "../codec/replies.ts";
 import { type Candidate, REPLY_EVENT } from "./answers.ts";
 import { LIMITS } from "./limits.ts";
-import { type Known, NO_DEVICE, NOT_READ, type Registry } from "./registry.ts";
+import { type Known, NOT_READ, Registry } from "./registry.ts";
 import { type PackedPositions, PositionPacker } from "./store/ingest.ts";
 
-/** A bridge's request as ingest understands it with what the registry knows. Nothing of it is shared with another. */
+/** A bridge's request as ingest understands it with what the registry knows. Good until its reader reads again. */
 export interface Batch {
   /** Registry version that decided which device each frame belongs to. */
   version: number;
@@ -32,25 +32,122 @@ export interface Batch {
 }
 
 const { ok } = FRAME_STATUS;
+const NO_BYTES = new Uint8Array(0);
 const DOLLAR = 0x24;
 
-// Used again for each batch: reading one runs from end to end without waiting.
-const bounds = newBounds();
-const table = new PositionTable(2048);
-const packer = new PositionPacker();
-const options = { scale: 0, offsetS: 0 };
+/** Uplinks that are understood and not kept. */
+const REFUSED: readonly FrameMeaning[] = ["media", "ota"];
 
-/** Frames that answer a command or belong to the session are kept in this sense; pictures and firmware are not. */
-const KEPT: Readonly<Record<string, boolean>> = { media: false, ota: false };
+const typeCode = (type: string) => (type.charCodeAt(0) << 16) | (type.charCodeAt(1) << 8) | type.charCodeAt(2);
+const ANSWERED = new Set(REPLIES.map((row) => typeCode(row.uplink)));
 
-/**
- * Checks, decodes and packs a request. The bridge is not trusted: each frame is read as if it came from the socket.
- * @param body an envelope, codec/envelope.ts
- * @throws {CodecError} when the envelope itself cannot be read; a frame that is wrong costs only itself
- */
-export function readBatch(registry: Registry, body: Uint8Array, now: number): Batch {
-  const { version, devices } = registry;
-  const batch: Omit<Batch, "positions"> = {
+/** Checks, decodes and packs requests, one at a time: the memory of a new one would cost more than the work. */
+export class BatchReader implements EntryVisitor {
+  readonly #bounds = newBounds();
+  readonly #table = new PositionTable(64);
+  readonly #packer = new PositionPacker();
+  readonly #options = { scale: 0, offsetS: 0 };
+  #registry = new Registry();
+  #devices: readonly Known[] = [];
+  #body: Uint8Array = NO_BYTES;
+  #now = 0;
+  #batch = emptyBatch(0);
+
+  /**
+   * The bridge is not trusted: each frame is read as if it came from the socket.
+   * @param body an envelope, codec/envelope.ts
+   * @throws {CodecError} when the envelope itself cannot be read; a frame that is wrong costs only itself
+   */
+  read(registry: Registry, body: Uint8Array, now: number): Batch {
+    this.#registry = registry;
+    this.#devices = registry.devices;
+    this.#body = body;
+    this.#now = now;
+    this.#packer.reset();
+    const batch = emptyBatch(registry.version);
+    this.#batch = batch;
+    forEachEntry(body, this);
+    this.#body = NO_BYTES;
+    return { ...batch, positions: this.#packer.packed() };
+  }
+
+  frame(_connection: number, receivedAt: number, start: number, end: number): void {
+    // A receive time that the bridge's clock cannot have right is now.
+    const sane = receivedAt >= LIMITS.fixTimeMinMs && receivedAt <= this.#now;
+    const outcome = this.#outcome(start, end, sane ? Math.floor(receivedAt) : this.#now);
+    this.#batch.outcomes.push(outcome);
+    this.#batch.rowEnds.push(this.#packer.count);
+  }
+
+  claim(commandId: number, connection: number): void {
+    this.#batch.claims.push({ commandId, connection });
+  }
+
+  release(commandId: number): void {
+    this.#batch.releases.push(commandId);
+  }
+
+  #outcome(start: number, end: number, receivedAt: number): number {
+    const body = this.#body;
+    const bounds = this.#bounds;
+    if (locateFrame(body, start, end, bounds) !== ok || bounds.end !== end || body[start] !== DOLLAR) {
+      return OUTCOMES.invalid;
+    }
+    const found = this.#registry.find(body, bounds.imeiStart, bounds.imeiEnd);
+    if (found < 0) {
+      const imei = latin1(body, bounds.imeiStart, bounds.imeiEnd);
+      if (found === NOT_READ) this.#batch.unread.add(imei);
+      else this.#batch.unknown.push(imei);
+      return OUTCOMES.unknown_device;
+    }
+    const device = this.#devices[found];
+    const table = this.#table;
+    const options = this.#options;
+    options.scale = device.scale;
+    options.offsetS = device.offsetS;
+    table.reset();
+    let rows: number;
+    try {
+      rows = decodePositionsInto(table, body, bounds, options);
+    } catch (error) {
+      if (error instanceof CodecError) return OUTCOMES.invalid;
+      throw error;
+    }
+    let located = false;
+    for (let row = 0; row < rows; row++) {
+      const time = table.fixTimeAt(row);
+      const clock = time === null || time < LIMITS.fixTimeMinMs || time > receivedAt + LIMITS.fixTimeAheadMs;
+      this.#packer.add(table, row, device.accountId, device.id, clock ? receivedAt : time, receivedAt, clock);
+      if (table.eventAt(row) === REPLY_EVENT) located = true;
+    }
+    if (rows === 0 && REFUSED.includes(frameMeaning(this.#type()))) return OUTCOMES.refused;
+    if (rows === 0 || located) this.#candidate(device.id, located, receivedAt);
+    const at = bounds.typeStart;
+    if (ANSWERED.has((body[at] << 16) | (body[at + 1] << 8) | body[at + 2])) {
+      const reply = replyFor(body, bounds, rows, device);
+      if (reply !== null) this.#batch.replies.set(this.#batch.outcomes.length, reply);
+    }
+    return OUTCOMES.stored;
+  }
+
+  #type(): string {
+    return latin1(this.#body, this.#bounds.typeStart, this.#bounds.typeStart + 3);
+  }
+
+  #candidate(deviceId: number, located: boolean, receivedAt: number): void {
+    const { start, imeiStart, imeiEnd, contentStart, contentEnd } = this.#bounds;
+    const uplink: Uplink = {
+      imei: latin1(this.#body, imeiStart, imeiEnd),
+      identifier: String.fromCharCode(this.#body[start + 2]),
+      type: this.#type(),
+      content: this.#body.subarray(contentStart, contentEnd),
+    };
+    this.#batch.candidates.push({ deviceId, uplink, events: located ? [REPLY_EVENT] : [], receivedAt });
+  }
+}
+
+function emptyBatch(version: number): Omit<Batch, "positions"> {
+  return {
     version,
     unread: new Set(),
     outcomes: [],
@@ -60,83 +157,5 @@ export function readBatch(registry: Registry, body: Uint8Array, now: number): Ba
     unknown: [],
     claims: [],
     releases: [],
-  };
-  const { outcomes, rowEnds } = batch;
-  packer.reset();
-  forEachEntry(body, {
-    frame(_connection, receivedAt, start, end) {
-      outcomes.push(readFrame(batch, registry, devices, body, start, end, sane(receivedAt, now)));
-      rowEnds.push(packer.count);
-    },
-    claim(commandId, connection) {
-      batch.claims.push({ commandId, connection });
-    },
-    release(commandId) {
-      batch.releases.push(commandId);
-    },
-  });
-  return { ...batch, positions: packer.finish() };
-}
-
-/** A receive time that the bridge's clock cannot have right is now. */
-function sane(receivedAt: number, now: number): number {
-  return receivedAt >= LIMITS.fixTimeMinMs && receivedAt <= now ? Math.floor(receivedAt) : now;
-}
-
-function readFrame(
-  batch: Omit<Batch, "positions">,
-  registry: Registry,
-  devices: readonly Known[],
-  body: Uint8Array,
-  start: number,
-  end: number,
-  receivedAt: number,
-): number {
-  if (locateFrame(body, start, end, bounds) !== ok || bounds.end !== end || body[start] !== DOLLAR) {
-    return OUTCOMES.invalid;
-  }
-  const found = registry.find(body, bounds.imeiStart, bounds.imeiEnd);
-  if (found < 0) {
-    const imei = latin1(body, bounds.imeiStart, bounds.imeiEnd);
-    if (found === NOT_READ) batch.unread.add(imei);
-    if (found === NO_DEVICE) batch.unknown.push(imei);
-    return OUTCOMES.unknown_device;
-  }
-  const device = devices[found];
-  options.scale = device.scale;
-  options.offsetS = device.offsetS;
-  table.reset();
-  let rows: number;
-  try {
-    rows = decodePositionsInto(table, body, bounds, options);
-  } catch (error) {
-    if (error instanceof CodecError) return OUTCOMES.invalid;
-    throw error;
-  }
-  let answering = rows === 0;
-  for (let row = 0; row < rows; row++) {
-    const time = table.fixTimeAt(row);
-    const clock = time === null || time < LIMITS.fixTimeMinMs || time > receivedAt + LIMITS.fixTimeAheadMs;
-    packer.add(table, row, device.accountId, device.id, clock ? receivedAt : time, receivedAt, clock);
-    if (table.eventAt(row) === REPLY_EVENT) answering = true;
-  }
-  if (rows === 0 && KEPT[frameMeaning(latin1(body, bounds.typeStart, bounds.typeStart + 3))] === false) {
-    return OUTCOMES.refused;
-  }
-  if (answering) {
-    const events = rows === 0 ? [] : [REPLY_EVENT];
-    batch.candidates.push({ deviceId: device.id, uplink: uplinkOf(body), events, receivedAt });
-  }
-  const reply = replyFor(body, bounds, rows, device);
-  if (reply !== null) batch.replies.set(batch.outcomes.length, reply);
-  return OUTCOMES.stored;
-}
-
-function uplinkOf(body: Uint8Array): Uplink {
-  return {
-    imei: latin1(body, bounds.imeiStart, bounds.imeiEnd),
-    identifier: String.fromCharCode(body[bounds.start + 2]),
-    type: latin1(body, bounds.typeStart, bounds.typeStart + 3),
-    content: body.subarray(bounds.contentStart, bounds.contentEnd),
   };
 }

@@ -2,7 +2,7 @@ import { ENVELOPE_LIMITS, encodeResponse, OUTCOMES, type ResponseParts } from ".
 import { answersOf } from "./answers.ts";
 import type { Base } from "./context.ts";
 import { AppError } from "./errors.ts";
-import { type Batch, readBatch } from "./ingest-batch.ts";
+import { type Batch, BatchReader } from "./ingest-batch.ts";
 import { LIMITS } from "./limits.ts";
 import { type Registry, registryOf } from "./registry.ts";
 import { type Exchange, exchange } from "./store/exchange.ts";
@@ -21,9 +21,21 @@ import { flushUnclaimed, noteUnclaimed } from "./unclaimed.ts";
  *   unavailable when devices change faster than batches are stored
  */
 export async function ingest(ctx: Base, bridgeId: number, body: Uint8Array): Promise<Uint8Array> {
+  const reader = SPARE.pop() ?? new BatchReader();
+  try {
+    return await store(ctx, reader, bridgeId, body);
+  } finally {
+    if (SPARE.length < LIMITS.spareReaders) SPARE.push(reader);
+  }
+}
+
+// Each request that is under way has a reader of its own.
+const SPARE: BatchReader[] = [];
+
+async function store(ctx: Base, reader: BatchReader, bridgeId: number, body: Uint8Array): Promise<Uint8Array> {
   const registry = registryOf(ctx);
   for (let tries = 0; tries < LIMITS.registryRetries; tries++) {
-    const batch = await readKnown(ctx, registry, bridgeId, body);
+    const batch = await readKnown(ctx, reader, registry, bridgeId, body);
     const answers = batch.candidates.length === 0 ? [] : await answersOf(ctx, batch.candidates);
     const done = await exchange(ctx.db, {
       ...batch,
@@ -33,7 +45,7 @@ export async function ingest(ctx: Base, bridgeId: number, body: Uint8Array): Pro
       now: ctx.now(),
       offers: ENVELOPE_LIMITS.offers,
     });
-    if (done.version === batch.version) return respond(ctx, batch, done);
+    if (done.version === batch.version) return await respond(ctx, batch, done);
     // A device or a bridge has changed since it was read; nothing was stored.
     if (registry.version !== done.version) registry.restart(done.version);
   }
@@ -41,9 +53,15 @@ export async function ingest(ctx: Base, bridgeId: number, body: Uint8Array): Pro
 }
 
 /** Reads the batch; again when it needs something of the registry that this isolate had not read. */
-async function readKnown(ctx: Base, registry: Registry, bridgeId: number, body: Uint8Array): Promise<Batch> {
+async function readKnown(
+  ctx: Base,
+  reader: BatchReader,
+  registry: Registry,
+  bridgeId: number,
+  body: Uint8Array,
+): Promise<Batch> {
   for (let tries = 0; tries < LIMITS.registryRetries; tries++) {
-    const batch = readBatch(registry, body, ctx.now());
+    const batch = reader.read(registry, body, ctx.now());
     if (batch.unread.size === 0 && registry.allows(bridgeId)) return batch;
     const read = await readRegistry(ctx.db, bridgeId, [...batch.unread]);
     if (!read.bridge) throw new AppError("unauthenticated", "This bridge is revoked");

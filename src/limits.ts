@@ -19,6 +19,8 @@ export const LIMITS = {
 
   /** How often an ingest repeats a batch because the registry changed under it, before the bridge must retry. */
   registryRetries: 4,
+  /** Memory for batches that an isolate keeps between requests, about a megabyte each. */
+  spareReaders: 8,
   /** IMEIs that an isolate remembers; then it begins again. */
   registryEntries: 200_000,
 

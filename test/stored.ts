@@ -37,7 +37,7 @@ export function packed(device: { id: number; accountId: number }, specs: readonl
     const receivedAt = spec.receivedAt ?? fixTime;
     packer.add(table, table.count - 1, device.accountId, device.id, fixTime, receivedAt, spec.clock ?? false);
   }
-  return packer.finish();
+  return packer.packed();
 }
 
 /** Stores positions of a device. Returns how many were new and the id of the last. */

@@ -78,8 +78,8 @@ export const positions = sqliteTable(
       .notNull()
       .references(() => devices.id, { onDelete: "cascade" }),
     fixTime: integer("fix_time").notNull(),
-    /** 64 bits of hash over the record's own bytes. Never select it: a number holds 53 bits. */
-    digest: integer("digest").notNull(),
+    /** 64 bits of hash over the record's own bytes. */
+    digest: bytes("digest").notNull(),
     receivedAt: integer("received_at").notNull(),
     /** 1: the device's clock was unusable and `fix_time` is the receive time. */
     clock: integer("clock").notNull(),

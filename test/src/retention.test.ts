@@ -23,7 +23,7 @@ async function store(device: { id: number; accountId: number }, rows: Row[]): Pr
   await database.client.batch(
     rows.map(({ fixTime, receivedAt = fixTime, clock = 0 }) => ({
       sql: `INSERT INTO positions (account_id, device_id, fix_time, digest, received_at, clock, event, valid, record)
-        VALUES (?, ?, ?, ?, ?, ?, 35, 1, x'01')`,
+        VALUES (?, ?, ?, CAST(printf('%08d', ?) AS BLOB), ?, ?, 35, 1, x'01')`,
       args: [device.accountId, device.id, fixTime, ++digest, receivedAt, clock],
     })),
   );

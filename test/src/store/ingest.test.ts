@@ -25,22 +25,22 @@ test("insertStatement() stores every number and record of a batch as it was pack
   const specs: PositionSpec[] = [
     { fixTime: NOON, receivedAt: NOON + 1234, event: 1, digest: [-1, -1] },
     { fixTime: NOON + 1000, event: -1, valid: false, digest: [0x7fffffff, 0] },
-    { fixTime: Date.UTC(2010, 0, 1), event: 65535, digest: [0, 1], latitudeE6: -22513015 },
+    { fixTime: Date.UTC(2010, 0, 1), event: 99_999, digest: [0, 1], latitudeE6: -22513015 },
     { fixTime: NOON, receivedAt: NOON, clock: true, event: 0, digest: [-2147483648, 5] },
   ];
   expect(await insert(packed(specs))).toEqual({ inserted: 4, lastId: 4 });
   const { rows } = await database.client.execute(
-    `SELECT account_id, device_id, fix_time, CAST(digest AS TEXT), received_at, clock, event, valid, record
+    `SELECT account_id, device_id, fix_time, hex(digest), received_at, clock, event, valid, record
       FROM positions ORDER BY id`,
   );
   for (const [i, spec] of specs.entries()) {
     const [high, low] = spec.digest!;
-    const digest = BigInt.asIntN(64, (BigInt(high) << 32n) | BigInt(low >>> 0));
+    const digest = [high, low].map((half) => (half >>> 0).toString(16).toUpperCase().padStart(8, "0")).join("");
     expect(Array.from({ length: 8 }, (_, column) => rows[i][column])).toEqual([
       device.accountId,
       device.id,
       spec.fixTime,
-      String(digest),
+      digest,
       spec.receivedAt ?? spec.fixTime,
       spec.clock ? 1 : 0,
       spec.event,

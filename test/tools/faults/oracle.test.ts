@@ -27,7 +27,7 @@ async function store(sequence: number, change: { of?: number; digest?: number } 
   const [position] = decodePositions(frameOf("CCC", "A", device.imei, [report], 1), { model: "T366" });
   await database.client.execute({
     sql: `INSERT INTO positions (account_id, device_id, fix_time, digest, received_at, clock, event, valid, record)
-          VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?)`,
+          VALUES (?, ?, ?, CAST(printf('%08d', ?) AS BLOB), ?, 0, ?, ?, ?)`,
     args: [
       accountId,
       device.id,
