@@ -11,7 +11,7 @@ const LIMITS = {
   /** A child that lived this long has recovered: the next wait is short again. */
   steadyMs: 30_000,
   readyMs: 60_000,
-  /** A child that does not end on SIGTERM is killed after this. */
+  /** A child that does not end on SIGTERM is killed after this, unless its own limit says otherwise. */
   stopMs: 20_000,
   logBytes: 20 * 1024 * 1024,
   /** Last lines of a child that are shown when it fails. */
@@ -26,12 +26,14 @@ export interface ChildSpec {
   env(): Record<string, string | undefined>;
   /** The line on standard output that says it serves. */
   ready: RegExp;
-  /** Called for each start, with what `ready` matched. */
-  onReady(match: RegExpMatchArray): void;
+  /** Called at each start, with what `ready` matched. */
+  onReady?(match: RegExpMatchArray): void;
   /** Opens a channel for messages. */
   onMessage?(message: unknown): void;
   /** Called each time it has ended, whatever the reason. */
   onGone?(): void;
+  /** How long it may take to end on SIGTERM before it is killed. */
+  stopMs?: number;
   logDir: string;
   /** What a person should know: it ended, it is started again. */
   report(line: string): void;
@@ -100,7 +102,7 @@ export class Child {
     this.#stopping = true;
     const child = this.#process;
     if (child !== undefined) {
-      const timer = setTimeout(() => child.kill("SIGKILL"), LIMITS.stopMs);
+      const timer = setTimeout(() => child.kill("SIGKILL"), this.#spec.stopMs ?? LIMITS.stopMs);
       child.kill("SIGTERM");
       await this.#ended;
       clearTimeout(timer);
@@ -136,7 +138,7 @@ export class Child {
         const match = line.match(this.#spec.ready);
         if (match !== null) {
           clearTimeout(timer);
-          this.#spec.onReady(match);
+          this.#spec.onReady?.(match);
           resolve();
         }
         this.#write(line);
