@@ -19,7 +19,9 @@ export interface Config {
   metricsPort: number;
   spoolFolder: string;
   tls: TlsConfig | null;
+  /** As set, with `connections` lowered to what the system's limit on open files allows. */
   limits: Limits;
+  connectionsWanted: number;
   reach: ReachPoint | null;
 }
 
@@ -27,6 +29,9 @@ export interface Config {
 export class ConfigError extends Error {}
 
 export const DEFAULTS = { BRIDGE_HOST: "0.0.0.0", BRIDGE_PORT: 5020, METRICS_PORT: 9520, SPOOL_DIR: ".data/spool" };
+
+/** Files that are not connections: segments of a spool at its limit, listeners, the edge, standard streams. */
+const OTHER_FILES = 200;
 
 const MIB = 1024 * 1024;
 
@@ -90,6 +95,16 @@ function failPoint(env: Env): ReachPoint | null {
   return reach;
 }
 
+/** @returns how many files and sockets the system lets this process open; Infinity where it does not say */
+function openFiles(): number {
+  try {
+    const line = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"));
+    return line === null ? Number.POSITIVE_INFINITY : Number(line[1]);
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
+}
+
 /**
  * Reads the settings from the environment.
  * @throws {ConfigError} naming the first setting that cannot be used
@@ -97,6 +112,8 @@ function failPoint(env: Env): ReachPoint | null {
 export function readConfig(env: Env): Config {
   const segmentBytes = integer(env, "SPOOL_SEGMENT_BYTES", MIB, 1024 * MIB, LIMITS.segmentBytes);
   const spoolBytes = integer(env, "SPOOL_BYTES", 2 * segmentBytes, 2 ** 43, LIMITS.spoolBytes);
+  const wanted = integer(env, "MAX_CONNECTIONS", 1, 1_000_000, LIMITS.connections);
+  const connections = Math.max(1, Math.min(wanted, openFiles() - OTHER_FILES));
   return {
     edgeUrl: edgeUrl(env),
     token: token(env),
@@ -105,7 +122,8 @@ export function readConfig(env: Env): Config {
     metricsPort: integer(env, "METRICS_PORT", 0, 65_535, DEFAULTS.METRICS_PORT),
     spoolFolder: text(env, "SPOOL_DIR", DEFAULTS.SPOOL_DIR),
     tls: tls(env),
-    limits: { ...LIMITS, segmentBytes, spoolBytes },
+    limits: { ...LIMITS, connections, segmentBytes, spoolBytes },
+    connectionsWanted: wanted,
     reach: failPoint(env),
   };
 }

@@ -45,6 +45,12 @@ export interface DeliveryOptions {
   park(frame: ParkedFrame): Promise<void>;
 }
 
+// Room for all of it at once: growing by doubling would leave a megabyte of garbage per batch.
+function requestBytes(batch: SpoolBatch | null, entries: readonly CommandEntry[]): number {
+  const perEntry = 20;
+  return 2 * perEntry + (batch?.frameBytes ?? 0) + perEntry * ((batch?.records.length ?? 0) + entries.length);
+}
+
 /**
  * Takes the spool to the edge: one reader, in order, one batch under way at a time while the next one gathers. That
  * keeps each tracker's frames in order by construction. Answers become replies and commands on the connections.
@@ -82,6 +88,7 @@ export class Delivery {
     this.gatheredBytes += bytes;
     const first = this.gatheringSince === 0;
     if (first) this.gatheringSince = elapsed();
+    if (this.oldestAt === 0) this.oldestAt = this.options.now();
     if (first || spool.backlog >= limits.batchFrames || this.gatheredBytes >= limits.batchBytes) this.wakeUp?.();
   }
 
@@ -145,7 +152,7 @@ export class Delivery {
     }
     if (batch !== null && spool.backlog <= batch.records.length) this.gatheringSince = 0;
     this.gatheredBytes = 0;
-    this.oldestAt = batch?.records[0]?.receivedAt ?? 0;
+    if (batch !== null) this.oldestAt = batch.records[0]!.receivedAt;
     // While a bad frame is being looked for, commands stay out of the batch: nothing else may be to blame.
     const entries = this.most < limits.batchFrames && batch !== null ? [] : commands.take();
     const answer = await this.ask(batch, entries);
@@ -159,7 +166,7 @@ export class Delivery {
     entries: readonly CommandEntry[],
   ): Promise<EdgeRefusal | { ok: true; response: ReadResponse }> {
     const { spool, edge, metrics, reach } = this.options;
-    const writer = new RequestWriter();
+    const writer = new RequestWriter(requestBytes(batch, entries));
     for (const { sequence, connection, transport, receivedAt, bytes } of batch?.records ?? []) {
       // Ids of an earlier run may belong to someone else by now.
       writer.frame(sequence < spool.firstOfThisRun ? 0 : connection, transport, receivedAt, bytes);
@@ -210,6 +217,7 @@ export class Delivery {
       metrics.count.framesDelivered += batch.records.length;
       reach("H");
       await spool.release(batch);
+      this.oldestAt = 0;
     }
     commands.write(response.downlinks);
     commands.offered(response.offers);

@@ -26,6 +26,7 @@ export function listenTcp(host: string, port: number, limits: Limits, streams: S
     host,
     port,
     limits,
+    streams,
   );
 }
 
@@ -35,16 +36,17 @@ export function listenTls(host: string, config: TlsConfig, limits: Limits, strea
   const server = tls.createServer({ ...options(limits), cert, key, handshakeTimeout: limits.handshakeMs });
   server.on("secureConnection", (socket) => streams.attach(socket));
   server.on("tlsClientError", (_error, socket) => socket.destroy());
-  return listen(server, host, port, limits);
+  // Those in the middle of a handshake are not in `streams` yet.
+  server.maxConnections = limits.connections;
+  return listen(server, host, port, limits, streams);
 }
 
-function listen(server: net.Server, host: string, port: number, limits: Limits): Promise<Listener> {
+function listen(server: net.Server, host: string, port: number, limits: Limits, streams: Streams): Promise<Listener> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
     server.listen({ host, port, backlog: limits.backlog }, () => {
       server.off("error", reject);
-      // Out of file descriptors, for one: the connection waits in the queue, those that are open go on.
-      server.on("error", () => {});
+      server.on("error", () => streams.acceptFailed());
       resolve({ port: (server.address() as net.AddressInfo).port, close: () => server.close() });
     });
   });

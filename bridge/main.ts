@@ -9,7 +9,12 @@ const log = jsonLog((line) => process.stderr.write(line), Date.now);
 async function main(): Promise<void> {
   let bridge: Bridge;
   try {
-    bridge = await startBridge(readConfig(process.env), { log });
+    const config = readConfig(process.env);
+    const { connections } = config.limits;
+    if (connections < config.connectionsWanted) {
+      log("warn", "fewer connections than set: the limit on open files is too low", { connections });
+    }
+    bridge = await startBridge(config, { log });
   } catch (error) {
     const settings = error instanceof ConfigError || error instanceof SpoolInUseError;
     process.stderr.write(`Cannot start the bridge: ${(error as Error).message}\n`);

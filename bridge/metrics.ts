@@ -1,6 +1,7 @@
 /** Everything is counted since the start of the process. Nothing here names a device, a place or an address. */
 export const COUNTERS = {
   connectionsOpened: ["bridge_connections_opened_total", "TCP and TLS connections accepted"],
+  acceptErrors: ["bridge_accept_errors_total", "Connections the system could not hand over, for want of files for one"],
   datagrams: ["bridge_datagrams_total", "UDP datagrams read"],
   datagramsUnread: ["bridge_datagrams_unread_total", "UDP datagrams not taken because the spool was held"],
   bytesRead: ["bridge_read_bytes_total", "Bytes read from trackers"],

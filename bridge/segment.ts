@@ -26,11 +26,6 @@ export interface SpoolRecord {
   end: number;
 }
 
-/** A stretch of a segment that is not a record, or not any more: a torn write, or bits that flipped on the disk. */
-export interface Damage {
-  bytes: Uint8Array;
-}
-
 export function segmentName(number: number, salt: number): string {
   return `${String(number).padStart(10, "0")}-${salt.toString(16).padStart(8, "0")}.segment`;
 }
@@ -100,12 +95,18 @@ export interface Scan {
   frameBytes: number;
   /** @returns false to stop before this record */
   record(record: SpoolRecord): boolean;
-  damage(damage: Damage): void;
+  /** A stretch that is not a record, or not any more: a torn write, or bits that flipped on the disk. */
+  damage(bytes: Uint8Array): void;
 }
 
-function allZero(bytes: Buffer): boolean {
+/** @returns `bytes` without the zeros at its end */
+function withoutZeros(bytes: Buffer): Buffer {
   // Comparing with itself shifted by one runs in native code, at memory speed.
-  return bytes.length === 0 || (bytes[0] === 0 && bytes.subarray(1).equals(bytes.subarray(0, bytes.length - 1)));
+  const allZero = bytes[0] === 0 && bytes.subarray(1).equals(bytes.subarray(0, bytes.length - 1));
+  if (allZero) return bytes.subarray(0, 0);
+  let end = bytes.length;
+  while (end > 0 && bytes[end - 1] === 0) end -= 1;
+  return bytes.subarray(0, end);
 }
 
 /**
@@ -120,9 +121,9 @@ export function scanRecords(scan: Scan): number {
   let skipped = -1;
   const reportSkipped = (end: number): void => {
     if (skipped < 0) return;
-    const piece = bytes.subarray(skipped, end);
+    const piece = withoutZeros(bytes.subarray(skipped, end));
     skipped = -1;
-    if (!allZero(piece)) scan.damage({ bytes: piece });
+    if (piece.length > 0) scan.damage(piece);
   };
   while (at < bytes.length) {
     const found = bytes.indexOf(MAGIC_BYTES, at);

@@ -39,6 +39,7 @@ export class Segments {
   readonly list: Segment[] = [];
   private prepared: Segment | null = null;
   private preparing: Promise<void> | null = null;
+  private prepareAgainAt = 0;
   private nextNumber = 1;
   private readonly folder: string;
   private readonly files: FileLayer;
@@ -73,7 +74,8 @@ export class Segments {
       const segment = this.list[at]!;
       const tail = await this.tailOf(segment);
       if (tail.sequence > 0) {
-        await this.continueIn(segment, tail);
+        // Anything behind it is damaged, and has to be read after it.
+        if (at === this.list.length - 1) await this.continueIn(segment, tail);
         return tail.sequence;
       }
       if (!tail.damaged) await this.reuseEmpty(segment, at);
@@ -164,12 +166,15 @@ export class Segments {
     }
     const used = current.end >= this.limits.segmentBytes * this.limits.prepareAt;
     if (!(old || used) || this.prepared !== null || this.preparing !== null) return;
+    if (this.now() < this.prepareAgainAt) return;
     this.preparing = this.create(FILL_PAUSE_MS)
       .then((segment) => {
         this.prepared = segment;
       })
       // No harm yet: room() tries again when the space is needed, and reports it.
-      .catch(() => {})
+      .catch(() => {
+        this.prepareAgainAt = this.now() + this.limits.diskRetryMs;
+      })
       .finally(() => {
         this.preparing = null;
       });
@@ -236,7 +241,7 @@ export class Segments {
       last: read < wanted || offset + read >= segment.end,
       frameBytes: this.limits.frameBytes,
       record: visit.record,
-      damage: (damage) => visit.damage(damage.bytes),
+      damage: visit.damage,
     });
     // A file shorter than it should be: nothing more will come.
     return read < wanted ? segment.end : end;

@@ -26,6 +26,8 @@ interface Recent extends Group {
 export class SpoolReader {
   /** Sequence up to which everything was answered. */
   answered = 0;
+  /** Sequence of the last record on the disk. */
+  last = 0;
   private readonly options: SpoolOptions;
   private readonly segments: Segments;
   /** Reading position in the oldest segment. */
@@ -46,6 +48,7 @@ export class SpoolReader {
   /** Called in order for every group that is on the disk. */
   add(group: Group, segment: Segment, start: number): void {
     const bytes = group.to - group.from;
+    this.last = group.lastSequence;
     if (this.behind) return;
     if (this.recentBytes + bytes > this.options.limits.recentBytes) {
       this.behind = true;
@@ -68,6 +71,8 @@ export class SpoolReader {
         if (!segment.sealed) {
           this.behind = false;
           this.piece = null;
+          // The last records may have been damaged: they will not come any more.
+          this.answered = Math.max(this.answered, this.last);
           return null;
         }
         await this.dropOldest(segment);
@@ -132,6 +137,7 @@ export class SpoolReader {
       if (now() - this.unreadableSince < limits.unreadableMs) throw error;
       // The records behind it must not wait for ever. The file is kept for whoever can read more of it.
       segment.keep = true;
+      this.options.events.diskError("UNREADABLE");
       batch.end = Math.min(segment.end, batch.end + limits.unreadableBytes);
     }
     // From here on new groups come after everything that was read, so they can stay in memory.

@@ -80,8 +80,9 @@ export class Spool {
     const found = await spool.segments.recover();
     reader.answered = await spool.cursor.read();
     spool.savedCursor = reader.answered;
-    writer.durableSequence = Math.max(found, reader.answered);
-    writer.next = writer.durableSequence + 1;
+    reader.last = Math.max(found, reader.answered);
+    writer.durableSequence = reader.last;
+    writer.next = reader.last + 1;
     spool.firstOfThisRun = writer.next;
     // A full disk does not stop the start: delivering what is spooled may be what frees it.
     await spool.segments.room(0).catch((error: unknown) => options.events.diskError(errorCode(error)));

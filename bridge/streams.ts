@@ -71,6 +71,11 @@ export class Streams {
     return this.held.size;
   }
 
+  /** A connection came and could not be accepted. It stays in the system's queue; those that are open go on. */
+  acceptFailed(): void {
+    this.intake.options.metrics.count.acceptErrors += 1;
+  }
+
   /** Takes over a connected stream of any kind. */
   attach(stream: Duplex): void {
     const { limits, metrics, peers, now } = this.intake.options;

@@ -47,6 +47,7 @@ export async function aBridge(options: BridgeOptions = {}) {
     spoolFolder: folder,
     tls: options.tls ?? null,
     reach: null,
+    connectionsWanted: LIMITS.connections,
     limits: {
       ...LIMITS,
       segmentBytes: 512 * 1024,

@@ -13,8 +13,9 @@ test("readConfig() needs an edge and a token only", () => {
     spoolFolder: DEFAULTS.SPOOL_DIR,
     tls: null,
     reach: null,
-    limits: LIMITS,
+    limits: { ...LIMITS, connections: config.limits.connections },
   });
+  expect(config.limits.connections).toBeLessThanOrEqual(LIMITS.connections);
   expect(config.edgeUrl.href).toBe("https://edge.example/base");
 });
 
@@ -29,6 +30,7 @@ const BAD: [name: string, value: string | undefined, env?: Record<string, string
   ["BRIDGE_PORT", "-1"],
   ["BRIDGE_PORT", "5020x"],
   ["METRICS_PORT", "1.5"],
+  ["MAX_CONNECTIONS", "0"],
   ["SPOOL_BYTES", "1000"],
   ["SPOOL_SEGMENT_BYTES", "1000"],
   ["BRIDGE_FAILPOINT", "Z:1"],

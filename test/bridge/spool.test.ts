@@ -240,6 +240,38 @@ test("Spool delivers the whole records of a spool that was cut off at any byte",
   }
 });
 
+test("Spool goes on behind a segment in which nothing is left to read", async () => {
+  const first = await anOpenSpool();
+  append(first.spool, 1, 40);
+  await first.spool.flush();
+  const files = first.files.afterKill();
+  const paths = [...files.files.keys()].filter((name) => name.endsWith(".segment")).sort();
+  const newest = paths.findLast((path) => files.files.get(path)!.bytes.includes("frame"))!;
+  const lost = [
+    ...files.files
+      .get(newest)!
+      .bytes.toString("latin1")
+      .matchAll(/frame (\d+) /g),
+  ].map((m) => Number(m[1]));
+  files.files.get(newest)!.bytes.fill(0x55, 0, 200 * lost.length);
+  const { spool } = await anOpenSpool(files);
+  append(spool, 41, 45);
+  await spool.flush();
+  expect(lost.length).toBeGreaterThan(0);
+  expect(await drain(spool)).toEqual([...upTo(lost[0]! - 1), ...upTo(45, 41)]);
+  expect(spool.backlog).toBe(0);
+});
+
+test("Spool does not wait for records at its end that were damaged before they were read", async () => {
+  const { spool, files, seen } = await anOpenSpool(new MemoryFiles(), { ...SMALL, recentBytes: 0 });
+  append(spool, 1, 5);
+  await spool.flush();
+  const [path] = [...files.files.keys()].filter((name) => name.endsWith(".segment"));
+  files.files.get(path!)!.bytes[4 * recordBytes(100) + HEADER_BYTES]! ^= 1;
+  expect(await drain(spool)).toEqual(upTo(4));
+  expect([spool.backlog, seen.damaged.length]).toEqual([0, 1]);
+});
+
 test("Spool takes no record from inside a frame, even after the frame's own record was damaged", async () => {
   const inner = await anOpenSpool();
   append(inner.spool, 999, 999, 60);
