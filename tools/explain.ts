@@ -130,8 +130,11 @@ class Explanation {
     for (const field of CCC_FIELDS) {
       const from = start + field.offset;
       const to = from + field.size;
-      if (from > at) this.add("valid", at, from, bytes[at] === 1, position);
-      if (to > end) return;
+      if (from > at && from <= end) {
+        this.add("valid", at, from, bytes[at] === 1, position);
+        at = from;
+      }
+      if (to > end) break;
       if (field.column === "mccMnc") {
         this.add("cell.mcc", from, from + 2, little(bytes, from, from + 2), position);
         this.add("cell.mnc", from + 2, to, little(bytes, from + 2, to), position);

@@ -26,6 +26,8 @@ export interface FleetOptions extends TrackerSettings {
   readonly connectsPerS: number;
   /** How long to wait for what is outstanding at the end. */
   readonly settleMs: number;
+  /** How long the platform may take to close connections after that. */
+  readonly closeMs: number;
 }
 
 export const FLEET_DEFAULTS: FleetOptions = {
@@ -52,6 +54,7 @@ export const FLEET_DEFAULTS: FleetOptions = {
   history: null,
   connectsPerS: 1000,
   settleMs: 30_000,
+  closeMs: 5000,
 };
 
 /** How far a fleet is. */
@@ -73,7 +76,6 @@ const LIMITS = {
   catchUpS: 1,
   /** Reports that one tracker makes at most in a tick when it goes as fast as it can. */
   reportsPerTick: 64,
-  closeMs: 5000,
 } as const;
 
 const KINDS_OF = { aaa: ["aaa"], ccc: ["ccc"], cce: ["cce"], mixed: ["aaa", "ccc", "cce"] } as const;
@@ -250,12 +252,12 @@ export class Fleet {
       tracker.flushing = true;
       tracker.darkUntil = 0;
     }
-    const { settleMs } = this.options;
+    const { settleMs, closeMs } = this.options;
     await until(() => this.#isDone(), settleMs);
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
     for (const tracker of this.trackers) tracker.close();
-    await until(() => this.trackers.every((tracker) => tracker.closed), LIMITS.closeMs);
+    await until(() => this.trackers.every((tracker) => tracker.closed), closeMs);
     for (const tracker of this.trackers) tracker.cut();
     this.#stoppedAt = Date.now();
   }

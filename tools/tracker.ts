@@ -184,7 +184,7 @@ export class Tracker {
   /** Closes the link at once, whatever is still on its way. */
   cut(): void {
     if (this.#link.idle) return;
-    this.#doubt();
+    if (!this.#link.flushed) this.#doubt();
     this.#link.cut();
   }
 

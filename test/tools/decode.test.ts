@@ -1,11 +1,12 @@
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { latin1, toHex } from "../../codec/bytes.ts";
 import { encodeCommand } from "../../codec/commands.ts";
 import { encodeAaa, encodeCcc, encodeCce, type Report } from "../../codec/encode.ts";
-import { encodeFrame } from "../../codec/frame.ts";
+import { encodeFrame, parseFrame } from "../../codec/frame.ts";
 import { decodeLine, LINE_CHARACTERS } from "../../tools/decode-line.ts";
 
 const TOOL = fileURLToPath(new URL("../../tools/decode.ts", import.meta.url));
@@ -33,6 +34,8 @@ const REPORT: Report = {
   supplyV: 13.7,
 };
 const AAA = encodeAaa({ ...SENDER, report: REPORT });
+const CCC = encodeCcc({ ...SENDER, reports: [REPORT, REPORT] });
+const CCE = encodeCce({ ...SENDER, reports: [REPORT, { ...REPORT, temperaturesC: { "1": -12.34 } }] });
 const TEXT = latin1(AAA).slice(0, -2);
 
 const PLAIN = { lenient: false, explain: false };
@@ -155,24 +158,28 @@ describe("decodeLine()", () => {
   });
 });
 
+/** Every byte of the frame is in exactly one field, but commas and the star. */
+function expectWhole({ fields = [] }: Answer, bytes: Uint8Array): void {
+  const covered = new Uint8Array(bytes.length);
+  for (const { offset, hex } of fields) {
+    expect(hex).toBe(toHex(bytes.subarray(offset, offset + hex.length / 2)));
+    for (let i = 0; i < hex.length / 2; i++) covered[offset + i]++;
+  }
+  const missed = [...covered.entries()].filter(
+    ([at, times]) => times !== 1 && !(times === 0 && ",*".includes(latin1(bytes, at, at + 1))),
+  );
+  expect(missed).toEqual([]);
+}
+
 describe("decodeLine() with explain", () => {
-  /** Every byte of the frame is in exactly one field, but commas and the star. */
-  function expectWhole(line: string, bytes: Uint8Array): Answer {
-    const answer = decode(line, { explain: true });
-    const covered = new Uint8Array(bytes.length);
-    for (const { offset, hex } of answer.fields ?? []) {
-      expect(hex).toBe(toHex(bytes.subarray(offset, offset + hex.length / 2)));
-      for (let i = 0; i < hex.length / 2; i++) covered[offset + i]++;
-    }
-    const missed = [...covered.entries()].filter(
-      ([at, times]) => times !== 1 && !",*".includes(latin1(bytes, at, at + 1)),
-    );
-    expect(missed).toEqual([]);
+  function explained(bytes: Uint8Array): Answer {
+    const answer = decode(toHex(bytes), { explain: true });
+    expectWhole(answer, bytes);
     return answer;
   }
 
   test("lists the fields of a text report", () => {
-    const { fields } = expectWhole(TEXT, AAA);
+    const { fields } = explained(AAA);
     expect(fields?.slice(0, 6)).toEqual([
       { offset: 0, hex: "2424", name: "prefix", value: "$$" },
       { offset: 2, hex: "59", name: "identifier", value: "Y" },
@@ -186,25 +193,23 @@ describe("decodeLine() with explain", () => {
   });
 
   test("lists the fields of every record and packet", () => {
-    const ccc = encodeCcc({ ...SENDER, reports: [REPORT, REPORT] });
-    const { fields } = expectWhole(toHex(ccc), ccc);
+    const { fields } = explained(CCC);
     expect(fields?.filter(({ name }) => name === "hdop")).toMatchObject([
       { hex: "0900", value: 0.9, position: 0 },
       { hex: "0900", value: 0.9, position: 1 },
     ]);
-    const cce = encodeCce({ ...SENDER, reports: [REPORT, { ...REPORT, temperaturesC: { "1": -12.34 } }] });
-    const explained = expectWhole(toHex(cce), cce).fields;
-    expect(explained).toContainEqual(
+    const { fields: packets } = explained(CCE);
+    expect(packets).toContainEqual(
       expect.objectContaining({ hex: "0BFDFF", name: "altitudeM", value: -3, position: 1 }),
     );
-    expect(explained).toContainEqual(
+    expect(packets).toContainEqual(
       expect.objectContaining({ hex: "2A03012EFB", name: "temperature", value: { temperaturesC: { "1": -12.34 } } }),
     );
   });
 
   test("names the arguments of a command", () => {
     const command = encodeCommand({ ...SENDER, code: "C01", arguments: { speedKmh: 20, outputs: "10122" } });
-    const { fields } = expectWhole(toHex(command), command);
+    const { fields } = explained(command);
     expect(fields).toContainEqual({ offset: 26, hex: "3230", name: "speedKmh", value: "20" });
     expect(fields).toContainEqual({ offset: 29, hex: "3130313232", name: "outputs", value: "10122" });
   });
@@ -215,10 +220,38 @@ describe("decodeLine() with explain", () => {
     let covered = 0;
     for (const { hex } of vectors) {
       if (!decode(hex).ok) continue;
-      expectWhole(hex, Uint8Array.from(Buffer.from(hex, "hex")));
+      explained(Uint8Array.from(Buffer.from(hex, "hex")));
       covered++;
     }
     expect(covered).toBeGreaterThan(250);
+  });
+});
+
+describe("decodeLine() with anything in a right frame", () => {
+  /** Content that begins well and goes wrong somewhere. */
+  const contents = fc
+    .tuple(
+      fc.constantFrom(AAA, CCC, CCE),
+      fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 255 })), { maxLength: 4 }),
+      fc.nat(),
+    )
+    .map(([bytes, edits, cut]) => {
+      const { type, content } = parseFrame(bytes);
+      const edited = content.slice(0, cut % 2 === 0 ? content.length : cut % content.length);
+      for (const [at, byte] of edits) if (edited.length > 0) edited[at % edited.length] = byte;
+      return { type, content: edited };
+    });
+
+  test("explains every byte once or says what is wrong, and never throws", () => {
+    fc.assert(
+      fc.property(contents, ({ type, content }) => {
+        const frame = encodeFrame({ ...SENDER, direction: "up", type, content });
+        const answer = decode(toHex(frame), { explain: true });
+        if (answer.ok) expectWhole(answer, frame);
+        else expect(["truncated", "value"]).toContain(answer.error?.code);
+      }),
+      { numRuns: 1000 },
+    );
   });
 });
 

@@ -1,3 +1,4 @@
+import { type AddressInfo, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { latin1 } from "../../codec/bytes.ts";
@@ -164,6 +165,16 @@ describe("simulate()", () => {
     );
     expect(doubtful.length).toBeGreaterThan(0);
     expect(doubtful.length).toBeLessThan(600);
+  });
+
+  test("does not take silence for a broken connection", async () => {
+    const deaf = createServer({ allowHalfOpen: true }, (socket) => socket.resume().on("error", () => {}));
+    await new Promise<void>((resolve) => deaf.listen(0, "127.0.0.1", resolve));
+    const { port } = deaf.address() as AddressInfo;
+    const { ledger } = await simulate(options({ port, devices: 1, frames: "aaa", count: 3, closeMs: 50 }));
+    // They were sent, so that a proof has to find them.
+    expect(ledger.rowsOf(0).map((row) => ledger.stateOf(row))).toEqual([STATE.sent, STATE.sent, STATE.sent]);
+    deaf.close();
   });
 
   test("gives up in the end when nobody is there", async () => {
