@@ -5,29 +5,13 @@ import type { ReachPoint } from "./failpoint.ts";
 import { errorCode } from "./files.ts";
 import type { Limits } from "./limits.ts";
 import type { Log } from "./log.ts";
-import type { EdgeFailure, Metrics } from "./metrics.ts";
+import type { Metrics } from "./metrics.ts";
+import { FAILURES, Pace } from "./pace.ts";
 import type { ParkedFrame } from "./parked.ts";
 import type { Peers } from "./peers.ts";
 import type { Spool, SpoolBatch } from "./spool.ts";
 
 type EdgeRefusal = Exclude<EdgeAnswer, { ok: true }>;
-
-/**
- * What a failed batch leads to, besides waiting. `halve` makes the next batch smaller: at once when something in it is
- * not accepted, after several failures when it may be too much for one request. `park` sets the frame aside once it is
- * alone in its batch. In every other case the same frames are sent again, for ever.
- */
-export const FAILURES = {
-  network: { halve: "never", park: false },
-  interrupted: { halve: "repeated", park: false },
-  timeout: { halve: "repeated", park: false },
-  busy: { halve: "never", park: false },
-  server: { halve: "repeated", park: false },
-  answer: { halve: "repeated", park: false },
-  unauthorized: { halve: "never", park: false },
-  rejected: { halve: "at once", park: true },
-  unexpected: { halve: "never", park: false },
-} as const satisfies Record<EdgeFailure, { halve: "never" | "at once" | "repeated"; park: boolean }>;
 
 export interface DeliveryOptions {
   spool: Spool;
@@ -57,11 +41,8 @@ function requestBytes(batch: SpoolBatch | null, entries: readonly CommandEntry[]
  */
 export class Delivery {
   private readonly options: DeliveryOptions;
-  /** Most frames in the next batch; below `limits.batchFrames` after a failure that a smaller batch may cure. */
-  private most: number;
-  private failures = 0;
-  /** Earliest next request, and when the last one ended, on the `elapsed` clock. */
-  private notBefore = 0;
+  private readonly pace: Pace;
+  /** When the last request ended, on the `elapsed` clock. */
   private lastRequest = Number.NEGATIVE_INFINITY;
   /** Since when something has been gathering, 0 when nothing is; and its bytes. */
   private gatheringSince = 0;
@@ -75,7 +56,7 @@ export class Delivery {
 
   constructor(options: DeliveryOptions) {
     this.options = options;
-    this.most = options.limits.batchFrames;
+    this.pace = new Pace(options);
   }
 
   start(): void {
@@ -94,7 +75,7 @@ export class Delivery {
 
   /** Failures in a row; 0 while the edge answers. */
   get failing(): number {
-    return this.failures;
+    return this.pace.failures;
   }
 
   /** Receive time of the oldest frame that was not answered, Unix ms; 0 when there is none. */
@@ -113,15 +94,15 @@ export class Delivery {
   /** While stopping, what is spooled is still delivered, as long as the edge answers and there is time. */
   private finished(): boolean {
     if (!this.stopping) return false;
-    return this.failures > 0 || this.options.spool.backlog <= 0 || this.options.elapsed() >= this.stopAt;
+    return this.pace.failures > 0 || this.options.spool.backlog <= 0 || this.options.elapsed() >= this.stopAt;
   }
 
   private waitMs(): number {
     const { spool, limits, commands, elapsed } = this.options;
     const now = elapsed();
-    if (now < this.notBefore) return this.notBefore - now;
+    if (now < this.pace.notBefore) return this.pace.notBefore - now;
     if (spool.backlog > 0) {
-      const enough = spool.backlog >= this.most || this.gatheredBytes >= limits.batchBytes;
+      const enough = spool.backlog >= this.pace.most || this.gatheredBytes >= limits.batchBytes;
       if (enough || this.stopping || this.gatheringSince === 0) return 0;
       if (this.gatheringSince + limits.batchMs <= now) return 0;
     }
@@ -142,19 +123,20 @@ export class Delivery {
 
   private async turn(): Promise<void> {
     const { spool, limits, commands, elapsed, metrics } = this.options;
+    const { pace } = this;
     let batch: SpoolBatch | null;
     try {
-      batch = await spool.peek(this.most, limits.batchBytes);
+      batch = await spool.peek(pace.most, limits.batchBytes);
     } catch (error) {
       metrics.add("diskErrors", errorCode(error));
-      this.notBefore = elapsed() + limits.diskRetryMs;
+      pace.waitAtLeast(limits.diskRetryMs);
       return;
     }
     if (batch !== null && spool.backlog <= batch.records.length) this.gatheringSince = 0;
     this.gatheredBytes = 0;
     if (batch !== null) this.oldestAt = batch.records[0]!.receivedAt;
     // While a bad frame is being looked for, commands stay out of the batch: nothing else may be to blame.
-    const entries = this.most < limits.batchFrames && batch !== null ? [] : commands.take();
+    const entries = pace.cautious && batch !== null ? [] : commands.take();
     const answer = await this.ask(batch, entries);
     this.lastRequest = elapsed();
     if (answer.ok) await this.succeeded(batch, entries, answer.response);
@@ -202,10 +184,10 @@ export class Delivery {
     entries: readonly CommandEntry[],
     response: ReadResponse,
   ): Promise<void> {
-    const { spool, commands, metrics, limits, log, reach } = this.options;
-    if (this.failures > 0) log("info", "edge answers again", { failures: this.failures, backlog: spool.backlog });
-    this.failures = 0;
-    this.most = Math.min(limits.batchFrames, this.most * 2);
+    const { spool, commands, metrics, log, reach } = this.options;
+    const { failures } = this.pace;
+    if (failures > 0) log("info", "edge answers again", { failures, backlog: spool.backlog });
+    this.pace.succeeded();
     commands.taken(entries);
     if (batch !== null) {
       for (const [at, record] of batch.records.entries()) {
@@ -233,23 +215,18 @@ export class Delivery {
   }
 
   private async failed(batch: SpoolBatch | null, entries: readonly CommandEntry[], answer: EdgeRefusal): Promise<void> {
-    const { metrics, limits, commands, elapsed, random } = this.options;
+    const { metrics, commands } = this.options;
     const { halve, park } = FAILURES[answer.failure];
     const count = batch?.records.length ?? 0;
     metrics.add("edgeErrors", answer.failure);
-    this.failures += 1;
+    const smaller = this.pace.failed(answer.failure, count);
     this.logFailure(answer);
     // Our own entries alone were not accepted: repeating them would never end.
     if (park && count === 0) commands.taken(entries);
-    if (halve !== "never" && count > 1 && (halve === "at once" || this.failures % limits.splitAfter === 0)) {
-      this.most = Math.ceil(count / 2);
-      metrics.count.requestsSplit += 1;
-      if (halve === "at once") return;
-    }
+    if (smaller) metrics.count.requestsSplit += 1;
+    if (smaller && halve === "at once") return;
     if (park && count === 1 && (await this.parkOnly(batch!, answer))) return;
-    const exponential = Math.min(limits.backoffMaxMs, limits.backoffMs * 2 ** Math.min(this.failures - 1, 30));
-    const jittered = exponential * (0.5 + random() / 2);
-    this.notBefore = elapsed() + Math.max(jittered, Math.min(answer.retryAfterMs, limits.retryAfterMaxMs));
+    this.pace.wait(answer.retryAfterMs);
   }
 
   /** @returns false when it could not be put away, and so stays in the spool */
@@ -271,8 +248,7 @@ export class Delivery {
       status: answer.status,
       detail: answer.detail,
     });
-    this.failures = 0;
-    this.most = 2;
+    this.pace.passed();
     await spool.release(batch);
     return true;
   }
@@ -280,11 +256,12 @@ export class Delivery {
   /** The first of a row of failures, then one line a minute. */
   private logFailure(answer: EdgeRefusal): void {
     const { log, elapsed, spool } = this.options;
+    const { failures } = this.pace;
     const now = elapsed();
-    if (this.failures > 1 && now - this.lastLog < 60_000) return;
+    if (failures > 1 && now - this.lastLog < 60_000) return;
     this.lastLog = now;
     const { failure, status, detail } = answer;
-    const facts = { failure, status, detail, failures: this.failures, backlog: spool.backlog };
+    const facts = { failure, status, detail, failures, backlog: spool.backlog };
     if (failure === "unauthorized") log("error", "edge refuses BRIDGE_TOKEN: frames are kept in the spool", facts);
     else log("warn", "edge does not take frames: they are kept in the spool", facts);
   }

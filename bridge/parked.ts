@@ -26,7 +26,6 @@ export class Parked {
   private readonly folder: string;
   private readonly limits: Limits;
   private readonly now: () => number;
-  private since = 0;
 
   constructor(folder: string, limits: Limits, now: () => number) {
     this.folder = folder;
@@ -47,17 +46,21 @@ export class Parked {
     await appendFile(this.path(CURRENT), `${JSON.stringify(line)}\n`, { mode: FILE_MODE, flush: true });
   }
 
-  /** Starts a new file at half the size or age that is allowed, and forgets the one before. */
+  /** Starts a new file at half the size or age that is allowed, and forgets the older one when its first line is too old. */
   async turnOver(): Promise<void> {
-    const half = { bytes: this.limits.parkedBytes / 2, ms: this.limits.parkedMs / 2 };
-    const current = await stat(this.path(CURRENT)).catch(() => null);
-    if (current !== null) {
-      if (this.since === 0) this.since = current.birthtimeMs;
-      if (current.size < half.bytes && this.now() - this.since < half.ms) return;
+    const { parkedBytes, parkedMs } = this.limits;
+    const current = await this.facts(CURRENT);
+    if (current.bytes >= parkedBytes / 2 || current.ageMs >= parkedMs / 2) {
       await rename(this.path(CURRENT), this.path(OLDER));
     }
-    this.since = this.now();
-    const older = await stat(this.path(OLDER)).catch(() => null);
-    if (older !== null && this.now() - older.mtimeMs >= half.ms) await unlink(this.path(OLDER));
+    if ((await this.facts(OLDER)).ageMs >= parkedMs) await unlink(this.path(OLDER));
+  }
+
+  private async facts(name: string): Promise<{ bytes: number; ageMs: number }> {
+    const found = await stat(this.path(name)).catch(() => null);
+    // Some file systems do not know when a file was made.
+    return found === null
+      ? { bytes: 0, ageMs: 0 }
+      : { bytes: found.size, ageMs: this.now() - (found.birthtimeMs || found.mtimeMs) };
   }
 }
