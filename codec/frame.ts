@@ -1,14 +1,7 @@
+import { FRAME_LIMITS, FRAME_STATUS, type FrameBounds, type FrameStatus, newBounds, statusCode } from "./bounds.ts";
 import { bytesOf, checksum, HEX_PAIRS, HEX_VALUE, latin1 } from "./bytes.ts";
 import { CodecError } from "./errors.ts";
-import {
-  FRAME_LIMITS,
-  FRAME_STATUS,
-  type FrameBounds,
-  type FrameStatus,
-  locateFrame,
-  newBounds,
-  statusCode,
-} from "./locate.ts";
+import { locateFrame } from "./locate.ts";
 
 export { FrameReader, type FrameReaderOptions, type FrameSink } from "./reader.ts";
 export { FRAME_LIMITS, FRAME_STATUS, type FrameBounds, type FrameStatus, locateFrame, newBounds, statusCode };

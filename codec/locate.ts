@@ -1,84 +1,6 @@
+import { FRAME_LIMITS, FRAME_STATUS, type FrameBounds, type FrameStatus } from "./bounds.ts";
 import { checksum, HEX_VALUE, viewOf } from "./bytes.ts";
-import type { CodecErrorCode } from "./errors.ts";
-
-// A frame, both directions (`$$` up from the tracker, `@@` down to it):
-//
-//   $$ I LEN , IMEI , TYPE [, content] * hh CR LF
-//            |<------------ LEN bytes ---------->|
-//   |<----- checksum covers ---------->|
-//
-// Source: Meitrack GPRS protocol, packet format.
-
-/** Every bound on a frame. */
-export const FRAME_LIMITS = {
-  /** Digits of the length field. */
-  lengthDigits: 5,
-  /** Largest value of the length field: bytes from the first comma to LF, both included. */
-  length: 65_535,
-  /** Index at which the comma after the length stands at the latest: head 2, identifier 1, digits 5. */
-  headerScan: 8,
-  /** Bytes of the longest frame. */
-  frameBytes: 65_543,
-  /** Bytes of the IMEI field, which holds 15 digits in genuine frames and serials in bridged ones. */
-  imeiBytes: 20,
-  /** Bytes by which the end may miss the declared one, in either direction, when the checksum is right. */
-  lengthWindow: 8,
-} as const;
-
-/** What `locateFrame` found. */
-export const FRAME_STATUS = { ok: 0, needMore: 1, prefix: 2, length: 3, checksum: 4, type: 5, value: 6 } as const;
-export type FrameStatus = (typeof FRAME_STATUS)[keyof typeof FRAME_STATUS];
-
-const STATUS_CODES: readonly CodecErrorCode[] = [
-  "truncated",
-  "truncated",
-  "prefix",
-  "length",
-  "checksum",
-  "type",
-  "value",
-];
-
-/** Error code of a status other than `ok`. */
-export function statusCode(status: FrameStatus): CodecErrorCode {
-  return STATUS_CODES[status];
-}
-
-/** Where the parts of a frame are, as indexes into the searched array. */
-export interface FrameBounds {
-  start: number;
-  /** After LF. When the search failed: the declared end, or 0 if there is no head with a length. */
-  end: number;
-  /** The comma after the length. */
-  comma: number;
-  imeiStart: number;
-  imeiEnd: number;
-  /** Of the three bytes; one past `imeiEnd + 1` when a parameter-table digit stands before them. */
-  typeStart: number;
-  contentStart: number;
-  /** Of the closing `*`. When the search failed: of the last `*` up to which bytes were summed in vain, or 0. */
-  contentEnd: number;
-  /** Actual minus declared length; 0 in a right frame. */
-  lengthOff: number;
-  /** Where the search failed. Only set when it did. */
-  faultAt: number;
-}
-
-/** Bounds to hand to `locateFrame` again and again. */
-export function newBounds(): FrameBounds {
-  return {
-    start: 0,
-    end: 0,
-    comma: 0,
-    imeiStart: 0,
-    imeiEnd: 0,
-    typeStart: 0,
-    contentStart: 0,
-    contentEnd: 0,
-    lengthOff: 0,
-    faultAt: 0,
-  };
-}
+import { skipToHead } from "./resync.ts";
 
 /** Sums of stretches of the searched array, for a caller that asks for many overlapping ones. */
 export interface Sums {
@@ -97,7 +19,7 @@ const LF = 0x0a;
 
 // `*hh` CR LF, and what a frame without content has before it: `,` IMEI `,` TYPE.
 const TERMINATOR_BYTES = 5;
-const SHORTEST_LENGTH = 1 + 1 + 1 + 3 + TERMINATOR_BYTES;
+const SHORTEST_DECLARED = 1 + 1 + 1 + 3 + TERMINATOR_BYTES - FRAME_LIMITS.lengthWindow;
 
 const IMEI_DIGITS = 15;
 const USUAL_LENGTH = 1 + IMEI_DIGITS + 1 + 3 + TERMINATOR_BYTES;
@@ -126,22 +48,8 @@ export function locateFrame(
   sums: Sums | null = null,
 ): FrameStatus {
   if (sums === null && to - from >= USUAL_FRAME_BYTES && locateUsual(buf, from, to, at, maxFrameBytes)) return ok;
-  at.start = from;
-  at.end = 0;
-  at.contentEnd = 0;
-  at.lengthOff = 0;
-  const status = locateHead(buf, from, to, at, maxFrameBytes);
-  const end = at.end;
-  if (status !== ok) return status;
-  if (end <= to && isTerminator(buf, end - TERMINATOR_BYTES)) {
-    const star = end - TERMINATOR_BYTES;
-    const sum = sums === null ? checksum(buf, from, star + 1) : sums.sum(buf, from, star + 1);
-    at.contentEnd = star;
-    if (sum === (HEX_VALUE[buf[star + 1]] << 4) + HEX_VALUE[buf[star + 2]]) return ok;
-    at.faultAt = star + 1;
-    return badChecksum;
-  }
-  return locateNear(buf, from, to, at, maxFrameBytes, sums);
+  const status = locateHead(buf, from, to, at, maxFrameBytes, null);
+  return status === ok ? locateEnd(buf, to, at, maxFrameBytes, sums) : status;
 }
 
 // The usual frame, a right one from a tracker with an IMEI of 15 digits, takes half the time without a look at `to`
@@ -180,60 +88,90 @@ function locateUsual(buf: Uint8Array, from: number, to: number, at: FrameBounds,
   return checksum(buf, from, star + 1) === ((high << 4) | low);
 }
 
-// Head, length, IMEI and type. `at.end` becomes the declared end as soon as the length is known.
-function locateHead(buf: Uint8Array, from: number, to: number, at: FrameBounds, maxFrameBytes: number): FrameStatus {
-  if (from >= to) return fault(at, from, needMore);
-  const head = buf[from];
-  if (head !== DOLLAR && head !== AT) return fault(at, from, prefix);
-  if (from + 1 >= to) return fault(at, to, needMore);
-  if (buf[from + 1] !== head) return fault(at, from + 1, prefix);
-  let i = from + 2;
-  if (i >= to) return fault(at, to, needMore);
+/** Counts the heads with a length that go on wrongly, while `locateHead` seeks. */
+export interface HeadTally {
+  heads: number;
+}
+
+/**
+ * The first half of `locateFrame`: everything before the content. `at.end` becomes the declared end.
+ * @param seeking when given, a wrong head is not the result but the search goes on behind it, up to `needMore` with
+ *   `at.start` at `to`
+ */
+export function locateHead(
+  buf: Uint8Array,
+  from: number,
+  to: number,
+  at: FrameBounds,
+  maxFrameBytes: number,
+  seeking: HeadTally | null,
+): FrameStatus {
+  at.contentEnd = 0;
+  at.lengthOff = 0;
+  for (let start = from; ; ) {
+    at.start = start;
+    at.end = 0;
+    const status = locateHeadAt(buf, start, to, at, maxFrameBytes);
+    if (status === ok || status === needMore || seeking === null) return status;
+    if (at.end > 0) seeking.heads++;
+    // What was right in this head holds no head byte, except that its second one may be the first of another head.
+    start = skipToHead(buf, at.faultAt > start + 2 ? at.faultAt : start + 1, to);
+  }
+}
+
+function locateHeadAt(buf: Uint8Array, start: number, to: number, at: FrameBounds, maxFrameBytes: number): FrameStatus {
+  let i = start;
+  if (i >= to) return fault(at, i, needMore);
+  const head = buf[i];
+  if (head !== DOLLAR && head !== AT) return fault(at, i, prefix);
+  if (++i >= to) return fault(at, i, needMore);
+  if (buf[i] !== head) return fault(at, i, prefix);
+  if (++i >= to) return fault(at, i, needMore);
   if (buf[i] < 0x41 || buf[i] > 0x7a) return fault(at, i, prefix);
 
-  i++;
   let length = 0;
+  const digits = ++i;
   for (const stop = Math.min(to, i + FRAME_LIMITS.lengthDigits); i < stop; i++) {
     const digit = buf[i] - DIGIT_0;
     if (digit < 0 || digit > 9) break;
     length = length * 10 + digit;
   }
-  if (i >= to) return fault(at, to, needMore);
-  if (i === from + 3) return fault(at, i, prefix);
+  if (i >= to) return fault(at, i, needMore);
+  if (i === digits) return fault(at, i, prefix);
   if (buf[i] !== COMMA) return fault(at, i, badLength);
-  at.comma = i;
-  at.end = i + length;
-  if (length < SHORTEST_LENGTH - FRAME_LIMITS.lengthWindow || length > FRAME_LIMITS.length) {
-    return fault(at, from + 3, badLength);
+  const comma = i;
+  at.comma = comma;
+  at.end = comma + length;
+  if (length < SHORTEST_DECLARED || length > FRAME_LIMITS.length || at.end - start > maxFrameBytes) {
+    return fault(at, digits, badLength);
   }
-  if (at.end - from > maxFrameBytes) return fault(at, from + 3, badLength);
 
   i++;
-  at.imeiStart = i;
   if (i + IMEI_DIGITS < to && buf[i + IMEI_DIGITS] === COMMA && isGenuineImei(viewOf(buf), i)) {
     i += IMEI_DIGITS;
   } else {
     for (const stop = Math.min(to, i + FRAME_LIMITS.imeiBytes); i < stop; i++) if (ALPHANUMERIC[buf[i]] === 0) break;
-    if (i >= to) return fault(at, to, needMore);
-    if (buf[i] !== COMMA || i === at.imeiStart) return fault(at, i, badValue);
+    if (i >= to) return fault(at, i, needMore);
+    if (buf[i] !== COMMA || i === comma + 1) return fault(at, i, badValue);
   }
+  at.imeiStart = comma + 1;
   at.imeiEnd = i;
 
-  at.typeStart = i + 1;
-  for (let k = 1; k <= 3; k++) {
-    if (i + k >= to) return fault(at, to, needMore);
-    if (ALPHANUMERIC[buf[i + k]] === 0) return fault(at, i + k, badType);
+  let typeStart = i + 1;
+  for (let left = 3; left > 0; left--) {
+    if (++i >= to) return fault(at, i, needMore);
+    if (ALPHANUMERIC[buf[i]] === 0) return fault(at, i, badType);
   }
-  i += 4;
-  if (i >= to) return fault(at, to, needMore);
+  if (++i >= to) return fault(at, i, needMore);
   // T622: a parameter-table number 0, 1 or 2 may stand before the type of a command (`0D73`).
-  if (head === AT && ALPHANUMERIC[buf[i]] === 1 && buf[i - 3] >= DIGIT_0 && buf[i - 3] <= DIGIT_0 + 2) {
-    if (i + 1 >= to) return fault(at, to, needMore);
+  if (head === AT && ALPHANUMERIC[buf[i]] === 1 && buf[typeStart] >= DIGIT_0 && buf[typeStart] <= DIGIT_0 + 2) {
+    if (i + 1 >= to) return fault(at, i + 1, needMore);
     if (buf[i + 1] === COMMA || buf[i + 1] === STAR) {
-      at.typeStart++;
+      typeStart++;
       i++;
     }
   }
+  at.typeStart = typeStart;
   at.contentStart = buf[i] === COMMA ? i + 1 : i;
   return ok;
 }
@@ -253,35 +191,52 @@ function isGenuineImei(view: DataView, start: number): boolean {
   return ((upper | a | b | c | d) & 0xf0f0f0f0) === 0x30303030 && (upper & 0x30303030) === 0x30303030;
 }
 
-// The end is not where the length says, or not there yet.
-function locateNear(
+/** The second half of `locateFrame`, behind a head that is right. */
+export function locateEnd(
   buf: Uint8Array,
-  from: number,
   to: number,
   at: FrameBounds,
   maxFrameBytes: number,
   sums: Sums | null,
 ): FrameStatus {
-  const declared = at.end;
-  const lastEnd = Math.min(declared + FRAME_LIMITS.lengthWindow, from + maxFrameBytes);
-  // While the declared end is still to come, only an end with nothing after it counts.
-  const firstEnd = declared <= to ? declared - FRAME_LIMITS.lengthWindow : to;
-  let end = Math.max(firstEnd, at.contentStart + TERMINATOR_BYTES, declared - FRAME_LIMITS.lengthWindow);
-  let sum = 0;
-  let summed = from;
-  for (const stop = Math.min(to, lastEnd); end <= stop; end++) {
-    const star = end - TERMINATOR_BYTES;
-    if (!isTerminator(buf, star)) continue;
-    sum = sums === null ? sum + checksum(buf, summed, star + 1) : sums.sum(buf, from, star + 1);
-    summed = star + 1;
+  const { start, end: declared } = at;
+  if (declared <= to && isTerminator(buf, declared - TERMINATOR_BYTES)) {
+    const star = declared - TERMINATOR_BYTES;
     at.contentEnd = star;
-    if ((sum & 255) !== (HEX_VALUE[buf[star + 1]] << 4) + HEX_VALUE[buf[star + 2]]) continue;
+    at.faultAt = star + 1;
+    return sumOf(buf, start, star + 1, sums) === checksumAt(buf, star) ? ok : badChecksum;
+  }
+  // It is not where the length says, or not there yet. In the latter case only an end with nothing after it counts.
+  const earliest = Math.max(declared - FRAME_LIMITS.lengthWindow, at.contentStart + TERMINATOR_BYTES);
+  const latest = Math.min(declared + FRAME_LIMITS.lengthWindow, start + maxFrameBytes);
+  const stop = Math.min(to, latest);
+  const view = viewOf(buf);
+  for (let end = declared <= to ? earliest : Math.max(earliest, to); end <= stop; end++) {
+    // Four ends at a time without LF: a byte is zero if subtracting 1 borrows into a top bit that was not set.
+    while (end + 3 <= stop) {
+      const word = view.getInt32(end - 1, true) ^ 0x0a0a0a0a;
+      if (((word - 0x01010101) & ~word & 0x80808080) !== 0) break;
+      end += 4;
+    }
+    if (end > stop) break;
+    const star = end - TERMINATOR_BYTES;
+    if (buf[end - 1] !== LF || !isTerminator(buf, star)) continue;
+    at.contentEnd = star;
+    if (sumOf(buf, start, star + 1, sums) !== checksumAt(buf, star)) continue;
     at.lengthOff = end - declared;
     at.end = end;
     return ok;
   }
   at.faultAt = declared - TERMINATOR_BYTES;
-  return to < lastEnd ? needMore : badLength;
+  return to < latest ? needMore : badLength;
+}
+
+function sumOf(buf: Uint8Array, start: number, end: number, sums: Sums | null): number {
+  return sums === null ? checksum(buf, start, end) : sums.sum(buf, start, end);
+}
+
+function checksumAt(buf: Uint8Array, star: number): number {
+  return (HEX_VALUE[buf[star + 1]] << 4) | HEX_VALUE[buf[star + 2]];
 }
 
 function isTerminator(buf: Uint8Array, star: number): boolean {

@@ -1,21 +1,14 @@
+import { FRAME_LIMITS, FRAME_STATUS, type FrameBounds, type FrameStatus, newBounds, statusCode } from "./bounds.ts";
 import { ByteQueue } from "./byte-queue.ts";
 import type { CodecErrorCode } from "./errors.ts";
-import {
-  FRAME_LIMITS,
-  FRAME_STATUS,
-  type FrameBounds,
-  type FrameStatus,
-  locateFrame,
-  newBounds,
-  statusCode,
-} from "./locate.ts";
-import { nextHead, OverlapSums } from "./resync.ts";
+import { locateEnd, locateFrame, locateHead } from "./locate.ts";
+import { OverlapSums } from "./overlap-sums.ts";
 
 /** What a `FrameReader` may be told. */
 export interface FrameReaderOptions {
   /** Bytes of the longest frame that is accepted, and of the most that is ever held back. */
   maxFrameBytes?: number;
-  /** Called once for each stretch of bytes that is thrown away, with the reason; `prefix` is plain garbage. */
+  /** Called for each stretch thrown away, with the reason why its first byte began no frame; `prefix` is garbage. */
   onReject?: (code: CodecErrorCode, skippedBytes: number) => void;
 }
 
@@ -24,6 +17,8 @@ export type FrameSink = (buf: Uint8Array, bounds: FrameBounds) => void;
 
 // Enough bytes to know where a frame says it ends.
 const HEAD_BYTES = FRAME_LIMITS.headerScan + 1;
+// Frames that are summed directly even where they overlap: it is cheaper, and bounded.
+const SHORT_BYTES = 96;
 
 /**
  * Splits a TCP byte stream into Meitrack frames. Only right frames come out (see `locateFrame`), in order.
@@ -38,12 +33,15 @@ export class FrameReader {
   readonly #maxFrameBytes: number;
   readonly #onReject: ((code: CodecErrorCode, skippedBytes: number) => void) | undefined;
   readonly #at = newBounds();
+  readonly #tally = { heads: 0 };
 
   readonly #held = new ByteQueue();
   // While fewer bytes are held than #lookAt, another look finds nothing new. A look wants to see #lookFor of them.
   #lookAt = 0;
   #lookFor = 0;
 
+  // Between the last good frame and the next.
+  #lost = false;
   // Stream offsets: of the current chunk, and up to where the frames refused so far have been summed.
   #offset = 0;
   #summedTo = 0;
@@ -104,10 +102,10 @@ export class FrameReader {
   flush(sink: FrameSink): void {
     const held = this.#held;
     const base = this.#offset - held.tail;
-    while (held.length > 0) {
-      const status = this.#locate(held.bytes, held.head, held.tail, base);
-      const next = this.#refuse(status, held.bytes, held.head, held.tail, base);
-      held.head = this.#walk(held.bytes, next, held.tail, base, sink);
+    for (;;) {
+      held.head = this.#walk(held.bytes, held.head, held.tail, base, sink);
+      if (held.length === 0) break;
+      held.head = this.#refuse(FRAME_STATUS.needMore, base);
     }
     held.clear();
     this.#settle();
@@ -121,72 +119,104 @@ export class FrameReader {
       held.append(chunk, 0, chunk.length);
       return chunk.length;
     }
+    const at = this.#at;
     let used = 0;
-    for (;;) {
+    while (held.length > used) {
       const stop = Math.min(chunk.length, used + Math.max(0, this.#lookFor - held.length));
       held.append(chunk, used, stop);
       used = stop;
-      const base = this.#offset + used - held.tail;
-      const status = this.#locate(held.bytes, held.head, held.tail, base);
-      if (status === FRAME_STATUS.needMore || this.#endsEarly(status, held.tail)) {
+      const found = this.#find(held.bytes, held.head, held.tail, this.#offset + used - held.tail);
+      held.head = at.start;
+      if (held.length <= used) break;
+      // The end of the held bytes must not be taken for the end of what has arrived.
+      if (!found || at.end - at.lengthOff > held.tail) {
         this.#await();
-        // The end of the held bytes must not be taken for the end of what has arrived.
         if (used < chunk.length && held.length < this.#lookFor) continue;
       }
-      if (status === FRAME_STATUS.needMore) return chunk.length;
-      if (status === FRAME_STATUS.ok) held.head = this.#deliver(held.bytes, sink);
-      else held.head = this.#refuse(status, held.bytes, held.head, held.tail, base);
-      if (held.length <= used) {
-        const next = used - held.length;
-        held.clear();
-        return next;
-      }
+      if (!found) return chunk.length;
+      held.head = this.#deliver(held.bytes, sink);
       this.#lookFor = HEAD_BYTES;
     }
-  }
-
-  #endsEarly(status: FrameStatus, to: number): boolean {
-    return status === FRAME_STATUS.ok && this.#at.end - this.#at.lengthOff > to;
+    const next = used - held.length;
+    held.clear();
+    return next;
   }
 
   // Hands on and skips up to the first byte that has to wait, or to `to`. `base` is the stream offset of buf[0].
   #walk(buf: Uint8Array, from: number, to: number, base: number, sink: FrameSink): number {
     let i = from;
-    while (i < to) {
-      const status = this.#locate(buf, i, to, base);
-      if (status === FRAME_STATUS.ok) i = this.#deliver(buf, sink);
-      else if (status === FRAME_STATUS.needMore) return i;
-      else i = this.#refuse(status, buf, i, to, base);
-    }
-    return to;
+    while (i < to && this.#find(buf, i, to, base)) i = this.#deliver(buf, sink);
+    return i < to ? this.#at.start : to;
   }
 
-  #locate(buf: Uint8Array, from: number, to: number, base: number): FrameStatus {
-    if (base + from >= this.#summedTo) return locateFrame(buf, from, to, this.#at, this.#maxFrameBytes);
+  // Finds the next frame and skips what stands before it. When false, `#at.start` is the first byte that has to wait.
+  #find(buf: Uint8Array, from: number, to: number, base: number): boolean {
+    const at = this.#at;
+    const most = this.#maxFrameBytes;
+    let next = from;
+    if (!this.#lost) {
+      const status = locateFrame(buf, from, to, at, most, this.#sumsFrom(base + from, base));
+      if (status === FRAME_STATUS.ok) return true;
+      if (status === FRAME_STATUS.needMore) return false;
+      next = this.#refuse(status, base);
+    }
+    let searched = next;
+    for (;;) {
+      this.#tally.heads = 0;
+      let status = locateHead(buf, searched, to, at, most, this.#tally);
+      this.#refused += this.#tally.heads;
+      if (status === FRAME_STATUS.ok) {
+        const sums = at.end - at.start < SHORT_BYTES ? null : this.#sumsFrom(base + at.start, base);
+        status = locateEnd(buf, to, at, most, sums);
+      }
+      if (status === FRAME_STATUS.ok || status === FRAME_STATUS.needMore) {
+        this.#skip(at.start - next, "prefix");
+        return status === FRAME_STATUS.ok;
+      }
+      this.#refused++;
+      this.#summed(base);
+      searched = at.contentStart;
+    }
+  }
+
+  // Gives up the head at `#at.start`. Returns where the next one may begin.
+  #refuse(status: FrameStatus, base: number): number {
+    const at = this.#at;
+    this.#lost = true;
+    if (at.end === 0) {
+      this.#skip(1, "prefix");
+      return at.start + 1;
+    }
+    this.#refused++;
+    this.#summed(base);
+    this.#skip(at.comma + 1 - at.start, statusCode(status));
+    return at.comma + 1;
+  }
+
+  #summed(base: number): void {
+    if (this.#at.contentEnd > 0) this.#summedTo = Math.max(this.#summedTo, base + this.#at.contentEnd);
+  }
+
+  // What overlaps a frame that was summed in vain is not summed byte by byte again.
+  #sumsFrom(offset: number, base: number): OverlapSums | null {
+    if (offset >= this.#summedTo) return null;
     this.#sums ??= new OverlapSums();
     this.#sums.base = base;
-    return locateFrame(buf, from, to, this.#at, this.#maxFrameBytes, this.#sums);
+    return this.#sums;
   }
 
   #deliver(buf: Uint8Array, sink: FrameSink): number {
     const end = this.#at.end;
+    this.#lost = false;
     if (this.#skipBytes > 0) this.#report();
     sink(buf, this.#at);
     return end;
   }
 
-  // Returns where the next frame may begin.
-  #refuse(status: FrameStatus, buf: Uint8Array, from: number, to: number, base: number): number {
-    const at = this.#at;
-    const next = nextHead(buf, from + 1, to);
-    const code = at.end > 0 ? statusCode(status) : "prefix";
-    if (at.end > 0) this.#refused++;
-    if (at.contentEnd > 0) this.#summedTo = Math.max(this.#summedTo, base + at.contentEnd);
-    if (this.#skipBytes > 0 && code !== "prefix") this.#report();
+  #skip(bytes: number, code: CodecErrorCode): void {
     if (this.#skipBytes === 0) this.#skipCode = code;
-    this.#skipBytes += next - from;
-    this.#rejected += next - from;
-    return next;
+    this.#skipBytes += bytes;
+    this.#rejected += bytes;
   }
 
   #report(): void {
@@ -195,7 +225,7 @@ export class FrameReader {
     if (this.#onReject !== undefined) this.#onReject(this.#skipCode, skipped);
   }
 
-  // What to wait for, after `needMore` or an early end.
+  // What to wait for, after `#find`.
   #await(): void {
     const at = this.#at;
     const declared = at.end - at.lengthOff - at.start;
