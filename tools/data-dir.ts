@@ -35,11 +35,15 @@ export function clearRunning(dataDir: string): void {
   rmSync(join(dataDir, STATE_FILE), { force: true });
 }
 
-/** When a process began, in the kernel's ticks: tells a process from a later one with the same id. Null: not known. */
+/**
+ * When a process began, in the kernel's ticks: tells it from a later one with the same id. Null when it has ended (also
+ * when nobody has collected it yet) or the system does not tell.
+ */
 export function startOf(pid: number): string | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? null;
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return fields[0] === "Z" || fields[0] === "X" ? null : fields[19];
   } catch {
     return null;
   }

@@ -87,6 +87,7 @@ export class Edge {
 
   /** Fires a cron trigger in workerd and waits for its end. */
   fireCron(cron: string, scheduledTime = Date.now()): Promise<void> {
+    if (this.child.pid === undefined) return Promise.reject(new Error("The edge process is not running"));
     return new Promise((resolve, reject) => {
       const id = this.#nextFiring++;
       this.#firing.set(id, { resolve, reject });

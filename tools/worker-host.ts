@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { setTimeout as wait } from "node:timers/promises";
 import { Log, LogLevel, Miniflare } from "miniflare";
 import { BINDINGS } from "../src/runtime/config.ts";
 
@@ -58,9 +59,18 @@ const miniflare = new Miniflare({
   ],
 });
 
-const stop = () => void miniflare.dispose().finally(() => process.exit(0));
-process.once("SIGTERM", stop);
-process.once("SIGINT", stop);
+async function stop(): Promise<void> {
+  const pid = workerdPid();
+  await miniflare.dispose();
+  // Collected here, it does not stay behind as a zombie.
+  for (let i = 0; i < 200 && pid !== null && workerdPid() === pid; i++) await wait(5);
+  process.exit(0);
+}
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  // Miniflare's own handler would end this process before workerd has ended.
+  process.removeAllListeners(signal);
+  process.once(signal, () => void stop());
+}
 
 await miniflare.ready;
 const url = await miniflare.unsafeGetDirectURL();
