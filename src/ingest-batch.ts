@@ -117,7 +117,7 @@ export class BatchReader implements EntryVisitor {
     for (let row = 0; row < rows; row++) {
       const time = table.fixTimeAt(row);
       const clock = time === null || time < LIMITS.fixTimeMinMs || time > receivedAt + LIMITS.fixTimeAheadMs;
-      this.#packer.add(table, row, device.accountId, device.id, clock ? receivedAt : time, receivedAt, clock);
+      this.#packer.add(table, row, device.accountId, device.id, receivedAt, clock);
       if (table.eventAt(row) === REPLY_EVENT) located = true;
     }
     if (rows === 0 && REFUSED.includes(frameMeaning(this.#type()))) return OUTCOMES.refused;

@@ -34,8 +34,9 @@ export function packed(device: { id: number; accountId: number }, specs: readonl
     i32[base + SLOT.timeS] = ((spec.deviceTime ?? fixTime) - EPOCH_MS) / 1000;
     i32[base + SLOT.flags] = spec.valid === false ? 0 : FLAGS.valid;
     [i32[base + SLOT.digestHi], i32[base + SLOT.digestLo]] = spec.digest ?? [0, nextDigest++];
-    const receivedAt = spec.receivedAt ?? fixTime;
-    packer.add(table, table.count - 1, device.accountId, device.id, fixTime, receivedAt, spec.clock ?? false);
+    // Without a usable clock a position is placed at its receive time.
+    const receivedAt = spec.clock === true ? fixTime : (spec.receivedAt ?? fixTime);
+    packer.add(table, table.count - 1, device.accountId, device.id, receivedAt, spec.clock ?? false);
   }
   return packer.packed();
 }
