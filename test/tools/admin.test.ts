@@ -1,0 +1,142 @@
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { app } from "../../src/http/app.ts";
+import { clearRunning, writeRunning } from "../../tools/data-dir.ts";
+import { makePrivateFolder, writePrivateFile } from "../../tools/secrets.ts";
+import { aBase, aDatabase, aDevice, type TestDatabase } from "../database.ts";
+
+const dataDir = join(mkdtempSync(join(tmpdir(), "ephemeris-admin-")), "data");
+let database: TestDatabase;
+let server: Server;
+let url: string;
+
+/** The app itself on a socket, with a database in memory. */
+beforeAll(async () => {
+  database = await aDatabase();
+  const base = { ...aBase(database.db), now: () => Date.now() };
+  server = createServer(async (request, response) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk);
+    const { method = "GET", headers } = request;
+    const answer = await app.fetch(
+      new Request(`http://localhost${request.url}`, {
+        method,
+        headers: headers as Record<string, string>,
+        ...(chunks.length > 0 && { body: Buffer.concat(chunks) }),
+      }),
+      base,
+    );
+    response.writeHead(answer.status, Object.fromEntries(answer.headers));
+    response.end(Buffer.from(await answer.arrayBuffer()));
+  }).listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  makePrivateFolder(dataDir);
+  const { adminToken, bridgeToken, rootKey } = base.config;
+  const padded = { adminToken, bridgeToken: bridgeToken.padEnd(40, "x"), rootKey, databaseToken: "x".repeat(40) };
+  writePrivateFile(
+    join(dataDir, "secrets.json"),
+    JSON.stringify({ ...padded, adminToken: adminToken.padEnd(32, "x") }),
+  );
+  base.config.adminToken = adminToken.padEnd(32, "x");
+});
+afterAll(() => {
+  server.close();
+  database.close();
+  rmSync(join(dataDir, ".."), { recursive: true, force: true });
+});
+
+/** A command line against the running app; `env` null: without a running platform. */
+async function admin(args: string, env: Record<string, string> = {}) {
+  writeRunning(dataDir, { pid: process.pid, url, bridgePort: 1, metricsUrl: "", children: [] });
+  return bare(args, env);
+}
+async function bare(args: string, env: Record<string, string> = {}) {
+  const options = { env: { PATH: process.env.PATH, DATA_DIR: dataDir, ...env } };
+  return promisify(execFile)(process.execPath, ["tools/admin.ts", ...args.split(" ")], options).then(
+    ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
+    ({ code, stdout, stderr }) => ({ code, stdout, stderr }) as { code: number; stdout: string; stderr: string },
+  );
+}
+
+test("admin creates accounts, keys and bridges and prints what scripts need", async () => {
+  expect(await admin("account create --name Acme --json")).toEqual({
+    code: 0,
+    stdout: '{"accountId":1}\n',
+    stderr: "",
+  });
+  expect((await admin("account create --name Other")).stdout).toMatch(
+    /^Account 2 \(Other\)\.\nNext: npm run -s admin -- key/,
+  );
+  const key = JSON.parse((await admin("key create --account 1 --scope write --json")).stdout);
+  expect(key).toEqual({ keyId: 1, key: expect.any(String) });
+  const answer = await fetch(`${url}/v1/devices`, { headers: { authorization: `Bearer ${key.key}` } });
+  expect(answer.status).toBe(200);
+  expect(JSON.parse((await admin("key revoke --id 1 --json")).stdout)).toEqual({ keyId: 1, revoked: true });
+  const refused = await fetch(`${url}/v1/devices`, { headers: { authorization: `Bearer ${key.key}` } });
+  expect(refused.status).toBe(401);
+  expect(JSON.parse((await admin("bridge create --name north --json")).stdout)).toEqual({
+    bridgeId: 1,
+    token: expect.any(String),
+  });
+  expect((await admin("bridge list")).stdout).toMatch(/^id {2}name {3}createdAt .*\n1 {3}north /);
+  expect((await admin("bridge revoke --id 1")).stdout).toBe("Bridge 1 is no longer let in.\n");
+});
+
+test("admin lists read every page, as a table and as JSON", async () => {
+  for (let n = 0; n < 120; n++) await aDevice(database.db, { accountId: 1 });
+  const { data, nextCursor } = JSON.parse((await admin("device list --json")).stdout);
+  expect([data.length, nextCursor]).toEqual([120, null]);
+  expect((await admin("device list")).stdout.trimEnd().split("\n")).toHaveLength(121);
+  expect((await admin("unclaimed list")).stdout).toBe("None.\n");
+  expect((await admin("key list --account 1")).stdout).toMatch(/^id +name +scope/);
+});
+
+test("admin runs a job and lists the jobs with their last run", async () => {
+  expect((await admin("jobs run retention")).stdout).toBe("retention changed 0 rows.\n");
+  expect(JSON.parse((await admin("jobs run retention --json")).stdout)).toEqual({ name: "retention", changed: 0 });
+  expect((await admin("jobs list")).stdout).toMatch(/^retention +7 \* \* \* \* +done \d{4}-/m);
+});
+
+test.each([
+  ["", "Unknown command"],
+  ["account", "Unknown command"],
+  ["account delete --id 1", "Unknown command"],
+  ["account create", "account create needs --name."],
+  ["account create --name A --scope read", "account create takes no --scope."],
+  ["account create --nome A", "Unknown option '--nome'"],
+  ["jobs run", "jobs run needs the name of a job."],
+  ["account list --url nowhere", "--url must be a URL"],
+])("admin %s is refused with the usage", async (args, message) => {
+  const { code, stdout, stderr } = await admin(args, { ADMIN_TOKEN: "x" });
+  expect([code, stdout]).toEqual([2, ""]);
+  expect(stderr).toContain(message);
+  expect(stderr).toContain("Usage: npm run -s admin");
+});
+
+test("admin says what the platform refuses", async () => {
+  expect(await admin("key create --account 99 --scope read")).toMatchObject({ code: 1, stderr: "No such account\n" });
+  expect((await admin("key create --account 1 --scope all")).stderr).toMatch(/\(scope\)\n$/);
+  expect((await admin("jobs run nothing")).code).toBe(1);
+});
+
+test("admin --url takes the token from ADMIN_TOKEN and says when it is missing or wrong", async () => {
+  const token = "admin-token-of-the-tests".padEnd(32, "x");
+  expect((await bare(`account list --url ${url}/ --json`, { ADMIN_TOKEN: token, DATA_DIR: "/nowhere" })).code).toBe(0);
+  expect((await bare(`account list --url ${url}`)).stderr).toMatch(/^ADMIN_TOKEN must hold/);
+  expect(await bare(`account list --url ${url}`, { ADMIN_TOKEN: "wrong" })).toMatchObject({ code: 1, stdout: "" });
+});
+
+test("admin says how to start the platform when it does not run or does not answer", async () => {
+  writeRunning(dataDir, { pid: 1, url: "http://127.0.0.1:1", bridgePort: 1, metricsUrl: "", children: [] });
+  expect((await bare("account list")).stderr).toMatch(/does not answer; is it running\? Start it with: npm start\n$/);
+  clearRunning(dataDir);
+  expect((await bare("account list")).stderr).toMatch(/^No platform runs with DATA_DIR .*; start it with: DATA_DIR=/);
+  expect((await bare("--help")).stdout).toMatch(/^Usage: /);
+});
