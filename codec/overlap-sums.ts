@@ -17,7 +17,7 @@ export class OverlapSums implements Sums {
   #blocks = 0;
   readonly #ring = new Uint8Array(RING_BLOCKS);
 
-  /** Starts must not run backwards by more than a frame; `end` is at most a frame after `start`. */
+  /** Starts must not run backwards; `end` is 8 bytes to a frame after `start`. */
   sum(bytes: Uint8Array, start: number, end: number): number {
     const from = this.base + start;
     const known = this.#origin + this.#blocks * BLOCK_BYTES;
@@ -26,27 +26,29 @@ export class OverlapSums implements Sums {
       this.#blocks = 0;
       this.#ring[0] = 0;
     }
-    return (this.#before(bytes, end) - this.#before(bytes, start)) & 255;
+    const first = this.#origin - this.base;
+    const mask = RING_BLOCKS - 1;
+    const last = (end - first) >> 3;
+    this.#extend(bytes, first, last);
+    // Whole blocks inside, what stands behind them, and, since `bytes` may begin at `start`, what stands before them.
+    const whole = (start - first + BLOCK_BYTES - 1) >> 3;
+    let sum = this.#ring[last & mask] - this.#ring[whole & mask];
+    for (let i = first + last * BLOCK_BYTES; i < end; i++) sum += bytes[i];
+    for (let i = first + whole * BLOCK_BYTES - 1; i >= start; i--) sum += bytes[i];
+    return sum & 255;
   }
 
-  // Sum of the stream from the origin to index `i` of `bytes`.
-  #before(bytes: Uint8Array, i: number): number {
-    const first = this.#origin - this.base;
-    const block = (i - first) >> 3;
+  // `first` is the index of the origin in `bytes`.
+  #extend(bytes: Uint8Array, first: number, blocks: number): void {
     const mask = RING_BLOCKS - 1;
-    if (block > this.#blocks) {
-      let sum = this.#ring[this.#blocks & mask];
-      let at = first + this.#blocks * BLOCK_BYTES;
-      for (let k = this.#blocks + 1; k <= block; k++) {
-        sum += bytes[at] + bytes[at + 1] + bytes[at + 2] + bytes[at + 3];
-        sum += bytes[at + 4] + bytes[at + 5] + bytes[at + 6] + bytes[at + 7];
-        this.#ring[k & mask] = sum;
-        at += BLOCK_BYTES;
-      }
-      this.#blocks = block;
+    let sum = this.#ring[this.#blocks & mask];
+    let at = first + this.#blocks * BLOCK_BYTES;
+    for (let k = this.#blocks + 1; k <= blocks; k++) {
+      sum += bytes[at] + bytes[at + 1] + bytes[at + 2] + bytes[at + 3];
+      sum += bytes[at + 4] + bytes[at + 5] + bytes[at + 6] + bytes[at + 7];
+      this.#ring[k & mask] = sum;
+      at += BLOCK_BYTES;
     }
-    let sum = this.#ring[block & mask];
-    for (let at = first + block * BLOCK_BYTES; at < i; at++) sum += bytes[at];
-    return sum;
+    this.#blocks = Math.max(this.#blocks, blocks);
   }
 }

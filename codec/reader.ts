@@ -15,8 +15,8 @@ export interface FrameReaderOptions {
 /** Receives a frame. `buf` and `bounds` are only good during the call. */
 export type FrameSink = (buf: Uint8Array, bounds: FrameBounds) => void;
 
-// Enough bytes to know where a frame says it ends.
-const HEAD_BYTES = FRAME_LIMITS.headerScan + 1;
+// With this many bytes no frame is undecided before its content: length, comma, IMEI, comma, type and two more.
+const HEAD_BYTES = FRAME_LIMITS.headerScan + 1 + FRAME_LIMITS.imeiBytes + 1 + 3 + 2;
 // Frames that are summed directly even where they overlap: it is cheaper, and bounded.
 const SHORT_BYTES = 96;
 
@@ -230,7 +230,7 @@ export class FrameReader {
     const at = this.#at;
     const declared = at.end - at.lengthOff - at.start;
     this.#lookAt = at.end === 0 ? 0 : declared - FRAME_LIMITS.lengthWindow;
-    this.#lookFor = at.end === 0 ? HEAD_BYTES : Math.min(declared + FRAME_LIMITS.lengthWindow, this.#maxFrameBytes);
+    this.#lookFor = Math.max(HEAD_BYTES, Math.min(declared + FRAME_LIMITS.lengthWindow, this.#maxFrameBytes));
   }
 
   #settle(): void {
