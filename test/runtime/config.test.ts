@@ -1,0 +1,94 @@
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { JOBS } from "../../src/jobs.ts";
+import { BINDINGS, ConfigError, readConfig } from "../../src/runtime/config.ts";
+import { consoleLog, describeError } from "../../src/runtime/log.ts";
+
+const GOOD = {
+  DATABASE_URL: "libsql://name.example",
+  ADMIN_TOKEN: "a".repeat(43),
+  BRIDGE_TOKEN: "b".repeat(43),
+  ROOT_KEY: "0f".repeat(32),
+};
+
+test("readConfig() takes what is needed and has defaults for the rest", () => {
+  const { config, ...database } = readConfig(GOOD);
+  expect(database).toEqual({ databaseUrl: "libsql://name.example" });
+  const { ADMIN_TOKEN: adminToken, BRIDGE_TOKEN: bridgeToken, ROOT_KEY: rootKey } = GOOD;
+  expect(config).toEqual({ adminToken, bridgeToken, rootKey, retentionMonths: 3 });
+  const more = { DATABASE_TOKEN: "t", PUBLIC_URL: "https://track.example/", RETENTION_MONTHS: "12", OTHER: {} };
+  expect(readConfig({ ...GOOD, ...more })).toMatchObject({
+    databaseToken: "t",
+    config: { publicUrl: "https://track.example", retentionMonths: 12 },
+  });
+});
+
+test.each([
+  ["DATABASE_URL", undefined],
+  ["DATABASE_URL", "main.db"],
+  ["ADMIN_TOKEN", undefined],
+  ["ADMIN_TOKEN", ""],
+  ["ADMIN_TOKEN", "short"],
+  ["BRIDGE_TOKEN", "with spaces in it, which no header can carry"],
+  ["ROOT_KEY", "0f".repeat(31)],
+  ["DATABASE_TOKEN", "two words"],
+  ["PUBLIC_URL", "track.example"],
+  ["RETENTION_MONTHS", "0"],
+  ["RETENTION_MONTHS", "121"],
+  ["RETENTION_MONTHS", 3],
+])("readConfig() names %s when it is %j, and does not show it", (name, value) => {
+  const read = () => readConfig({ ...GOOD, [name]: value });
+  expect(read).toThrow(ConfigError);
+  expect(read).toThrow(new RegExp(`^${name} must be `));
+  if (typeof value === "string" && value.length > 3) expect(read).not.toThrow(value);
+});
+
+test("wrangler.toml has the crons of the jobs, no secret and no other trigger", () => {
+  const toml = readFileSync("wrangler.toml", "utf8");
+  const crons = JSON.parse(toml.match(/^crons = (\[.*\])$/m)?.[1] ?? "null");
+  expect(new Set(crons)).toEqual(new Set(JOBS.map((job) => job.cron)));
+  expect(crons).toHaveLength(new Set(crons).size);
+  for (const name of Object.keys(BINDINGS)) expect(toml).not.toMatch(new RegExp(`^\\s*${name}\\s*=`, "m"));
+});
+
+test("the local platform runs the Worker with the date of wrangler.toml", () => {
+  const date = readFileSync("wrangler.toml", "utf8").match(/^compatibility_date = "(.*)"$/m)?.[1];
+  expect(readFileSync("tools/worker-host.ts", "utf8")).toContain(`compatibilityDate: "${date}"`);
+});
+
+test("describeError() keeps what is safe and drops what may quote data", () => {
+  const query = new Error("Failed query: insert ... params: 353358017784062,48.2");
+  query.cause = Object.assign(new Error("SQLite error: database is locked"), {
+    name: "LibsqlError",
+    code: "SQLITE_BUSY",
+  });
+  expect(describeError(query)).toMatchObject({
+    error: "LibsqlError",
+    code: "SQLITE_BUSY",
+    message: "SQLite error: database is locked",
+  });
+  let parsing: unknown;
+  try {
+    JSON.parse('{"imei": 353358017784062, }');
+  } catch (error) {
+    parsing = error;
+  }
+  for (const error of [parsing, new Error("353358017784062 at 48.2"), "353358017784062", { imei: "353358017784062" }]) {
+    expect(JSON.stringify(describeError(error))).not.toMatch(/3533|48\.2/);
+  }
+  expect(describeError(new TypeError("x is not a function"))).toMatchObject({ message: "x is not a function" });
+});
+
+test("consoleLog() writes one JSON line for each event", () => {
+  const lines: string[] = [];
+  const original = console.log;
+  console.log = (line: string) => void lines.push(line);
+  try {
+    consoleLog(() => 0).info("job.done", { job: "retention", changed: 2 });
+  } finally {
+    console.log = original;
+  }
+  expect(lines).toEqual([
+    '{"time":"1970-01-01T00:00:00.000Z","level":"info","event":"job.done","job":"retention","changed":2}',
+  ]);
+});
