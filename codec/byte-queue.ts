@@ -1,6 +1,6 @@
-const FIRST_BYTES = 256;
+const FIRST_BYTES = 512;
 // A larger array is given back as soon as it is empty, so that an idle connection costs little.
-const KEPT_BYTES = 1024;
+const KEPT_BYTES = 2048;
 const NONE = new Uint8Array(0);
 
 /** Bytes that wait: `bytes[head..tail)`. Grows by doubling, moves its content only when that frees half of the room. */
