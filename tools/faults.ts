@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { passed, type Report, tableOf } from "./faults/report.ts";
-import { LONG, type Plan, SCENARIOS, SHORT, sizeOf } from "./faults/rows.ts";
+import { LONG, type Plan, SCENARIOS, SHORT, scenariosOf, sizeOf } from "./faults/rows.ts";
 import { runScenario } from "./faults/trial.ts";
 import { openWorld } from "./faults/world.ts";
 
@@ -33,7 +33,7 @@ export interface FaultOptions {
 /** Runs the rows one after the other on one platform and reads everything back. */
 export async function runFaults(options: FaultOptions): Promise<Report> {
   const startedAt = performance.now();
-  const chosen = SCENARIOS.filter(({ row }) => options.rows.length === 0 || options.rows.includes(row));
+  const chosen = scenariosOf(options.rows, options.plan);
   const world = await openWorld(options.seed, options.folder);
   const report: Report = { seed: options.seed, seconds: 0, rows: [], problems: [] };
   try {

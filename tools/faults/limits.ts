@@ -34,8 +34,6 @@ export const LIMITS = {
   outageRequests: 40,
   /** Clocks and loops of two processes are this far apart at most. */
   clockSlackMs: 100,
-  /** An edge that says nothing: longer than trackers wait, shorter than the bridge's own deadline. */
-  hangMs: 10_000,
 
   /** Frames of a failed batch that are looked up in the database. */
   inspectedFrames: 40,

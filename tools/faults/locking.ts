@@ -8,3 +8,4 @@ process.stdout.write("locked\n");
 await sleep(Number(process.env.HOLD_MS));
 database.exec("ROLLBACK");
 database.close();
+process.exit(0);

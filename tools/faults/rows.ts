@@ -36,7 +36,13 @@ export interface Plan {
 }
 
 export const LONG: Plan = { positions: 1_000_000, kills: 140, faults: 100, short: false };
-export const SHORT: Plan = { positions: 15_000, kills: 12, faults: 0, short: true };
+export const SHORT: Plan = { positions: 12_000, kills: 9, faults: 0, short: true };
+
+/** The rows of a run: those asked for, or all that belong to it. */
+export function scenariosOf(rows: readonly number[], plan: Plan): Scenario[] {
+  if (rows.length > 0) return SCENARIOS.filter(({ row }) => rows.includes(row));
+  return SCENARIOS.filter(({ longOnly }) => !(plan.short && longOnly === true));
+}
 
 /** What a row gets of a plan. The shares of the rows that run are scaled to one. */
 export function sizeOf(scenario: Scenario, chosen: readonly Scenario[], plan: Plan): Size {
@@ -45,8 +51,12 @@ export function sizeOf(scenario: Scenario, chosen: readonly Scenario[], plan: Pl
   const { share } = scenario;
   return {
     positions: Math.ceil((plan.positions * share.positions) / total((each) => each.positions)),
-    kills: share.kills === undefined ? 0 : Math.ceil((plan.kills * share.kills) / total((each) => each.kills ?? 0)),
+    kills:
+      share.kills === undefined
+        ? 0
+        : Math.max(1, Math.round((plan.kills * share.kills) / total((each) => each.kills ?? 0))),
     faults: plan.short ? share.shortFaults : Math.max(share.shortFaults, Math.round(plan.faults * share.faults)),
+    longestMs: plan.short ? 1_500 : 12_000,
     trackers: plan.short ? { CCC: 12, AFF: 4, CCE: 3, AAA: 3 } : { CCC: 60, AFF: 12, CCE: 10, AAA: 10 },
   };
 }

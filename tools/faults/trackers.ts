@@ -125,7 +125,7 @@ export class Tracker {
       this.#leave();
       return;
     }
-    const range = this.device.take(this.#size());
+    const range = this.device.take(pace === "trickle" ? 1 : this.#size());
     if (CONFIRMED[this.device.kind]) this.#cached = { ...range };
     this.#send(range, false, pace === "trickle");
   }

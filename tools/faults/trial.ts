@@ -15,6 +15,8 @@ export interface Size {
   kills: number;
   /** Other faults, in the row's own unit (see its injection). */
   faults: number;
+  /** Longest single outage, lock or hang. */
+  longestMs: number;
   /** Trackers of each kind. */
   trackers: Record<FrameKind, number>;
 }
@@ -58,6 +60,8 @@ export class Trial {
   #ackedFrames = 0;
   #ackChecked = 0;
   readonly #endings: (() => unknown)[] = [];
+  /** Share of the positions that may be sent by now. */
+  #share = 1;
   #holding = true;
   #stopping = false;
   readonly #latencies: number[] = [];
@@ -157,9 +161,14 @@ export class Trial {
     }
   }
 
+  /** The row is about to do its fault number `index` of `count`: the positions are spread over them. */
+  step(index: number, count: number): void {
+    this.#share = (index + 1) / count;
+  }
+
   #pace(): "go" | "trickle" | "stop" {
     if (this.#stopping) return "stop";
-    if (this.taken < this.size.positions) return "go";
+    if (this.taken < this.size.positions * this.#share) return "go";
     return this.#holding ? "trickle" : "stop";
   }
 
@@ -181,6 +190,8 @@ export class Trial {
 
   /** For rows whose harm lies in the traffic itself: waits until the row's positions are sent. */
   async volume(): Promise<void> {
+    if (this.#trackers.length === 0) return;
+    this.#share = 1;
     for (let before = -1; this.taken < this.size.positions && this.taken > before; ) {
       before = this.taken;
       await eventually(LIMITS.drainMs, () => this.taken >= this.size.positions);
@@ -255,6 +266,8 @@ export interface Scenario {
   pass: string;
   /** Part of the run's positions, kills and other faults. */
   share: { positions: number; kills?: number; faults: number; shortFaults: number };
+  /** Too slow for the short run. */
+  longOnly?: true;
   /** Does the harm; returns what it did in figures. Traffic runs meanwhile if the row started it. */
   run(trial: Trial): Promise<string>;
 }

@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync } from "node:fs";
+import { appendFileSync, copyFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, createClient } from "@libsql/client";
@@ -222,7 +222,7 @@ export class World {
 
   /** IMEIs on the operator's list of unknown trackers. */
   async unclaimed(): Promise<string[]> {
-    const list = await this.#ask("GET", "/v1/admin/unclaimed?limit=1000", this.#adminToken);
+    const list = await this.#ask("GET", "/v1/admin/unclaimed", this.#adminToken);
     return (list as unknown as ApiPage).data.map(({ imei }) => String(imei));
   }
 
@@ -278,10 +278,13 @@ export async function openWorld(seed: number, folder: string): Promise<World> {
   };
   const database = new FaultProxy(`http://127.0.0.1:${ports.database}`);
   const edge = new FaultProxy(`http://127.0.0.1:${ports.runtime}`);
+  // A copy: whoever builds newer sources meanwhile removes the old bundle, and this run starts it again and again.
+  const script = join(folder, "worker.js");
+  copyFileSync(await buildWorker(), script);
   const world = new World({
     seed,
     folder,
-    script: await buildWorker(),
+    script,
     ports,
     database: { proxy: database, url: await database.listen() },
     edge: { proxy: edge, url: await edge.listen() },

@@ -35,13 +35,17 @@ const DAMAGES: Record<string, (segment: Buffer, offset: number, length: number, 
   },
 };
 
+const DEVICES = { AAA: 12, CCE: 6 };
+/** Reports in each CCE frame. */
+const REPORTS = 3;
+
 /** Sends frames of unconfirmed kinds, which no tracker repeats: what the spool loses is lost for good. */
 async function spool(trial: Trial, devices: readonly DeviceLedger[], rounds: number): Promise<Spooled[]> {
   const spooled: Spooled[] = [];
   for (const device of devices) {
     const peer = new Peer(trial.world.bridgePort);
     for (let n = 0; n < rounds; n++) {
-      const range = device.take(device.kind === "CCE" ? 3 : 1);
+      const range = device.take(device.kind === "CCE" ? REPORTS : 1);
       const frame = makeFrame(trial.world, device, identifierOf(n), range, 0);
       trial.world.ledger.sent(device, frame, false);
       await peer.write(frame.bytes);
@@ -97,14 +101,14 @@ function spoil(trial: Trial, spooled: readonly Spooled[], count: number): Spoole
 
 async function damageSpool(trial: Trial): Promise<string> {
   const { world, size, random } = trial;
-  const devices = [...(await trial.register("AAA", 12)), ...(await trial.register("CCE", 6))];
+  const devices = [...(await trial.register("AAA", DEVICES.AAA)), ...(await trial.register("CCE", DEVICES.CCE))];
   const spoiled = new Set<string>();
   const keyOf = (device: DeviceLedger, sequence: number): string => `${device.id}:${sequence}`;
   trial.excuse((device, sequence) => spoiled.has(keyOf(device, sequence)));
   let counted = 0;
   let victims = 0;
   const rounds = Math.max(1, Math.round(size.faults / 10));
-  const perDevice = Math.max(8, Math.ceil(size.positions / devices.length / rounds / 1.7));
+  const perDevice = Math.max(8, Math.ceil(size.positions / rounds / (DEVICES.AAA + DEVICES.CCE * REPORTS)));
   for (let round = 0; round < rounds; round++) {
     world.edge.fault = failing([503], random);
     const before = await world.backlog();

@@ -21,12 +21,14 @@ function faulted(trial: Trial, since: number): LogLine[] {
 
 async function bursts(trial: Trial): Promise<string> {
   const { world, random, size } = trial;
+  trial.step(0, size.faults);
   await trial.traffic();
   const startedAt = performance.now();
   let longest = 0;
   for (let i = 0; i < size.faults; i++) {
+    trial.step(i, size.faults);
     // One long outage shows the growing pauses; the short ones hit what is under way.
-    const ms = i === 0 ? random.int(4_000, 6_000) : random.int(100, 1_500);
+    const ms = i === 0 ? size.longestMs : random.int(100, 1_500);
     const pauseMs = random.int(100, 800);
     trial.plan(`edge fails for ${ms} ms, works for ${pauseMs} ms`);
     const from = performance.now();
@@ -54,11 +56,13 @@ export const BURSTS: Scenario = {
 
 async function quota(trial: Trial): Promise<string> {
   const { world, random, size } = trial;
+  trial.step(0, size.faults);
   await trial.traffic();
   let early = 0;
   let answered = 0;
   for (let i = 0; i < size.faults; i++) {
-    const seconds = random.int(1, 3);
+    trial.step(i, size.faults);
+    const seconds = random.int(1, Math.max(2, Math.round(size.longestMs / 3_000)));
     const form = random.pick(["seconds", "date"] as const);
     trial.plan(`429, Retry-After ${seconds} s as ${form}`);
     const from = performance.now();
@@ -90,6 +94,7 @@ export const QUOTA: Scenario = {
 
 async function poison(trial: Trial): Promise<string> {
   const { world, random, size } = trial;
+  trial.step(0, 2 * size.faults);
   await trial.traffic();
   const parkedBefore = await world.metric("parked");
   const senders = await trial.register("AAA", Math.min(size.faults, 20), false);
@@ -98,6 +103,7 @@ async function poison(trial: Trial): Promise<string> {
   world.edge.fault = poisoned(needles, random);
   const from = performance.now();
   for (let i = 0; i < size.faults; i++) {
+    trial.step(i, 2 * size.faults);
     const device = senders[i % senders.length]!;
     const frame = makeFrame(world, device, identifierOf(i), device.take(1), 0);
     needles.push(Buffer.from(frame.bytes));
@@ -112,11 +118,13 @@ async function poison(trial: Trial): Promise<string> {
   await eventually(LIMITS.drainMs, async () => (await parked()) >= needles.length);
   trial.check((await parked()) === needles.length, `${await parked()} frames set aside, poison were ${needles.length}`);
   const refused = faulted(trial, from).length;
-  const most = random.int(3_000, 6_000);
+  const most = random.int(1_500, 4_000);
+  trial.step(1, 2);
   trial.plan(`413 above ${most} bytes`);
   world.edge.fault = tooLarge(most);
-  await sleep(2_000);
+  await sleep(Math.min(size.longestMs, 3_000));
   const large = faulted(trial, from).length - refused;
+  trial.check(large > 0, "no batch was too large");
   trial.check((await parked()) === needles.length, "a frame was set aside although a smaller batch would have passed");
   return `${needles.length} poison frames (${refused} batches refused), then 413 above ${most} bytes (${large} refused)`;
 }
@@ -156,7 +164,7 @@ export const LOST_REPLIES: Scenario = {
 async function slowEdge(trial: Trial): Promise<string> {
   const { world, random, size } = trial;
   const startedAt = performance.now();
-  world.edge.fault = sluggish(random, 3_000, LIMITS.hangMs);
+  world.edge.fault = sluggish(random, size.longestMs / 4, size.longestMs);
   await trial.traffic();
   await eventually(LIMITS.drainMs, () => faulted(trial, startedAt).length >= size.faults);
   const counts = new Map<string, number>();
@@ -170,6 +178,7 @@ export const SLOW: Scenario = {
   injection: "answers that come late, never, or only to the half",
   pass: "nothing lost or doubled, drained afterwards",
   share: { positions: 0.03, faults: 0.2, shortFaults: 4 },
+  longOnly: true,
   run: slowEdge,
 };
 
@@ -204,23 +213,25 @@ export const CONCURRENT: Scenario = {
 
 async function killEdge(trial: Trial): Promise<string> {
   const { world, random, size } = trial;
+  trial.step(0, size.kills);
   await trial.traffic();
   for (let i = 0; i < size.kills; i++) {
+    trial.step(i, size.kills);
     const afterMs = random.int(0, 60);
     const host = i % 4 === 3;
     trial.plan(`SIGKILL of ${host ? "the edge's host" : "workerd"} ${afterMs} ms into a request`);
-    await new Promise<void>((done) => {
+    await new Promise<void>((done, fail) => {
+      const kill = async (): Promise<void> => {
+        await sleep(afterMs);
+        // Usually workerd alone; sometimes everything that belongs to it.
+        await (host ? world.killRuntimeHost() : world.killRuntime());
+      };
       let armed = true;
       world.edge.fault = async (exchange) => {
         if (!armed || framesIn(exchange.body) === 0) return world.pass(exchange);
         armed = false;
         exchange.note("killed");
-        const gone = world.pass(exchange);
-        await sleep(afterMs);
-        // Usually workerd alone; sometimes everything that belongs to it.
-        await (host ? world.killRuntimeHost() : world.killRuntime());
-        await gone;
-        done();
+        await Promise.all([world.pass(exchange), kill()]).then(() => done(), fail);
       };
     });
     trial.kills++;

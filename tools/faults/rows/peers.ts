@@ -9,7 +9,7 @@ import { makeFrame } from "../trackers.ts";
 import { imeiOf, type Scenario, type Trial } from "../trial.ts";
 
 /** What a row with bad peers asks of the bridge, instead of minutes: limits of bridge/limits.ts. */
-const SHORT = { idleMs: 3_000, strangerMs: 3_000, frameMs: 2_000, sweepMs: 250 };
+const SHORT = { idleMs: 2_000, strangerMs: 2_000, frameMs: 1_500, sweepMs: 250 };
 
 async function withShortLimits(trial: Trial): Promise<void> {
   const restart = async (limits: Record<string, number>): Promise<void> => {
