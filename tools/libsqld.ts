@@ -194,7 +194,7 @@ class Streams {
       let ok: boolean | null = null;
       if (holds(step?.condition, outcome, () => !stream.connection.inTransaction)) {
         try {
-          const answer = this.#execute(stream, step.stmt ?? {}, gone);
+          const answer = this.#execute(stream, step?.stmt ?? {}, gone);
           result = typeof answer === "string" ? answer : await answer;
           ok = true;
         } catch (cause) {
