@@ -49,14 +49,19 @@ export async function exchange(db: Db, write: ExchangeWrite): Promise<Exchange> 
   if (write.releases.length > 0) add(releaseStatement(bridgeId, write.releases, version));
   if (write.claims.length > 0) claim = add(claimStatement(bridgeId, write.claims, version, now));
   const mode = statements.length > 0 ? "write" : "deferred";
-  const state = add({ sql: "SELECT version FROM registry", args: [] });
-  const offers = add(offersStatement(now, write.offers));
+  const offers = offersStatement(now, write.offers);
+  // The first row is the registry's version, the others are the offers.
+  const state = add({
+    sql: `SELECT version, NULL FROM registry UNION ALL SELECT * FROM (${offers.sql})`,
+    args: offers.args,
+  });
   const results = await db.$client.batch(statements, mode);
+  const [registry, ...offered] = results[state].rows;
   return {
-    version: Number(results[state].rows[0][0]),
+    version: Number(registry[0]),
     inserted: insert < 0 ? 0 : results[insert].rowsAffected,
     lastId: insert < 0 ? 0 : Number(results[insert].lastInsertRowid ?? 0),
     claimed: claim < 0 ? new Map() : claimedFrames(results[claim].rows),
-    offers: results[offers].rows.map((row) => ({ commandId: Number(row[0]), imei: String(row[1]) })),
+    offers: offered.map((row) => ({ commandId: Number(row[0]), imei: String(row[1]) })),
   };
 }
