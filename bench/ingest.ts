@@ -3,21 +3,19 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import Database from "libsql";
-import { encodeAaa, encodeCcc, encodeCce, type Report } from "../codec/encode.ts";
+import type Database from "libsql";
+import { encodeAaa, encodeCcc, encodeCce } from "../codec/encode.ts";
 import { OUTCOMES, RequestWriter, readResponse } from "../codec/envelope.ts";
 import { Fleet } from "../tools/fleet.ts";
-import { FIRST_IMEI, imeiAfter } from "../tools/imei.ts";
 import { type Platform, startPlatform } from "../tools/platform.ts";
 import { benchFolder, median, needFiles, printTable, settleDisk } from "./bridge-run.ts";
 import { startCodecWorker } from "./codec-worker.ts";
 import { cpuMs, rssMb } from "./cpu.ts";
+import { aReport, deliver, imeiOf, MODEL, registerDevices } from "./prepared.ts";
 
 const CONNECTIONS = 1000;
-const MODEL = "T366";
 /** Measured in turns, codec and app one after the other, so that whatever else the machine does meets both. */
 const TURNS = 9;
 const BATCHES_A_TURN = 20;
@@ -27,50 +25,10 @@ const LOAD_WARM_MS = 5000;
 const LOAD_MS = 30_000;
 const DRAIN_MS = 60_000;
 
-const imeis = Array.from({ length: CONNECTIONS }, (_, n) => imeiAfter(FIRST_IMEI, n));
-
-/** Registers a device for each IMEI straight in the database: the API would let a minute pass for its rate limit. */
-function registerDevices(platform: Platform): Database.Database {
-  const db = new Database(join(platform.dataDir, "main.db"));
-  db.exec("PRAGMA busy_timeout = 10000");
-  db.exec("BEGIN IMMEDIATE; INSERT INTO accounts (name, created_at) VALUES ('Bench', 0)");
-  const insert = db.prepare(
-    "INSERT INTO devices (account_id, imei, name, model, created_at) SELECT max(id), ?, 'Bench', ?, 0 FROM accounts",
-  );
-  for (const imei of imeis) insert.run([imei, MODEL]);
-  db.exec("COMMIT");
-  return db;
-}
-
 const storedIn = (db: Database.Database) =>
   (db.prepare("SELECT count(*) AS n FROM positions").get([]) as { n: number }).n;
 
 const started = Math.floor(Date.now() / 1000) * 1000;
-
-/** The n-th report of a device. No two are alike. */
-function aReport(device: number, n: number): Report {
-  return {
-    event: { code: 35 },
-    fixTime: started - 86_400_000 + n * 1000,
-    valid: true,
-    latitude: (22_500_000 + device * 137) / 1e6,
-    longitude: (114_050_000 + n * 113) / 1e6,
-    satellites: 9,
-    gsmSignal: 25,
-    speedKmh: 33,
-    courseDeg: 120,
-    hdop: 0.9,
-    altitudeM: 48,
-    odometerM: 1_234_567 + n * 10,
-    runtimeS: 555_555 + n,
-    cell: { mcc: 460, mnc: 0, lac: 0x1234, cid: 0x5678 },
-    inputs: 0,
-    outputs: 0,
-    batteryV: 4.1,
-    supplyV: 12.5,
-    analogV: { "1": 0.1, "2": 0, "3": 0 },
-  };
-}
 
 type Kind = "AAA" | "CCE" | "CCC";
 const RECORDS = { AAA: 1, CCE: 1, CCC: 18 } as const;
@@ -91,8 +49,8 @@ function aBatch(types: readonly Kind[], frames: number): Uint8Array {
     const kind = types[n % types.length];
     const first = reports;
     if (device === CONNECTIONS - 1) reports += RECORDS.CCC;
-    const all = Array.from({ length: RECORDS[kind] }, (_, i) => aReport(device, first + i));
-    const from = { identifier: "A", imei: imeis[device] };
+    const all = Array.from({ length: RECORDS[kind] }, (_, i) => aReport(device, first + i, started - 86_400_000, 1));
+    const from = { identifier: "A", imei: imeiOf(device) };
     const bytes =
       kind === "AAA"
         ? encodeAaa({ ...from, report: all[0], model: MODEL })
@@ -105,13 +63,7 @@ function aBatch(types: readonly Kind[], frames: number): Uint8Array {
 }
 
 async function post(platform: Platform, body: Uint8Array, check: boolean): Promise<void> {
-  const response = await fetch(`${platform.url}/v1/bridge/frames`, {
-    method: "POST",
-    headers: { authorization: `Bearer ${platform.secrets.bridgeToken}`, "content-type": "application/octet-stream" },
-    body: body as Uint8Array<ArrayBuffer>,
-  });
-  const answer = new Uint8Array(await response.arrayBuffer());
-  if (!response.ok) throw new Error(`The batch was refused: ${new TextDecoder().decode(answer)}`);
+  const answer = await deliver(platform, body);
   if (check && readResponse(answer).frames.some(({ outcome }) => outcome !== OUTCOMES.stored)) {
     throw new Error("A frame of a prepared batch was not stored");
   }
@@ -226,7 +178,7 @@ const folder = benchFolder();
 try {
   settleDisk();
   const platform = await startPlatform({ dataDir: folder.path, port: 0, bridgePort: 0, bridgeHost: "127.0.0.1" });
-  const db = registerDevices(platform);
+  const db = registerDevices(platform, CONNECTIONS);
   try {
     if (values.only !== "load") await measureCpu(platform);
     if (values.only !== "cpu") await measureLoad(platform, db);
