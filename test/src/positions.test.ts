@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { POSITION_FIELDS } from "../../codec/position.ts";
 import type { Ctx } from "../../src/context.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { events, exportTrack, feed, history, latest, type StoredPosition } from "../../src/positions.ts";
@@ -109,6 +110,25 @@ describe("history()", () => {
     }
     await expect(history(ctx, device.id, { from: 2, to: 1 })).rejects.toEqual(field("to"));
   });
+});
+
+test("a stored position has every field of the codec's JSON, in its order", async () => {
+  await stored(database.db, device, [at(0)]);
+  const [position] = (await history(ctx, device.id)).data;
+  const { id, deviceId, receivedAt, ...fields } = position;
+  expect(Object.keys(fields)).toEqual(POSITION_FIELDS);
+  expect([id, deviceId, receivedAt]).toEqual([1, device.id, "2026-03-01T12:00:00.000Z"]);
+});
+
+test("times are written as toISOString() writes them, in any order of days", async () => {
+  const times = [0, -1, 1, 86_399_999, 86_400_000, 12_345_678, -86_400_001].map((ms) => NOON - 43_200_000 + ms);
+  await stored(
+    database.db,
+    device,
+    times.map((fixTime) => ({ fixTime: fixTime - (fixTime % 1000), receivedAt: fixTime })),
+  );
+  const received = (await feed(ctx)).data.map((position) => position.receivedAt);
+  expect(received).toEqual(times.map((time) => new Date(time).toISOString()));
 });
 
 describe("events()", () => {
