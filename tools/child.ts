@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { createWriteStream, mkdirSync, renameSync, statSync, type WriteStream } from "node:fs";
-import { join } from "node:path";
 import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 import { setTimeout as wait } from "node:timers/promises";
+import { LogFile } from "./log-file.ts";
 
 const LIMITS = {
   /** First wait before a dead child is started again; doubles up to the longest. */
@@ -13,7 +13,6 @@ const LIMITS = {
   readyMs: 60_000,
   /** A child that does not end on SIGTERM is killed after this, unless its own limit says otherwise. */
   stopMs: 20_000,
-  logBytes: 20 * 1024 * 1024,
   /** Last lines of a child that are shown when it fails. */
   tailLines: 12,
 };
@@ -44,21 +43,19 @@ export class Child {
   /** Called when a successor serves. */
   onRestart: (() => void) | undefined;
   readonly #spec: ChildSpec;
-  readonly #log: WriteStream;
+  readonly #log: LogFile;
   #process: ChildProcess | undefined;
   #ready: Promise<void> = Promise.reject(new Error("not started"));
   #ended: Promise<void> = Promise.resolve();
   #stopping = false;
+  #served = false;
   #backoffMs = LIMITS.backoffMs;
   #tail: string[] = [];
 
   constructor(spec: ChildSpec) {
     this.#spec = spec;
     this.#ready.catch(() => undefined);
-    mkdirSync(spec.logDir, { recursive: true, mode: 0o700 });
-    const path = join(spec.logDir, `${spec.name}.log`);
-    if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > LIMITS.logBytes) renameSync(path, `${path}.1`);
-    this.#log = createWriteStream(path, { flags: "a", mode: 0o600 });
+    this.#log = new LogFile(spec.logDir, spec.name);
   }
 
   get pid(): number | undefined {
@@ -107,11 +104,11 @@ export class Child {
       await this.#ended;
       clearTimeout(timer);
     }
-    await new Promise<void>((resolve) => this.#log.end(resolve));
+    await this.#log.close();
   }
 
   #spawn(): void {
-    const { command, args, name, onMessage } = this.#spec;
+    const { name, command, args, onMessage } = this.#spec;
     const startedAt = Date.now();
     // A process group of its own: Ctrl-C in the terminal must reach the supervisor only, which ends them in order.
     const child = spawn(command, args, {
@@ -123,55 +120,60 @@ export class Child {
     this.#tail = [];
     child.stdin?.on("error", () => undefined);
     if (onMessage !== undefined) child.on("message", onMessage);
-    this.#ready = new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        reject(new Error(`Cannot start ${name}: it was not ready after ${LIMITS.readyMs / 1000} s`));
-        child.kill("SIGKILL");
-      }, LIMITS.readyMs);
-      const fail = () => {
-        clearTimeout(timer);
-        reject(new Error(`Cannot start ${name}:\n${this.#tail.join("\n")}`));
-      };
-      child.once("error", fail);
-      child.once("close", fail);
-      createInterface({ input: child.stdout as NodeJS.ReadableStream }).on("line", (line) => {
-        const match = line.match(this.#spec.ready);
-        if (match !== null) {
-          clearTimeout(timer);
-          this.#spec.onReady?.(match);
-          resolve();
-        }
-        this.#write(line);
-      });
-    });
+    const ready = Promise.withResolvers<void>();
+    const ended = Promise.withResolvers<void>();
+    this.#ready = ready.promise;
+    this.#ended = ended.promise;
     this.#ready.catch(() => undefined);
-    createInterface({ input: child.stderr as NodeJS.ReadableStream }).on("line", (line) => {
+    const timer = setTimeout(() => {
+      this.#tail.push(`It was not ready after ${LIMITS.readyMs / 1000} s.`);
+      child.kill("SIGKILL");
+    }, LIMITS.readyMs);
+    this.#read(child.stdout, (line) => {
+      const match = line.match(this.#spec.ready);
+      if (match === null) return;
+      clearTimeout(timer);
+      this.#spec.onReady?.(match);
+      this.#served = true;
+      ready.resolve();
+    });
+    this.#read(child.stderr, (line) => {
       this.#tail.push(line);
       if (this.#tail.length > LIMITS.tailLines) this.#tail.shift();
-      this.#write(line);
     });
-    this.#ended = new Promise((resolve) => {
-      child.once("error", () => resolve());
-      child.once("close", () => resolve());
-    });
-    child.once("close", (code, signal) => void this.#gone(startedAt, code, signal));
+    let over = false;
+    const end = (how: string) => {
+      if (over) return;
+      over = true;
+      clearTimeout(timer);
+      ready.reject(new Error([`Cannot start ${name}: it ended (${how}).`, ...this.#tail].join("\n  ")));
+      this.#process = undefined;
+      this.#spec.onGone?.();
+      void this.#succeed(startedAt, how);
+      ended.resolve();
+    };
+    child.once("error", ({ message }) => end(message));
+    child.once("close", (code, signal) => end(signal ?? `exit code ${code}`));
   }
 
-  #write(line: string): void {
-    if (!this.#log.writableEnded) this.#log.write(`${line}\n`);
+  #read(stream: Readable | null, hear: (line: string) => void): void {
+    if (stream === null) return;
+    createInterface({ input: stream }).on("line", (line) => {
+      hear(line);
+      this.#log.write(line);
+    });
   }
 
-  async #gone(startedAt: number, code: number | null, signal: string | null): Promise<void> {
-    this.#process = undefined;
-    this.#spec.onGone?.();
-    this.#ready = Promise.reject(new Error(`${this.#spec.name} has ended`));
+  /** Starts the successor of one that has ended. One that has never served is not tried again. */
+  async #succeed(startedAt: number, how: string): Promise<void> {
+    if (this.#stopping || !this.#served) return;
+    const { name, report } = this.#spec;
+    this.#ready = Promise.reject(new Error(`${name} has ended`));
     this.#ready.catch(() => undefined);
-    if (this.#stopping) return;
-    const how = signal ?? `exit code ${code}`;
-    this.#spec.report([`${this.#spec.name} ended (${how}) and is started again.`, ...this.#tail].join("\n  "));
+    report([`${name} ended (${how}) and is started again.`, ...this.#tail].join("\n  "));
     if (Date.now() - startedAt > LIMITS.steadyMs) this.#backoffMs = LIMITS.backoffMs;
     await wait(this.#backoffMs);
-    this.#backoffMs = Math.min(Math.max(this.#backoffMs, LIMITS.backoffMs / 2) * 2, LIMITS.backoffMaxMs);
+    this.#backoffMs = Math.min(Math.max(this.#backoffMs * 2, LIMITS.backoffMs), LIMITS.backoffMaxMs);
     if (this.#stopping) return;
     this.#spawn();
     this.#ready.then(

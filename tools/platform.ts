@@ -11,7 +11,7 @@ import { environment, inNode } from "./launch.ts";
 import { applyMigrations } from "./migrate.ts";
 import { claimPort } from "./ports.ts";
 import { makePrivateFolder, openSecrets, type Secrets } from "./secrets.ts";
-import type { Settings } from "./settings.ts";
+import { SettingError, type Settings } from "./settings.ts";
 
 export type ChildName = "libsqld" | "edge" | "bridge";
 
@@ -103,7 +103,7 @@ async function start(
     database.url = `http://127.0.0.1:${libsqld.port()}`;
     database.authToken = secrets.databaseToken;
   } else writeFileSync(join(dataDir, "main.db"), "", { flag: "a", mode: 0o600 });
-  await migrate(database, report);
+  await migrate(database, report, options.databaseUrl !== undefined);
 
   const literal = host.includes(":") ? `[${host}]` : host;
   const url = `http://${/^(0\.0\.0\.0|::)$/.test(host) ? "127.0.0.1" : literal}:${port}`;
@@ -215,11 +215,15 @@ function bridgeChild(env: Record<string, string>, common: Common): { child: Chil
 async function migrate(
   { url, authToken }: { url: string; authToken?: string | undefined },
   report: (line: string) => void,
+  outside: boolean,
 ): Promise<void> {
   const client = createClient(authToken === undefined ? { url } : { url, authToken });
   try {
     const applied = await applyMigrations(client);
     if (applied.length > 0) report(`Migrations applied: ${applied.join(", ")}.`);
+  } catch (error) {
+    if (!outside) throw error;
+    throw new SettingError(`DATABASE_URL or DATABASE_TOKEN cannot be used: ${(error as Error).message}.`);
   } finally {
     client.close();
   }

@@ -6,8 +6,8 @@ import { setTimeout as wait } from "node:timers/promises";
 import { type Client, createClient } from "@libsql/client/web";
 import Database from "libsql";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { Connection, isBusy } from "../../tools/connection.ts";
-import { HranaError, readSql, readValue } from "../../tools/hrana.ts";
+import { Connection, isBusy } from "../../tools/libsqld/connection.ts";
+import { HranaError, readSql, readValue } from "../../tools/libsqld/hrana.ts";
 import { startLibsqld } from "../../tools/libsqld.ts";
 
 const TOKEN = "a-token-of-the-test";

@@ -47,9 +47,13 @@ test("Child.start() resolves when the child serves, and stop() waits for its end
 });
 
 test("Child.start() rejects with the last words of a child that ends before it serves", async () => {
-  const { child } = aChild("console.error('no such thing'); process.exit(3)");
-  await expect(child.start()).rejects.toThrow("Cannot start sample:\nno such thing");
+  const { child, reported } = aChild("console.error('no such thing'); process.exit(3)");
+  await expect(child.start()).rejects.toThrow("Cannot start sample: it ended (exit code 3).\n  no such thing");
   await child.stop();
+  const absent = aChild("", { command: join(folder, "absent") });
+  await expect(absent.child.start()).rejects.toThrow("ENOENT");
+  await absent.child.stop();
+  expect([...reported, ...absent.reported]).toEqual([]);
 });
 
 test("a child that dies is started again, ever later, until it is stopped", async () => {
