@@ -17,8 +17,13 @@ export function monthsBefore(time: number, months: number): number {
   return date.setUTCDate(Math.min(day, lastDay));
 }
 
+/** Statements that a run may still use. */
+interface Budget {
+  left: number;
+}
+
 /** Repeats a bounded deletion until nothing is left or the run has had its share; the next run goes on. */
-async function inSteps(step: (limit: number) => Promise<number>, statements: { left: number }): Promise<number> {
+async function inSteps(step: (limit: number) => Promise<number>, statements: Budget): Promise<number> {
   let total = 0;
   while (statements.left-- > 0) {
     const deleted = await step(LIMITS.deleteRows);
@@ -46,18 +51,25 @@ export async function purgeExpired(ctx: Base): Promise<number> {
 /**
  * Removes a device that is marked (`deletingAt`): its positions in bounded steps, then everything else of it in one.
  * Until the end it stays marked, so that a removal that stops anywhere is resumed by the job.
+ * @param statements how many may be used; what is used is taken off
  * @returns false when rows are left for the next call
  */
-export async function removeDevice(ctx: Base, deviceId: number): Promise<boolean> {
-  await inSteps((limit) => store.deletePositionsOfDevice(ctx.db, deviceId, limit), { left: LIMITS.deleteStatements });
+export async function removeDevice(
+  ctx: Base,
+  deviceId: number,
+  statements: Budget = { left: LIMITS.removalStatements },
+): Promise<boolean> {
+  await inSteps((limit) => store.deletePositionsOfDevice(ctx.db, deviceId, limit), statements);
   return store.deleteMarkedDevice(ctx.db, deviceId);
 }
 
-/** Ends the removals that stopped half-way. @returns devices removed */
+/** Ends the removals that stopped half-way, the oldest first. @returns devices removed */
 export async function finishRemovals(ctx: Base): Promise<number> {
+  const statements = { left: LIMITS.deleteStatements };
   let removed = 0;
   for (const deviceId of await store.markedDevices(ctx.db, LIMITS.removalsPerRun)) {
-    if (await removeDevice(ctx, deviceId)) removed += 1;
+    if (statements.left <= 0) break;
+    if (await removeDevice(ctx, deviceId, statements)) removed += 1;
   }
   return removed;
 }

@@ -159,6 +159,20 @@ test("finishRemovals() ends a removal that stopped half-way, without foreign key
   expect(await finishRemovals(base)).toBe(0);
 });
 
+test("removeDevice() stops at its share and the job goes on where it ended", async () => {
+  const base = aBase(database.db);
+  const device = await aDevice(database.db);
+  await store(
+    device,
+    Array.from({ length: LIMITS.deleteRows + 1 }, (_, i) => ({ fixTime: NOON + i })),
+  );
+  await database.client.execute("UPDATE devices SET deleting_at = 1");
+  expect(await removeDevice(base, device.id, { left: 1 })).toBe(false);
+  expect(await fixTimes()).toHaveLength(1);
+  expect(await finishRemovals(base)).toBe(1);
+  expect(await fixTimes()).toEqual([]);
+});
+
 test("purgeIdempotencyKeys() forgets keys whose time is over", async () => {
   const base = aBase(database.db);
   const { accountId } = await aDevice(database.db);
