@@ -15,6 +15,8 @@ const LIMITS = {
   idleStreamMs: 10_000,
   /** A transaction holds the one write lock: it ends or is rolled back (Turso: the same). */
   transactionMs: 5_000,
+  /** What is left of that after an answer, at least: a statement may have taken longer, and its commit is on the way. */
+  commitMs: 1_000,
   /** How long a statement waits for the write lock; longer than any transaction may hold it. */
   busyMs: 8_000,
   /** The lock may also be held by another program, which tells nobody when it is done. */
@@ -131,7 +133,7 @@ export class Streams {
     if (!stream.connection.inTransaction) stream.transactionSince = 0;
     else {
       stream.transactionSince ||= Date.now();
-      ms = Math.max(0, stream.transactionSince + LIMITS.transactionMs - Date.now());
+      ms = Math.max(LIMITS.commitMs, stream.transactionSince + LIMITS.transactionMs - Date.now());
     }
     stream.timer = setTimeout(() => {
       this.#batons.delete(baton);
