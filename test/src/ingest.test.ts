@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { bytesOf, latin1 } from "../../codec/bytes.ts";
 import { encodeCommand } from "../../codec/commands.ts";
@@ -186,6 +187,26 @@ describe("a frame that fails costs only itself", () => {
     expect(outcomes).toEqual(["stored", ...broken.map(() => "invalid"), "stored"]);
     expect(replies.join("")).toBe("");
     expect(await count()).toBe(2);
+  });
+
+  test("however it is damaged: its neighbours are stored, and only a right frame is", async () => {
+    const types = [aaa(1), ccc([2, 3]), encodeCce({ identifier: "Y", imei: device.imei, reports: [report(4)] })];
+    let minute = 100;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(...types),
+        fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 255 })), { minLength: 1, maxLength: 6 }),
+        fc.option(fc.nat(), { nil: undefined }),
+        async (right, changes, cut) => {
+          const damaged = right.slice();
+          for (const [at, value] of changes) damaged[at % damaged.length] = value;
+          const frames = [aaa(minute++), damaged.subarray(0, cut === undefined ? undefined : cut % damaged.length)];
+          const { outcomes } = await send({ frames: [...frames, aaa(minute++)] });
+          expect([outcomes[0], outcomes[2]]).toEqual(["stored", "stored"]);
+        },
+      ),
+      { numRuns: 300 },
+    );
   });
 
   test("but an envelope that cannot be read is refused whole", async () => {
