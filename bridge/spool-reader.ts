@@ -24,8 +24,9 @@ interface Recent extends Group {
 
 /** Reads the spool in order: from memory what was written lately, from the segments what is older. */
 export class SpoolReader {
-  /** Sequence up to which everything was answered. */
+  /** Sequence up to which everything was answered, and up to which it was when this run began. */
   answered = 0;
+  answeredBefore = 0;
   /** Sequence of the last record on the disk. */
   last = 0;
   private readonly options: SpoolOptions;
@@ -92,6 +93,8 @@ export class SpoolReader {
           (batch.records.length > 0 && batch.frameBytes + record.bytes.length > maxBytes);
         if (full) return false;
         batch.end = record.end;
+        // What is damaged before a record of an earlier run was set aside by that run.
+        if (record.sequence <= this.answeredBefore) batch.damage.length = 0;
         // A group that was written again after a failed sync may be there twice.
         if (record.sequence <= batch.lastSequence) return true;
         batch.lastSequence = record.sequence;

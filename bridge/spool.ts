@@ -79,6 +79,7 @@ export class Spool {
     const { writer, reader } = spool;
     const found = await spool.segments.recover();
     reader.answered = await spool.cursor.read();
+    reader.answeredBefore = reader.answered;
     spool.savedCursor = reader.answered;
     reader.last = Math.max(found, reader.answered);
     writer.durableSequence = reader.last;

@@ -222,6 +222,26 @@ test("Spool reports one damaged record and delivers all others, for a flip at ev
   }
 });
 
+test("Spool reports damage once, not again at each start while its segment is still there", async () => {
+  const first = await anOpenSpool();
+  append(first.spool, 1, 4, 60);
+  await first.spool.flush();
+  const files = first.files.afterKill();
+  const [path] = [...files.files.keys()].filter((name) => name.endsWith(".segment"));
+  files.files.get(path!)!.bytes[recordBytes(60) + HEADER_BYTES]! ^= 1;
+  const counts: number[] = [];
+  for (let start = 0; start < 3; start++) {
+    const { spool, seen } = await anOpenSpool(files);
+    append(spool, 10 + start, 10 + start, 60);
+    await spool.flush();
+    expect(await drain(spool)).toEqual(start === 0 ? [1, 3, 4, 10] : [10 + start]);
+    counts.push(seen.damaged.length);
+    await spool.close();
+    opened.pop();
+  }
+  expect(counts).toEqual([1, 0, 0]);
+});
+
 test("Spool delivers the whole records of a spool that was cut off at any byte", async () => {
   const first = await anOpenSpool();
   append(first.spool, 1, 3, 60);
