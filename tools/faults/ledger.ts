@@ -1,4 +1,3 @@
-import { Buffer } from "node:buffer";
 import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
 import type { FrameKind } from "./records.ts";
 
@@ -83,8 +82,6 @@ export class Ledger {
   #text: string[] = [];
   #chunks: Uint8Array[] = [];
   #waiting = 0;
-  /** The newest frame of each device and identifier. */
-  readonly #recent = new Map<string, { device: DeviceLedger; from: number; to: number }>();
   frames = 0;
   resent = 0;
   replies = 0;
@@ -97,7 +94,6 @@ export class Ledger {
   sent(device: DeviceLedger, frame: SentFrame, again: boolean): void {
     this.frames++;
     if (again) this.resent++;
-    this.#recent.set(`${frame.identifier}${device.imei}`, { device, from: frame.from, to: frame.to });
     this.#line("s", device, frame, `,${this.#offset},${frame.bytes.length}`);
     this.#chunks.push(frame.bytes);
     this.#offset += frame.bytes.length;
@@ -109,12 +105,6 @@ export class Ledger {
     this.replies++;
     device.ack(frame.from, frame.to);
     this.#line("a", device, frame, "");
-  }
-
-  /** Which records a frame on the wire carries, by its IMEI and identifier; undefined when no tracker of ours sent it. */
-  find(frame: Uint8Array): { device: DeviceLedger; from: number; to: number } | undefined {
-    const head = /^\$\$(.)\d+,(\d+),/.exec(Buffer.from(frame.subarray(0, 40)).toString("latin1"));
-    return head === null ? undefined : this.#recent.get(head[1]! + head[2]!);
   }
 
   #line(what: string, device: DeviceLedger, frame: SentFrame, rest: string): void {

@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { decodePositions } from "../../codec/decode.ts";
+import { parseFrame } from "../../codec/frame.ts";
 import { DeviceLedger, type SentFrame } from "./ledger.ts";
 import { LIMITS } from "./limits.ts";
 import { judge, judgeApi, lastPosition, type Sent, storedCount, type Verdict } from "./oracle.ts";
@@ -6,7 +8,7 @@ import { eventually } from "./processes.ts";
 import { type Random, seeded } from "./random.ts";
 import { FRAME_KINDS, type FrameKind } from "./records.ts";
 import { Tracker, type TrackerOptions } from "./trackers.ts";
-import type { World } from "./world.ts";
+import { MODEL, type World } from "./world.ts";
 
 /** How much of everything a row gets in this run. */
 export interface Size {
@@ -172,11 +174,13 @@ export class Trial {
     return this.#holding ? "trickle" : "stop";
   }
 
-  /** How many records of a frame on the wire are stored now; the frame is known by its IMEI and identifier. */
+  /** How many records of a frame on the wire are stored now. */
   async storedRecords(frame: Uint8Array): Promise<number> {
-    const known = this.world.ledger.find(frame);
-    if (known === undefined) return 0;
-    return storedCount(this.world.sql, this.world, known.device, known.from, known.to);
+    const { imei } = parseFrame(frame);
+    const device = this.devices.find((each) => each.imei === imei);
+    if (device === undefined) return 0;
+    const sequences = decodePositions(frame, { model: MODEL }).map((position) => position.odometerM!);
+    return storedCount(this.world.sql, this.world, device, Math.min(...sequences), Math.max(...sequences) + 1);
   }
 
   /** Something to undo when the row is over. */

@@ -15,6 +15,9 @@ import type { RowResult } from "./trial.ts";
 
 const entry = (name: string): string => new URL(name, import.meta.url).pathname;
 
+/** The model of all devices: it sends hundredths of a volt, as the reports in records.ts have them. */
+export const MODEL = "T366";
+
 /** A day, ms. */
 const DAY_MS = 86_400_000;
 
@@ -213,7 +216,7 @@ export class World {
 
   /** Registers a device; answers 429 are waited out. @returns its id */
   async createDevice(imei: string): Promise<number> {
-    const made = await this.#ask("POST", "/v1/devices", this.#key, { imei, name: imei, model: "T366" });
+    const made = await this.#ask("POST", "/v1/devices", this.#key, { imei, name: imei, model: MODEL });
     return made.id as number;
   }
 
