@@ -49,13 +49,15 @@ export async function answersOf(ctx: Base, candidates: readonly Candidate[]): Pr
   const waiting = new Set(sent);
   for (const candidate of candidates) {
     let best: SentCommand | undefined;
+    let certain = false;
     for (const command of waiting) {
       if (command.deviceId !== candidate.deviceId) continue;
       const how = match(command, candidate);
       if (how === null) continue;
       if (how === "order" && best !== undefined) continue;
       best = command;
-      if (how === "identifier") break;
+      certain = how === "identifier";
+      if (certain) break;
     }
     if (best === undefined) continue;
     waiting.delete(best);
@@ -65,6 +67,7 @@ export async function answersOf(ctx: Base, candidates: readonly Candidate[]): Pr
       state: refused ? "refused" : "acked",
       answeredAt: candidate.receivedAt,
       reply: replyText(candidate),
+      certain,
     });
   }
   return answers;

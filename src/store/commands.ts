@@ -186,14 +186,23 @@ export interface Answer {
   state: "acked" | "refused";
   answeredAt: number;
   reply: string | null;
+  /** The reply carries the command's own identifier; without it the command is only the oldest that it fits. */
+  certain: boolean;
 }
 
-/** Records the replies. A command that was answered meanwhile keeps its first answer. */
+/**
+ * Records the replies. A command that was answered meanwhile keeps its first answer. A reply that a bridge delivers
+ * again, because it never heard that it was stored, answers nothing else: it has the words and the receive time of one
+ * that another command has already.
+ */
 export function answerStatement(answers: readonly Answer[], version: number): Statement {
   return {
     sql: `UPDATE commands SET state = a.value ->> 'state', answered_at = a.value ->> 'answeredAt', reply = a.value ->> 'reply'
       FROM json_each(?) AS a
-      WHERE commands.id = a.value ->> 'id' AND commands.state = 'sent' AND ${AT_VERSION}`,
+      WHERE commands.id = a.value ->> 'id' AND commands.state = 'sent' AND ${AT_VERSION}
+        AND (a.value ->> 'certain' OR NOT EXISTS (SELECT 1 FROM commands AS answered
+          WHERE answered.device_id = commands.device_id AND answered.code = commands.code
+            AND answered.answered_at = a.value ->> 'answeredAt' AND answered.reply IS a.value ->> 'reply'))`,
     args: [JSON.stringify(answers), version],
   };
 }

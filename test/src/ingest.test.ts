@@ -403,6 +403,7 @@ describe("commands", () => {
       await send({ claims: [[id, 3]] });
       await send({ frames: [aaa(0)] });
       expect(await stateOf(id)).toMatchObject({ state: "sent" });
+      base.advance(1000);
       expect((await send({ frames: [answer] })).outcomes).toEqual(["stored"]);
       expect(await stateOf(id)).toMatchObject({ state: "acked", reply: null });
     }
@@ -425,6 +426,7 @@ describe("commands", () => {
     });
     await send({ frames: [frame("A14", "OK", "b")] });
     expect([(await stateOf(first.id))?.state, (await stateOf(second.id))?.state]).toEqual(["sent", "acked"]);
+    base.advance(1000);
     await send({ frames: [frame("A14", "OK", "x")] });
     expect((await stateOf(first.id))?.state).toBe("acked");
   });

@@ -127,7 +127,13 @@ test("offersStatement() offers the oldest queued command of each device, in its 
 test("answerStatement() keeps the first answer, and answers nothing that was not sent", async () => {
   const [sent, never] = [await queued(), await queued()];
   await claim([sent]);
-  const answer = (id: number, state: "acked" | "refused") => ({ id, state, answeredAt: NOON + 5, reply: "OK" });
+  const answer = (id: number, state: "acked" | "refused") => ({
+    id,
+    state,
+    answeredAt: NOON + 5,
+    reply: "OK",
+    certain: true,
+  });
   await run(answerStatement([answer(sent, "acked"), answer(never, "acked")], version));
   await run(answerStatement([answer(sent, "refused")], version));
   expect(await commandById(database.db, device.accountId, device.id, sent, NOON)).toMatchObject({
