@@ -101,6 +101,8 @@ export class BatchReader implements EntryVisitor {
       return OUTCOMES.unknown_device;
     }
     const device = this.#devices[found];
+    // It waited in a spool while the IMEI was another device's, of another account perhaps, or nobody's.
+    if (receivedAt < device.createdAt - LIMITS.registeredSkewMs) return OUTCOMES.unknown_device;
     const table = this.#table;
     const options = this.#options;
     options.scale = device.scale;

@@ -17,6 +17,9 @@ export const LIMITS = {
   fixTimeMinMs: Date.UTC(2010, 0, 1),
   fixTimeAheadMs: 24 * 3_600_000,
 
+  /** A frame may seem to come this much before its device was registered: the clocks of bridge and edge differ. */
+  registeredSkewMs: 60_000,
+
   /** How often an ingest repeats a batch because the registry changed under it, before the bridge must retry. */
   registryRetries: 4,
   /** Memory for batches that an isolate keeps between requests, about a megabyte each. */

@@ -122,6 +122,7 @@ export interface DeviceSpec {
   model?: string | null;
   clockOffsetMinutes?: number;
   confirmCce?: number;
+  createdAt?: number;
 }
 
 /** A device, in a new account unless one is named. */
@@ -141,7 +142,7 @@ export async function aDevice(
       model,
       clockOffsetMinutes: spec.clockOffsetMinutes ?? 0,
       confirmCce: spec.confirmCce ?? 0,
-      createdAt: NOON,
+      createdAt: spec.createdAt ?? NOON,
     })
     .returning({ id: schema.devices.id });
   return { id: row.id, accountId, imei, model };

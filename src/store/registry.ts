@@ -8,6 +8,8 @@ export interface RegisteredDevice {
   model: string | null;
   clockOffsetMinutes: number;
   confirmCce: boolean;
+  /** Unix ms. What was received before belongs to whoever had the IMEI then. */
+  createdAt: number;
 }
 
 export interface RegistryRead {
@@ -28,7 +30,7 @@ export async function readRegistry(db: Db, bridgeId: number, imeis: readonly str
         args: [bridgeId, bridgeId],
       },
       {
-        sql: `SELECT id, account_id, imei, model, clock_offset_minutes, confirm_cce FROM devices
+        sql: `SELECT id, account_id, imei, model, clock_offset_minutes, confirm_cce, created_at FROM devices
           WHERE imei IN (SELECT value FROM json_each(?)) AND deleting_at IS NULL`,
         args: [JSON.stringify(imeis)],
       },
@@ -46,6 +48,7 @@ export async function readRegistry(db: Db, bridgeId: number, imeis: readonly str
       model: row[3] === null ? null : String(row[3]),
       clockOffsetMinutes: Number(row[4]),
       confirmCce: row[5] === 1,
+      createdAt: Number(row[6]),
     })),
   };
 }

@@ -266,6 +266,23 @@ describe("changes of devices and bridges", () => {
     expect(await trackOf(again)).toHaveLength(2);
   });
 
+  test("what waited in a spool while the IMEI was another device's is not shown to its new owner", async () => {
+    await database.client.execute("UPDATE devices SET deleting_at = 1");
+    base.advance(10 * MINUTE);
+    const next = await aDevice(database.db, { imei: device.imei, createdAt: base.now() });
+    const { outcomes, replies } = await send({
+      frames: [
+        [aaa(0), NOON],
+        [ccc([1]), base.now() - LIMITS.registeredSkewMs - 1],
+        [aaa(2), base.now() - LIMITS.registeredSkewMs],
+      ],
+    });
+    expect(outcomes).toEqual(["unknown_device", "unknown_device", "stored"]);
+    expect(replies.join("")).toBe("");
+    expect(await trackOf(next)).toHaveLength(1);
+    expect(await listUnclaimed(base)).toEqual([]);
+  });
+
   test("a bridge that was revoked stores nothing more", async () => {
     await database.client.execute("INSERT INTO bridges (id, name, hash, created_at) VALUES (5, 'b', 'h', 1)");
     await send({ frames: [aaa(0)], bridgeId: 5 });

@@ -3,7 +3,7 @@ import { scaleOf } from "../../codec/models.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { bridgeOf, NO_DEVICE, NOT_READ, Registry, registryOf } from "../../src/registry.ts";
 import { readRegistry } from "../../src/store/registry.ts";
-import { aBase, aDatabase, aDevice, anImei, type TestBase, type TestDatabase } from "../database.ts";
+import { aBase, aDatabase, aDevice, anImei, NOON, type TestBase, type TestDatabase } from "../database.ts";
 
 let database: TestDatabase;
 let base: TestBase;
@@ -33,6 +33,7 @@ test("Registry.find() gives a device that was read, with what ingest needs of it
     ...device,
     clockOffsetMinutes: 480,
     confirmCce: true,
+    createdAt: NOON,
     scale: scaleOf("T366"),
     offsetS: 8 * 3600,
   });
@@ -58,6 +59,7 @@ test("Registry.find() keeps many IMEIs apart, leading zeros included", () => {
     model: null,
     clockOffsetMinutes: 0,
     confirmCce: false,
+    createdAt: NOON,
   }));
   registry.learn({ version: 1, bridgeId: 0, bridge: true, devices }, imeis);
   for (const [id, imei] of imeis.entries()) expect(registry.devices[find(registry, imei)].id).toBe(id);
