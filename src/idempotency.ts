@@ -14,8 +14,8 @@ export interface KeptResponse {
 
 /**
  * Does `work` once per key and account: a repeated request gets the first answer again, as it was.
- * If this process dies between the work and the note of its answer, the key stays taken until it expires and its
- * requests are a conflict: an engine cut must rather need a second look than fire twice.
+ * If this process or the way to the database dies between the work and the note of its answer, the key stays taken
+ * until it expires and its requests are a conflict: an engine cut must rather need a second look than fire twice.
  * @param key the caller's Idempotency-Key
  * @param requestHash of everything that makes the request what it is
  * @throws {AppError} conflict when the key belongs to another request, or its request has not ended; what `work` throws
@@ -52,9 +52,22 @@ export async function once(
   try {
     answer = await work();
   } catch (error) {
-    await release(ctx.db, accountId, key);
+    if (refused(error)) await release(ctx.db, accountId, key);
     throw error;
   }
   await keepAnswer(ctx.db, accountId, key, answer.status, JSON.stringify(answer));
   return { ...answer, repeated: false };
+}
+
+const NOT_WRITTEN = /^SQLITE_(BUSY|LOCKED|CONSTRAINT|FULL|READONLY)/;
+
+/** Whether a failure says that nothing was done: a rule's refusal or the database's own. Any other may hide a write. */
+function refused(error: unknown): boolean {
+  let cause = error;
+  for (let depth = 0; cause instanceof Error && depth < 5; depth++) {
+    const { code } = cause as { code?: unknown };
+    if (cause instanceof AppError || (typeof code === "string" && NOT_WRITTEN.test(code))) return true;
+    cause = cause.cause;
+  }
+  return false;
 }

@@ -72,6 +72,51 @@ test("a request that never ended keeps its Idempotency-Key: nothing fires twice"
   expect(problem.detail).toContain("no answer kept");
 });
 
+/** A database that loses its answer to statements that begin like `start`, before or after it did what they say. */
+function losing(start: string, when: "before" | "after", code: string): () => void {
+  const { $client: client } = api.base.db;
+  const { execute } = client;
+  client.execute = async (statement: string | { sql: string }) => {
+    const hit = typeof statement !== "string" && statement.sql.startsWith(start);
+    const failed = () => Object.assign(new Error("fetch failed"), { code });
+    if (hit && when === "before") throw failed();
+    const result = await execute.call(client, statement as never);
+    if (hit) throw failed();
+    return result;
+  };
+  return () => {
+    client.execute = execute;
+  };
+}
+
+test("a request whose end is not known keeps its Idempotency-Key: nothing fires twice", async () => {
+  const imei = anImei();
+  const { id } = (await (await create("key-10", { imei, name: "Lost answer" })).json()) as { id: number };
+  const order = () =>
+    api.call("POST", `/v1/devices/${id}/commands`, {
+      key: api.write,
+      body: { code: "A10" },
+      headers: { "Idempotency-Key": "key-11" },
+    });
+  const heal = losing('insert into "commands"', "after", "HRANA_WEBSOCKET_ERROR");
+  expect((await order()).status).toBe(503);
+  heal();
+  const problem = await expectProblem(await order(), 409, "conflict");
+  expect(problem.detail).toContain("look whether it was carried out");
+  const { data } = (await (await api.call("GET", `/v1/devices/${id}/commands`, { key: api.read })).json()) as {
+    data: unknown[];
+  };
+  expect(data).toHaveLength(1);
+});
+
+test("a request that the database refused gives its Idempotency-Key back", async () => {
+  const body = { imei: anImei(), name: "Busy" };
+  const heal = losing('insert into "devices"', "before", "SQLITE_BUSY");
+  expect((await create("key-12", body)).status).toBe(503);
+  heal();
+  expect((await create("key-12", body)).status).toBe(201);
+});
+
 test("a deleted device is not in any kept answer, and a late repetition does not bring it back", async () => {
   const body = { imei: anImei(), name: "Gone" };
   const { id } = (await (await create("key-9", body)).json()) as { id: number };
