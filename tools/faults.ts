@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { passed, type Report, tableOf } from "./faults/report.ts";
 import { LONG, type Plan, SCENARIOS, SHORT, scenariosOf, sizeOf } from "./faults/rows.ts";
-import { runScenario } from "./faults/trial.ts";
+import { runScenario, type Scenario } from "./faults/trial.ts";
 import { openWorld } from "./faults/world.ts";
 
 const USAGE = `Usage: npm run faults -- [options]
@@ -22,7 +22,7 @@ stored once, unaltered and in order. Ends with 1 when it is not.
 
 export interface FaultOptions {
   seed: number;
-  rows: readonly number[];
+  scenarios: readonly Scenario[];
   plan: Plan;
   /** Where ledger, logs and data go. */
   folder: string;
@@ -33,7 +33,7 @@ export interface FaultOptions {
 /** Runs the rows one after the other on one platform and reads everything back. */
 export async function runFaults(options: FaultOptions): Promise<Report> {
   const startedAt = performance.now();
-  const chosen = scenariosOf(options.rows, options.plan);
+  const chosen = options.scenarios;
   const world = await openWorld(options.seed, options.folder);
   const report: Report = { seed: options.seed, seconds: 0, rows: [], problems: [] };
   try {
@@ -98,7 +98,7 @@ async function main(): Promise<number> {
   await mkdir(folder, { recursive: true });
   const tell = values.json === true ? (text: string) => console.error(text) : (text: string) => console.log(text);
   tell(`seed ${seed}, ledger and logs in ${folder}`);
-  const report = await runFaults({ seed, rows, plan, folder, tell });
+  const report = await runFaults({ seed, scenarios: scenariosOf(rows, plan), plan, folder, tell });
   console.log(values.json === true ? JSON.stringify({ ...report, passed: passed(report) }) : `\n${tableOf(report)}`);
   if (passed(report) && values.keep === undefined) rmSync(folder, { recursive: true });
   return passed(report) ? 0 : 1;

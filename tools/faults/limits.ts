@@ -2,6 +2,10 @@
 export const LIMITS = {
   /** A tracker takes its connection for dead when a frame is not answered for this long. */
   replyTimeoutMs: 8_000,
+  /** The same over UDP, where nothing tells that the bridge was away. */
+  datagramReplyMs: 2_500,
+  /** One in this many of the trackers that are confirmed sends over UDP. */
+  datagramTrackersEvery: 5,
   /** Trackers connect again after a random time in this span. */
   reconnectMinMs: 20,
   reconnectMaxMs: 250,
@@ -9,6 +13,10 @@ export const LIMITS = {
   streamGapMs: 40,
   /** Pause between frames once a row has its positions and only waits for its faults. */
   trickleGapMs: 250,
+  /** From queueing a command to its bytes on the tracker's connection: the bridge asks every few seconds. */
+  commandMs: 10_000,
+  /** Until the bridge has noticed that a peer on this machine closed. */
+  noticedMs: 500,
   /** Share of the frames that are written in two pieces. */
   splitFrames: 0.05,
   /** One acknowledged frame in this many is looked up in the database at once. */

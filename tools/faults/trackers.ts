@@ -1,10 +1,10 @@
 import { Buffer } from "node:buffer";
-import { connect, type Socket } from "node:net";
 import { frameOf, identifierOf, MOST_REPORTS, readReply } from "./frames.ts";
 import type { DeviceLedger, Ledger, SentFrame } from "./ledger.ts";
 import { LIMITS } from "./limits.ts";
 import type { Random } from "./random.ts";
 import { reportOf } from "./records.ts";
+import { type Link, TRANSPORTS, type Transport } from "./transports.ts";
 
 /** What the trackers of a row share. */
 export interface Fleet {
@@ -26,8 +26,8 @@ export interface TrackerOptions {
   replays?: number;
   /** Bytes thrown between two frames, as a bad link does. */
   noise?: (random: Random) => Uint8Array | null;
-  /** Pause between two frames of a kind without confirmation. */
-  gapMs?: number;
+  /** TCP when missing. Over UDP only confirmed kinds make sense: nobody else notices a lost datagram. */
+  transport?: Transport;
 }
 
 /** The frame that carries these records of a device. @param remaining records still in the tracker's cache, as it claims */
@@ -47,7 +47,7 @@ export function makeFrame(
 const CONFIRMED = { CCC: true, AFF: true, CCE: false, AAA: false } as const;
 
 /**
- * One tracker on one TCP connection. CCC and AFF run in confirmation mode: one frame at a time, sent again (and cut anew) when
+ * One tracker on one connection at a time. CCC and AFF run in confirmation mode: one frame at a time, sent again (and cut anew) when
  * the connection breaks or the reply does not come in time. CCE and AAA go out unconfirmed and are never repeated.
  */
 export class Tracker {
@@ -59,7 +59,7 @@ export class Tracker {
   readonly #fleet: Fleet;
   readonly #random: Random;
   readonly #options: TrackerOptions;
-  #socket: Socket | null = null;
+  #link: Link | null = null;
   #timer: NodeJS.Timeout | undefined;
   #received = Buffer.alloc(0);
   #counter: number;
@@ -81,18 +81,22 @@ export class Tracker {
   start(): void {
     if (this.#ended) return;
     this.connections++;
-    const socket = connect({ port: this.#fleet.port, host: "127.0.0.1", noDelay: true });
-    this.#socket = socket;
+    const open = TRANSPORTS[this.#options.transport ?? "tcp"];
     this.#received = Buffer.alloc(0);
-    socket.on("connect", () => this.#next());
-    socket.on("data", (chunk) => this.#read(chunk));
-    socket.on("error", () => {});
-    socket.on("close", () => {
-      if (this.#socket !== socket) return;
-      this.#socket = null;
-      clearTimeout(this.#timer);
-      if (!this.#ended) this.#later(() => this.start(), this.#random.int(LIMITS.reconnectMinMs, LIMITS.reconnectMaxMs));
+    const link: Link = open(this.#fleet.port, {
+      opened: () => this.#next(),
+      data: (chunk) => this.#read(chunk),
+      closed: () => this.#closed(link),
     });
+    this.#link = link;
+  }
+
+  #closed(link: Link): void {
+    if (this.#link !== link) return;
+    this.#link = null;
+    clearTimeout(this.#timer);
+    if (this.#ended) this.#finish();
+    else this.#later(() => this.start(), this.#random.int(LIMITS.reconnectMinMs, LIMITS.reconnectMaxMs));
   }
 
   /** Ends the tracker at once, whatever it still holds. */
@@ -100,7 +104,7 @@ export class Tracker {
     if (this.#ended) return;
     this.#ended = true;
     clearTimeout(this.#timer);
-    this.#socket?.destroy();
+    this.#link?.destroy();
     this.#finish();
   }
 
@@ -110,7 +114,7 @@ export class Tracker {
   }
 
   #next(): void {
-    if (this.#ended || this.#socket === null) return;
+    if (this.#ended || this.#link === null) return;
     if (this.#cached !== null) {
       this.#send(this.#cut(this.#cached), true);
       return;
@@ -154,27 +158,32 @@ export class Tracker {
     const identifier = identifierOf(this.#counter++);
     const frame = makeFrame(this.#fleet, device, identifier, range, this.#random.int(range.to - range.from, 2048));
     const noise = this.#options.noise?.(this.#random) ?? null;
-    if (noise !== null) this.#socket!.write(noise);
+    if (noise !== null) this.#link!.write(noise);
     this.#fleet.ledger.sent(device, frame, again);
     this.#write(frame.bytes);
     const pause = trickle ? LIMITS.trickleGapMs : 0;
     if (CONFIRMED[device.kind]) {
       this.#waitingFor = frame;
-      this.#later(() => this.#socket?.destroy(), LIMITS.replyTimeoutMs);
+      const patienceMs = this.#datagrams ? LIMITS.datagramReplyMs : LIMITS.replyTimeoutMs;
+      this.#later(() => this.#link?.destroy(), patienceMs);
     } else {
-      this.#later(() => this.#next(), Math.max(pause, this.#options.gapMs ?? LIMITS.streamGapMs));
+      this.#later(() => this.#next(), Math.max(pause, LIMITS.streamGapMs));
     }
   }
 
+  get #datagrams(): boolean {
+    return this.#options.transport === "udp";
+  }
+
   #write(bytes: Uint8Array): void {
-    const socket = this.#socket!;
-    if (!this.#random.chance(LIMITS.splitFrames)) {
-      socket.write(bytes);
+    const link = this.#link!;
+    if (this.#datagrams || !this.#random.chance(LIMITS.splitFrames)) {
+      link.write(bytes);
       return;
     }
     const at = this.#random.int(1, bytes.length - 1);
-    socket.write(bytes.subarray(0, at));
-    setImmediate(() => socket.write(bytes.subarray(at)));
+    link.write(bytes.subarray(0, at));
+    setImmediate(() => link.write(bytes.subarray(at)));
   }
 
   #read(chunk: Buffer): void {
@@ -201,7 +210,8 @@ export class Tracker {
       reply.type !== device.kind ||
       reply.content !== String(count)
     ) {
-      this.#fleet.strayReply(device, line.toString("latin1"));
+      // A datagram may be answered after the tracker gave up on it and sent its records in another one.
+      if (!this.#datagrams) this.#fleet.strayReply(device, line.toString("latin1"));
       return;
     }
     clearTimeout(this.#timer);
@@ -219,9 +229,6 @@ export class Tracker {
   #leave(): void {
     this.#ended = true;
     clearTimeout(this.#timer);
-    const socket = this.#socket!;
-    socket.end();
-    socket.once("close", () => this.#finish());
-    setTimeout(() => socket.destroy(), 1_000).unref();
+    this.#link!.end();
   }
 }

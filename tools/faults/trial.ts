@@ -159,7 +159,11 @@ export class Trial {
   /** The row's usual traffic: trackers of all four kinds, each with a device of its own, sending from now on. */
   async traffic(options: TrackerOptions = {}): Promise<void> {
     for (const kind of FRAME_KINDS) {
-      for (const device of await this.register(kind, this.size.trackers[kind])) this.tracker(device, options).start();
+      const confirmed = kind === "CCC" || kind === "AFF";
+      for (const [i, device] of (await this.register(kind, this.size.trackers[kind])).entries()) {
+        const transport = confirmed && i % LIMITS.datagramTrackersEvery === 1 ? "udp" : "tcp";
+        this.tracker(device, { ...options, transport }).start();
+      }
     }
   }
 

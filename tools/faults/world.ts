@@ -223,6 +223,11 @@ export class World {
   readonly page = async (path: string): Promise<ApiPage> =>
     (await this.#ask("GET", path, this.#key)) as unknown as ApiPage;
 
+  /** Asks a device for its position. */
+  async queueCommand(device: number): Promise<void> {
+    await this.#ask("POST", `/v1/devices/${device}/commands`, this.#key, { code: "A10" });
+  }
+
   /** IMEIs on the operator's list of unknown trackers. */
   async unclaimed(): Promise<string[]> {
     const list = await this.#ask("GET", "/v1/admin/unclaimed", this.#adminToken);

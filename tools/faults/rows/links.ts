@@ -92,11 +92,38 @@ async function spoofed(trial: Trial): Promise<void> {
   trial.check(replies() === 3, `${replies()} of 3 replies on a connection with two devices`);
 }
 
+/** Commands for a device with two connections go to the newest; when that closes, to the one that sends again. */
+async function newestWins(trial: Trial): Promise<void> {
+  const { world } = trial;
+  const [device] = (await trial.register("AAA", 1, false)) as [DeviceLedger];
+  const peerThatSends = async (peer = new Peer(world.bridgePort)): Promise<Peer> => {
+    const frame = makeFrame(world, device, identifierOf(device.taken), device.take(1), 0);
+    world.ledger.sent(device, frame, false);
+    await peer.write(frame.bytes);
+    await sleep(LIMITS.noticedMs);
+    return peer;
+  };
+  const older = await peerThatSends();
+  const newer = await peerThatSends();
+  trial.onEnd(() => older.destroy());
+  await world.queueCommand(device.id);
+  await eventually(LIMITS.commandMs, () => newer.received.length > 0);
+  trial.check(newer.received.includes(",A10*"), "the newest connection of a device did not get its command");
+  trial.check(older.received.length === 0, "an older connection of a device got its command");
+  newer.destroy();
+  // Only a frame that comes after the bridge has seen the end of the newer one makes the older one the newest.
+  await sleep(LIMITS.noticedMs);
+  await peerThatSends(older);
+  await world.queueCommand(device.id);
+  await eventually(LIMITS.commandMs, () => older.received.length > 0);
+  trial.check(older.received.includes(",A10*"), "the connection that is left did not get the next command");
+}
+
 async function identities(trial: Trial): Promise<string> {
   const doubled = await twins(trial);
   await trial.traffic();
   const count = Math.max(5, trial.size.faults);
-  const [shared] = await Promise.all([gateway(trial, 25), strangers(trial, count), spoofed(trial)]);
+  const [shared] = await Promise.all([gateway(trial, 25), strangers(trial, count), spoofed(trial), newestWins(trial)]);
   await trial.volume();
   return `${doubled} devices on two connections each, ${shared} on one, ${count} unknown trackers`;
 }
