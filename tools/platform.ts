@@ -2,6 +2,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createClient } from "@libsql/client";
 import { JOBS } from "../src/jobs.ts";
+import { fileUrl } from "../src/runtime/config.ts";
 import { buildWorker } from "./bundle.ts";
 import { Child } from "./child.ts";
 import { startCrons } from "./crons.ts";
@@ -93,7 +94,7 @@ async function start(
   // The bundle needs a core for two seconds: it is made while the database starts.
   const bundle = runtime === "workerd" ? buildWorker() : Promise.resolve("");
   bundle.catch(() => undefined);
-  const database: { url: string; authToken?: string | undefined } = { url: `file:${join(dataDir, "main.db")}` };
+  const database: { url: string; authToken?: string | undefined } = { url: fileUrl(join(dataDir, "main.db")) };
   if (options.databaseUrl !== undefined) {
     database.url = options.databaseUrl;
     database.authToken = options.databaseToken;

@@ -30,6 +30,11 @@ export const BINDINGS = {
   RETENTION_MONTHS: { must: "a whole number from 1 to 120", pattern: /^([1-9]|[1-9]\d|1[01]\d|120)$/, default: "3" },
 } as const satisfies Record<string, Binding>;
 
+/** The URL of a database file. A path may hold what ends or changes one: spaces, `%`, `#`, `?`. */
+export function fileUrl(path: string): string {
+  return `file:${path.split("/").map(encodeURIComponent).join("/")}`;
+}
+
 /**
  * Checks what the platform gives before anything is served.
  * @throws {ConfigError} naming the binding

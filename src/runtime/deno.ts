@@ -5,7 +5,7 @@ import { app } from "../http/app.ts";
 import { JOBS, runCron } from "../jobs.ts";
 import * as schema from "../store/schema.ts";
 import { sharedBase, withDefer } from "./base.ts";
-import { ConfigError, readConfig } from "./config.ts";
+import { ConfigError, fileUrl, readConfig } from "./config.ts";
 
 /** The part of Deno's API that is used here. */
 declare const Deno: {
@@ -30,7 +30,7 @@ const STOP_MS = 10_000;
 const PRAGMAS = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "busy_timeout=5000"];
 
 async function openBase(env: Record<string, string>): Promise<{ base: Base; close(): Promise<void> }> {
-  const file = env.DATABASE_PATH ? { DATABASE_URL: `file:${env.DATABASE_PATH}` } : {};
+  const file = env.DATABASE_PATH ? { DATABASE_URL: fileUrl(env.DATABASE_PATH) } : {};
   const { config, databaseUrl: url, databaseToken: authToken } = readConfig({ ...env, ...file });
   const embedded = url.startsWith("file:");
   const client = createClient({

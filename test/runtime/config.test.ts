@@ -1,7 +1,10 @@
-import { readFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createClient } from "@libsql/client";
 import { expect, test } from "vitest";
 import { JOBS } from "../../src/jobs.ts";
-import { BINDINGS, ConfigError, readConfig } from "../../src/runtime/config.ts";
+import { BINDINGS, ConfigError, fileUrl, readConfig } from "../../src/runtime/config.ts";
 import { consoleLog, describeError } from "../../src/runtime/log.ts";
 
 const GOOD = {
@@ -41,6 +44,20 @@ test.each([
   expect(read).toThrow(ConfigError);
   expect(read).toThrow(new RegExp(`^${name} must be `));
   if (typeof value === "string" && value.length > 3) expect(read).not.toThrow(value);
+});
+
+test("fileUrl() is a setting that opens the file, whatever its folder is called", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "ephemeris-"));
+  for (const name of ["a b", "100%20 #1?x=y", "\u00fcml\u00e4ut & 'quote'"]) {
+    const path = join(folder, name, "main.db");
+    mkdirSync(join(folder, name));
+    const { databaseUrl } = readConfig({ ...GOOD, DATABASE_URL: fileUrl(path) });
+    const client = createClient({ url: databaseUrl });
+    await client.execute("CREATE TABLE t (x)");
+    client.close();
+    expect(existsSync(path)).toBe(true);
+  }
+  rmSync(folder, { recursive: true });
 });
 
 test("wrangler.toml has the crons of the jobs, no secret and no other trigger", () => {
