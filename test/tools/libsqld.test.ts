@@ -274,6 +274,28 @@ test("a changed table is seen by statements prepared before, on every connection
   await client.execute("DROP TABLE item");
 });
 
+test("Connection.execute() knows the columns of a table whose change was committed late or taken back", () => {
+  const schema = { version: 0 };
+  const [own, other] = [0, 1].map(() => new Connection(join(folder, "columns.db"), schema));
+  const on = (connection: Connection, sql: string) => JSON.parse(connection.execute(sql, {}, 1e6));
+  const columns = (connection: Connection) => on(connection, "SELECT * FROM t").cols.length;
+  on(own, "CREATE TABLE t (a)");
+  on(own, "BEGIN IMMEDIATE");
+  on(own, "ALTER TABLE t ADD COLUMN b");
+  expect([columns(own), columns(other)]).toEqual([2, 1]);
+  on(own, "COMMIT");
+  expect([columns(own), columns(other)]).toEqual([2, 2]);
+  for (const end of [() => on(own, "ROLLBACK"), () => own.rollback()]) {
+    on(own, "BEGIN IMMEDIATE");
+    on(own, "ALTER TABLE t ADD COLUMN c");
+    expect([columns(own), columns(other)]).toEqual([3, 2]);
+    end();
+    expect([columns(own), columns(other)]).toEqual([2, 2]);
+  }
+  own.close();
+  other.close();
+});
+
 test("a setting that a stream changes does not reach the next one", async () => {
   const transaction = await client.transaction("read");
   await transaction.execute("SELECT 1");

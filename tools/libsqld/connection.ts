@@ -55,6 +55,8 @@ export class Connection {
   readonly #statements = new Map<string, Prepared>();
   readonly #schema: { version: number };
   #schemaSeen: number;
+  /** The open transaction has changed the schema: its end is a change once more, for others or back again. */
+  #altering = false;
 
   /** @param schema one object for all connections of a file: a change by one drops the statements of all */
   constructor(path: string, schema: { version: number }) {
@@ -84,6 +86,7 @@ export class Connection {
     try {
       if (TRANSACTION.has(sql.verb)) {
         this.#db.exec(text);
+        this.#ended();
         return writeResult("[]", [], () => ({ changes: 0, rowid: null }), maxChars);
       }
       if (!statement.reader) {
@@ -116,6 +119,7 @@ export class Connection {
 
   rollback(): void {
     if (this.inTransaction) this.#db.exec("ROLLBACK");
+    this.#ended();
   }
 
   close(): void {
@@ -125,6 +129,8 @@ export class Connection {
 
   #prepare(text: string): Prepared {
     if (this.#schemaSeen !== this.#schema.version) {
+      // The engine notices another connection's change when a statement runs, and columns are asked for before that.
+      this.#db.exec("SELECT 1 FROM sqlite_schema LIMIT 1");
       this.#statements.clear();
       this.#schemaSeen = this.#schema.version;
     }
@@ -176,8 +182,15 @@ export class Connection {
     return { changes, rowid };
   }
 
+  #ended(): void {
+    if (!this.#altering) return;
+    this.#schema.version++;
+    this.#altering = this.inTransaction;
+  }
+
   #altered(text: string, verb: string): void {
     this.#schema.version++;
+    this.#altering = this.inTransaction;
     if (/\bPRAGMA\b|\bTEMP(ORARY)?\b/i.test(text) && !(verb === "PRAGMA" && HARMLESS_PRAGMA.test(text))) {
       this.reusable = false;
     }
