@@ -39,8 +39,8 @@ const LIAR: Scenario = {
       lies++;
       exchange.answer({ status: 200, headers: {}, body: lie(exchange.body) });
     };
-    await trial.traffic();
-    await trial.volume();
+    await trial.fleet.send();
+    await trial.fleet.volume();
     return `${lies} batch thrown away`;
   },
 };

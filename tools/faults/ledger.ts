@@ -8,7 +8,7 @@ const BUFFER_BYTES = 1 << 20;
 export class DeviceLedger {
   readonly imei: string;
   readonly kind: FrameKind;
-  /** The id that the platform gave it; 0 for a device that it does not know. */
+  /** The id that the platform gave it. */
   readonly id: number;
   /** Whether the tracker sends its records in one order over one connection at a time. */
   readonly ordered: boolean;

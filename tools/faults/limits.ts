@@ -16,7 +16,7 @@ export const LIMITS = {
   /** From queueing a command to its bytes on the tracker's connection: the bridge asks every few seconds. */
   commandMs: 10_000,
   /** Until the bridge has noticed that a peer on this machine closed. */
-  noticedMs: 500,
+  noticedMs: 300,
   /** Share of the frames that are written in two pieces. */
   splitFrames: 0.05,
   /** One acknowledged frame in this many is looked up in the database at once. */
@@ -36,6 +36,8 @@ export const LIMITS = {
 
   /** Garbage from one peer: well above what the bridge must put up with. */
   garbageBytes: 128 * 1024,
+  /** Resident memory of the bridge under its worst peers. */
+  bridgeBytes: 200 * 1024 * 1024,
   /** Descriptors that a busy bridge may hold besides its peers' (a request more to the edge, a segment). */
   filesSlack: 8,
   /** Requests of a bridge in its longest outage: with doubling pauses from 100 ms there are far fewer. */

@@ -6,17 +6,14 @@ import { buildWorker, OFFLINE } from "../bundle.ts";
 import { applyMigrations } from "../migrate.ts";
 import { claimPort } from "../ports.ts";
 import { openSecrets } from "../secrets.ts";
+import { Api } from "./api.ts";
 import { Ledger } from "./ledger.ts";
 import { LIMITS } from "./limits.ts";
-import type { ApiPage } from "./oracle.ts";
 import { childrenOf, eventually, Restartable, readMetrics } from "./processes.ts";
 import { type Fault, FaultProxy, pass } from "./proxy.ts";
 import type { RowResult } from "./trial.ts";
 
 const entry = (name: string): string => new URL(name, import.meta.url).pathname;
-
-/** The model of all devices: it sends hundredths of a volt, as the reports in records.ts have them. */
-export const MODEL = "T366";
 
 /** A day, ms. */
 const DAY_MS = 86_400_000;
@@ -30,6 +27,8 @@ const METRICS = {
   parked: /^bridge_frames_parked_total\{reason="rejected"\}$/,
   /** Stretches of the spool that are no record any more. */
   damaged: /^bridge_frames_parked_total\{reason="damaged"\}$/,
+  /** Resident memory of the bridge, bytes. */
+  memory: /^process_resident_memory_bytes$/,
   /** Connections that the bridge closed for a reason of its own. */
   closed: /^bridge_connections_closed_total\{reason="(?!peer|error|stopping)/,
 } as const;
@@ -51,14 +50,12 @@ export class World {
   readonly database: FaultProxy;
   readonly edge: FaultProxy;
   readonly sql: Client;
+  readonly api: Api;
   readonly bridgePort: number;
   readonly databasePath: string;
   readonly spoolFolder: string;
   /** Limits of the bridge's table that its next start takes instead of its own. */
   bridgeLimits: Record<string, number> = {};
-  readonly #adminToken: string;
-  readonly #runtimeUrl: string;
-  #key = "";
   #metricsPort = 0;
 
   constructor(parts: {
@@ -80,8 +77,7 @@ export class World {
     this.bridgePort = ports.bridge;
     this.databasePath = join(folder, "main.db");
     this.spoolFolder = join(folder, "spool");
-    this.#adminToken = secrets.adminToken;
-    this.#runtimeUrl = `http://127.0.0.1:${ports.runtime}`;
+    this.api = new Api(`http://127.0.0.1:${ports.runtime}`, secrets.adminToken);
     this.sql = createClient({
       url: `http://127.0.0.1:${ports.database}`,
       authToken: secrets.databaseToken,
@@ -136,9 +132,7 @@ export class World {
     await applyMigrations(this.sql);
     await this.runtime.start();
     await this.startBridge();
-    const account = await this.#ask("POST", "/v1/admin/accounts", this.#adminToken, { name: "Fault harness" });
-    const path = `/v1/admin/accounts/${account.id}/keys`;
-    this.#key = String((await this.#ask("POST", path, this.#adminToken, { scope: "write" })).key);
+    await this.api.openAccount();
   }
 
   /** @returns time until the bridge accepts connections, ms */
@@ -152,7 +146,7 @@ export class World {
   /** Ends workerd as an accident would; its host starts the next one. Resolves when that serves. */
   async killRuntime(): Promise<void> {
     for (const pid of childrenOf(this.runtime.pid!)) process.kill(pid, "SIGKILL");
-    await eventually(LIMITS.processMs, () => this.healthy());
+    await eventually(LIMITS.processMs, () => this.api.healthy());
   }
 
   /** Ends the host, too, and starts another. */
@@ -161,16 +155,7 @@ export class World {
     await this.runtime.kill();
     for (const pid of children) process.kill(pid, "SIGKILL");
     await this.runtime.start();
-    await eventually(LIMITS.processMs, () => this.healthy());
-  }
-
-  async healthy(): Promise<boolean> {
-    try {
-      const { ok } = await fetch(`${this.#runtimeUrl}/healthz`, { signal: AbortSignal.timeout(LIMITS.healthMs) });
-      return ok;
-    } catch {
-      return false;
-    }
+    await eventually(LIMITS.processMs, () => this.api.healthy());
   }
 
   /** Ends all faults: proxies pass, every process runs. */
@@ -179,7 +164,7 @@ export class World {
     this.database.fault = pass;
     for (const each of [this.libsqld, this.runtime]) if (!each.running) await each.start();
     if (!this.bridge.running) await this.startBridge();
-    await eventually(LIMITS.processMs, () => this.healthy());
+    await eventually(LIMITS.processMs, () => this.api.healthy());
   }
 
   /** One line of the schedule file. */
@@ -212,42 +197,6 @@ export class World {
 
   closed(): Promise<number> {
     return this.metric("closed");
-  }
-
-  /** Registers a device; answers 429 are waited out. @returns its id */
-  async createDevice(imei: string): Promise<number> {
-    const made = await this.#ask("POST", "/v1/devices", this.#key, { imei, name: imei, model: MODEL });
-    return made.id as number;
-  }
-
-  readonly page = async (path: string): Promise<ApiPage> =>
-    (await this.#ask("GET", path, this.#key)) as unknown as ApiPage;
-
-  /** Asks a device for its position. */
-  async queueCommand(device: number): Promise<void> {
-    await this.#ask("POST", `/v1/devices/${device}/commands`, this.#key, { code: "A10" });
-  }
-
-  /** IMEIs on the operator's list of unknown trackers. */
-  async unclaimed(): Promise<string[]> {
-    const list = await this.#ask("GET", "/v1/admin/unclaimed", this.#adminToken);
-    return (list as unknown as ApiPage).data.map(({ imei }) => String(imei));
-  }
-
-  async #ask(method: string, path: string, token: string, body?: unknown): Promise<Record<string, unknown>> {
-    for (;;) {
-      const response = await fetch(this.#runtimeUrl + path, {
-        method,
-        headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-        ...(body !== undefined && { body: JSON.stringify(body) }),
-        signal: AbortSignal.timeout(LIMITS.requestTimeoutMs),
-      });
-      if (response.ok) return (await response.json()) as Record<string, unknown>;
-      const text = await response.text();
-      if (response.status !== 429)
-        throw new Error(`Cannot ${method} ${path.split("?")[0]}: ${response.status} ${text}`);
-      await sleep(1_000 * Number(response.headers.get("retry-after") ?? 1));
-    }
   }
 
   /** Processes that ended by themselves since the last call. */

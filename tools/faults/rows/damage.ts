@@ -104,8 +104,11 @@ function spoil(trial: Trial, spooled: readonly Spooled[], count: number, tear: b
 }
 
 async function damageSpool(trial: Trial): Promise<string> {
-  const { world, size, random } = trial;
-  const devices = [...(await trial.register("AAA", DEVICES.AAA)), ...(await trial.register("CCE", DEVICES.CCE))];
+  const { world, size } = trial;
+  const devices = [
+    ...(await trial.fleet.register("AAA", DEVICES.AAA)),
+    ...(await trial.fleet.register("CCE", DEVICES.CCE)),
+  ];
   const spoiled = new Set<string>();
   const keyOf = (device: DeviceLedger, sequence: number): string => `${device.id}:${sequence}`;
   trial.excuse((device, sequence) => spoiled.has(keyOf(device, sequence)));
@@ -115,7 +118,7 @@ async function damageSpool(trial: Trial): Promise<string> {
   const rounds = Math.max(2, Math.round(size.faults / 10));
   const perDevice = Math.max(8, Math.ceil(size.positions / rounds / (DEVICES.AAA + DEVICES.CCE * REPORTS)));
   for (let round = 0; round < rounds; round++) {
-    world.edge.fault = failing([503], random);
+    world.edge.fault = failing([503], trial.whim);
     const before = await world.backlog();
     const spooled = await spool(trial, devices, perDevice);
     const held = await eventually(LIMITS.drainMs, async () => (await world.backlog()) - before >= spooled.length);

@@ -43,8 +43,8 @@ const ANSWERS: Record<string, (exchange: Exchange) => Promise<void>> = {
 function moody(trial: Trial, probability: number): Fault {
   const names = Object.keys(ANSWERS);
   return async (exchange) => {
-    if (exchange.method !== "POST" || !trial.random.chance(probability)) return pass(exchange);
-    const name = trial.random.pick(names);
+    if (exchange.method !== "POST" || !trial.whim.chance(probability)) return pass(exchange);
+    const name = trial.whim.pick(names);
     exchange.note(name);
     return ANSWERS[name]!(exchange);
   };
@@ -115,10 +115,10 @@ async function busyDatabase(trial: Trial): Promise<string> {
   world.edge.fault = inspecting(trial, seen);
   const locks = Math.max(1, Math.round(size.faults / 10));
   // A third of the positions for each part.
-  trial.step(0, 3 * locks);
-  await trial.traffic();
+  trial.fleet.step(0, 3 * locks);
+  await trial.fleet.send();
   for (let i = 0; i < locks; i++) {
-    trial.step(i, 3 * locks);
+    trial.fleet.step(i, 3 * locks);
     // Longer than libsqld waits for the lock, every third time.
     const holdMs = i % 3 === 1 ? size.longestMs : random.int(300, Math.min(3_000, size.longestMs));
     trial.plan(`another program holds the write lock for ${holdMs} ms`);
@@ -126,7 +126,7 @@ async function busyDatabase(trial: Trial): Promise<string> {
     await sleep(random.int(100, 500));
   }
   trial.plan("the database answers wrongly, cuts, or commits in silence, every second time");
-  trial.step(1, 3);
+  trial.fleet.step(1, 3);
   world.database.fault = moody(trial, 0.5);
   const from = performance.now();
   const spoiled = (): number => world.database.log.filter((line) => line.at >= from && line.fault !== "").length;
@@ -134,7 +134,7 @@ async function busyDatabase(trial: Trial): Promise<string> {
   const answers = spoiled();
   world.database.fault = pass;
   for (let i = 0; i < size.kills; i++) {
-    trial.step(2 * size.kills + i, 3 * size.kills);
+    trial.fleet.step(2 * size.kills + i, 3 * size.kills);
     const afterMs = random.int(0, 500);
     trial.plan(`SIGKILL of libsqld after ${afterMs} ms`);
     await sleep(afterMs);

@@ -21,18 +21,18 @@ function faulted(trial: Trial, since: number): LogLine[] {
 
 async function bursts(trial: Trial): Promise<string> {
   const { world, random, size } = trial;
-  trial.step(0, size.faults);
-  await trial.traffic();
+  trial.fleet.step(0, size.faults);
+  await trial.fleet.send();
   const startedAt = performance.now();
   let asked = 0;
   for (let i = 0; i < size.faults; i++) {
-    trial.step(i, size.faults);
+    trial.fleet.step(i, size.faults);
     // One long outage at the end shows the growing pauses; the short ones hit what is under way.
     const ms = i === size.faults - 1 ? size.longestMs : random.int(100, 1_500);
     const pauseMs = random.int(100, 800);
     trial.plan(`edge fails for ${ms} ms, works for ${pauseMs} ms`);
     const from = performance.now();
-    world.edge.fault = failing([500, 502, 503], random);
+    world.edge.fault = failing([500, 502, 503], trial.whim);
     await eventually(LIMITS.drainMs, () => faulted(trial, from).length > 0);
     await sleep(ms);
     asked = faulted(trial, from).length;
@@ -49,18 +49,18 @@ export const BURSTS: Scenario = {
   title: "edge 500/502/503",
   injection: "bursts of 500, 502 and 503 instead of the edge",
   pass: "nothing lost, growing pauses, drained afterwards",
-  share: { positions: 0.06, faults: 0.3, shortFaults: 3 },
+  share: { positions: 0.06, faults: 0.3, shortFaults: 2 },
   run: bursts,
 };
 
 async function quota(trial: Trial): Promise<string> {
   const { world, random, size } = trial;
-  trial.step(0, size.faults);
-  await trial.traffic();
+  trial.fleet.step(0, size.faults);
+  await trial.fleet.send();
   let early = 0;
   let answered = 0;
   for (let i = 0; i < size.faults; i++) {
-    trial.step(i, size.faults);
+    trial.fleet.step(i, size.faults);
     const seconds = random.int(1, Math.max(2, Math.round(size.longestMs / 3_000)));
     const form = random.pick(["seconds", "date"] as const);
     trial.plan(`429, Retry-After ${seconds} s as ${form}`);
@@ -93,16 +93,16 @@ export const QUOTA: Scenario = {
 
 async function poison(trial: Trial): Promise<string> {
   const { world, random, size } = trial;
-  trial.step(0, 2 * size.faults);
-  await trial.traffic();
+  trial.fleet.step(0, 2 * size.faults);
+  await trial.fleet.send();
   const parkedBefore = await world.metric("parked");
-  const senders = await trial.register("AAA", Math.min(size.faults, 20), false);
+  const senders = await trial.fleet.register("AAA", Math.min(size.faults, 20), false);
   const needles: Buffer[] = [];
   trial.excuse((device) => senders.includes(device));
-  world.edge.fault = poisoned(needles, random);
+  world.edge.fault = poisoned(needles, trial.whim);
   const from = performance.now();
   for (let i = 0; i < size.faults; i++) {
-    trial.step(i, 2 * size.faults);
+    trial.fleet.step(i, 2 * size.faults);
     const device = senders[i % senders.length]!;
     const frame = makeFrame(world, device, identifierOf(i), device.take(1), 0);
     needles.push(Buffer.from(frame.bytes));
@@ -118,7 +118,7 @@ async function poison(trial: Trial): Promise<string> {
   trial.check((await parked()) === needles.length, `${await parked()} frames set aside, poison were ${needles.length}`);
   const refused = faulted(trial, from).length;
   const most = random.int(1_500, 4_000);
-  trial.step(1, 2);
+  trial.fleet.step(1, 2);
   trial.plan(`413 above ${most} bytes`);
   world.edge.fault = tooLarge(most);
   await sleep(Math.min(size.longestMs, 3_000));
@@ -138,13 +138,13 @@ export const POISON: Scenario = {
 };
 
 async function lostReplies(trial: Trial): Promise<string> {
-  const { world, random, size } = trial;
+  const { world, size } = trial;
   const startedAt = performance.now();
   let frames = 0;
-  world.edge.fault = commitThenDrop(0.5, random, (body) => {
+  world.edge.fault = commitThenDrop(0.5, trial.whim, (body) => {
     frames += framesIn(body);
   });
-  await trial.traffic();
+  await trial.fleet.send();
   const lost = (): number => faulted(trial, startedAt).length;
   await eventually(LIMITS.drainMs, () => lost() >= size.faults);
   trial.check(lost() >= size.faults, `only ${lost()} replies were lost`);
@@ -161,10 +161,10 @@ export const LOST_REPLIES: Scenario = {
 };
 
 async function slowEdge(trial: Trial): Promise<string> {
-  const { world, random, size } = trial;
+  const { world, size } = trial;
   const startedAt = performance.now();
-  world.edge.fault = sluggish(random, size.longestMs / 4, size.longestMs);
-  await trial.traffic();
+  world.edge.fault = sluggish(trial.whim, size.longestMs / 4, size.longestMs);
+  await trial.fleet.send();
   await eventually(LIMITS.drainMs, () => faulted(trial, startedAt).length >= size.faults);
   const counts = new Map<string, number>();
   for (const { fault } of faulted(trial, startedAt)) counts.set(fault, (counts.get(fault) ?? 0) + 1);
@@ -195,7 +195,7 @@ async function concurrent(trial: Trial): Promise<string> {
   world.edge.fault = repeated(8, (answers) => {
     if (new Set(answers.map(repliesIn)).size > 1) different++;
   });
-  await trial.traffic();
+  await trial.fleet.send();
   await eventually(LIMITS.drainMs, () => faulted(trial, startedAt).length >= size.faults);
   trial.check(different === 0, `${different} batches got different replies`);
   return `${faulted(trial, startedAt).length} requests sent eight times at once, ${different} with different replies`;
@@ -212,10 +212,10 @@ export const CONCURRENT: Scenario = {
 
 async function killEdge(trial: Trial): Promise<string> {
   const { world, random, size } = trial;
-  trial.step(0, size.kills);
-  await trial.traffic();
+  trial.fleet.step(0, size.kills);
+  await trial.fleet.send();
   for (let i = 0; i < size.kills; i++) {
-    trial.step(i, size.kills);
+    trial.fleet.step(i, size.kills);
     const afterMs = random.int(0, 60);
     const host = i % 4 === 3;
     trial.plan(`SIGKILL of ${host ? "the edge's host" : "workerd"} ${afterMs} ms into a request`);

@@ -51,15 +51,15 @@ export async function reviveBridge(trial: Trial, env: Record<string, string> = {
 
 async function killBridge(trial: Trial): Promise<string> {
   const { world, random, size } = trial;
-  trial.step(0, size.kills);
-  await trial.traffic();
+  trial.fleet.step(0, size.kills);
+  await trial.fleet.send();
   const restarts: number[] = [];
   const reached = new Set<string>();
   let missed = 0;
   await world.bridge.kill();
   trial.bridgeDied();
   for (const [i, { failpoint, afterMs }] of killPlan(random, size.kills - 1).entries()) {
-    trial.step(i + 1, size.kills);
+    trial.fleet.step(i + 1, size.kills);
     world.bridgeLimits = i % 2 === 1 || failpoint?.startsWith("J") === true ? SMALL_SEGMENTS : {};
     trial.plan(failpoint === null ? `SIGKILL ${afterMs} ms after the start` : `SIGKILL at ${failpoint}`);
     restarts.push(await reviveBridge(trial, failpoint === null ? {} : { BRIDGE_FAILPOINT: failpoint }));

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { imeiOf } from "../fleet.ts";
 import { frameOf, identifierOf } from "../frames.ts";
 import type { DeviceLedger } from "../ledger.ts";
 import { LIMITS } from "../limits.ts";
@@ -6,12 +7,12 @@ import { Peer } from "../peers.ts";
 import { eventually } from "../processes.ts";
 import { reportOf } from "../records.ts";
 import { makeFrame } from "../trackers.ts";
-import { imeiOf, type Scenario, type Trial } from "../trial.ts";
+import type { Scenario, Trial } from "../trial.ts";
 
 async function replays(trial: Trial): Promise<string> {
   const before = trial.world.ledger.resent;
-  await trial.traffic({ replays: 0.1 });
-  await trial.volume();
+  await trial.fleet.send({ replays: 0.1 });
+  await trial.fleet.volume();
   const again = trial.world.ledger.resent - before;
   trial.check(again > 0, "no tracker sent anything twice");
   return `${again} frames with records sent before, cut anew, with new identifiers and counts`;
@@ -28,15 +29,15 @@ export const REPLAYS: Scenario = {
 
 /** Two connections that both send for one device, each its own records. */
 async function twins(trial: Trial): Promise<number> {
-  const devices = [...(await trial.register("CCC", 4, false)), ...(await trial.register("AFF", 4, false))];
-  for (const device of devices) for (let i = 0; i < 2; i++) trial.tracker(device).start();
+  const devices = [...(await trial.fleet.register("CCC", 4, false)), ...(await trial.fleet.register("AFF", 4, false))];
+  for (const device of devices) for (let i = 0; i < 2; i++) trial.fleet.tracker(device).start();
   return devices.length;
 }
 
 /** One connection that carries several devices in turn, as a gateway does. */
 async function gateway(trial: Trial, rounds: number): Promise<number> {
   const { world } = trial;
-  const devices = await trial.register("AAA", 8);
+  const devices = await trial.fleet.register("AAA", 8);
   const peer = new Peer(world.bridgePort);
   trial.onEnd(() => peer.destroy());
   for (let n = 0; n < rounds; n++) {
@@ -68,7 +69,7 @@ async function strangers(trial: Trial, count: number): Promise<void> {
     await sleep(300);
   }
   const listed = await eventually(LIMITS.drainMs, async () => {
-    const known = new Set(await world.unclaimed());
+    const known = new Set(await world.api.unclaimed());
     return imeis.every((imei) => known.has(imei));
   });
   trial.check(listed, "unknown trackers are not on the unclaimed list");
@@ -79,7 +80,7 @@ async function strangers(trial: Trial, count: number): Promise<void> {
 /** A device sends another one's number on its own connection: both are known, both are stored, each under its own. */
 async function spoofed(trial: Trial): Promise<void> {
   const { world } = trial;
-  const [own, other] = (await trial.register("AFF", 2)) as [DeviceLedger, DeviceLedger];
+  const [own, other] = (await trial.fleet.register("AFF", 2)) as [DeviceLedger, DeviceLedger];
   const peer = new Peer(world.bridgePort);
   trial.onEnd(() => peer.destroy());
   for (const device of [own, other, own]) {
@@ -95,7 +96,7 @@ async function spoofed(trial: Trial): Promise<void> {
 /** Commands for a device with two connections go to the newest; when that closes, to the one that sends again. */
 async function newestWins(trial: Trial): Promise<void> {
   const { world } = trial;
-  const [device] = (await trial.register("AAA", 1, false)) as [DeviceLedger];
+  const [device] = (await trial.fleet.register("AAA", 1, false)) as [DeviceLedger];
   const peerThatSends = async (peer = new Peer(world.bridgePort)): Promise<Peer> => {
     const frame = makeFrame(world, device, identifierOf(device.taken), device.take(1), 0);
     world.ledger.sent(device, frame, false);
@@ -106,7 +107,7 @@ async function newestWins(trial: Trial): Promise<void> {
   const older = await peerThatSends();
   const newer = await peerThatSends();
   trial.onEnd(() => older.destroy());
-  await world.queueCommand(device.id);
+  await world.api.queueCommand(device.id);
   await eventually(LIMITS.commandMs, () => newer.received.length > 0);
   trial.check(newer.received.includes(",A10*"), "the newest connection of a device did not get its command");
   trial.check(older.received.length === 0, "an older connection of a device got its command");
@@ -114,17 +115,17 @@ async function newestWins(trial: Trial): Promise<void> {
   // Only a frame that comes after the bridge has seen the end of the newer one makes the older one the newest.
   await sleep(LIMITS.noticedMs);
   await peerThatSends(older);
-  await world.queueCommand(device.id);
+  await world.api.queueCommand(device.id);
   await eventually(LIMITS.commandMs, () => older.received.length > 0);
   trial.check(older.received.includes(",A10*"), "the connection that is left did not get the next command");
 }
 
 async function identities(trial: Trial): Promise<string> {
   const doubled = await twins(trial);
-  await trial.traffic();
+  await trial.fleet.send();
   const count = Math.max(5, trial.size.faults);
   const [shared] = await Promise.all([gateway(trial, 25), strangers(trial, count), spoofed(trial), newestWins(trial)]);
-  await trial.volume();
+  await trial.fleet.volume();
   return `${doubled} devices on two connections each, ${shared} on one, ${count} unknown trackers`;
 }
 

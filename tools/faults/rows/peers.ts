@@ -1,4 +1,5 @@
 import { Buffer } from "node:buffer";
+import { imeiOf } from "../fleet.ts";
 import { frameOf, identifierOf } from "../frames.ts";
 import { LIMITS } from "../limits.ts";
 import { Peer } from "../peers.ts";
@@ -6,7 +7,7 @@ import { eventually, openFiles, Restartable } from "../processes.ts";
 import type { Random } from "../random.ts";
 import { reportOf } from "../records.ts";
 import { makeFrame } from "../trackers.ts";
-import { imeiOf, type Scenario, type Trial } from "../trial.ts";
+import type { Scenario, Trial } from "../trial.ts";
 
 /** What a row with bad peers asks of the bridge, instead of minutes: limits of bridge/limits.ts. */
 const SHORT = { idleMs: 2_000, strangerMs: 2_000, frameMs: 1_500, sweepMs: 250 };
@@ -60,7 +61,7 @@ function garbage(random: Random): Uint8Array {
  */
 async function liar(trial: Trial): Promise<void> {
   const { world, random } = trial;
-  const [device] = await trial.register("AAA", 1);
+  const [device] = await trial.fleet.register("AAA", 1);
   const peer = new Peer(world.bridgePort);
   await peer.write(Buffer.from(`$$A${random.int(900, 60_000)},000000000000000,AAA,`, "latin1"));
   for (let n = 0; n < 3; n++) {
@@ -72,9 +73,9 @@ async function liar(trial: Trial): Promise<void> {
 }
 
 async function noise(trial: Trial): Promise<string> {
-  const { world, random, size } = trial;
+  const { world, whim, size } = trial;
   const refusedBefore = await world.closed();
-  await trial.traffic({ noise: (own) => (own.chance(0.25) ? garbage(own) : null) });
+  await trial.fleet.send({ noise: (own) => (own.chance(0.25) ? garbage(own) : null) });
   await liar(trial);
   let bytes = 0;
   const peers: Peer[] = [];
@@ -82,9 +83,9 @@ async function noise(trial: Trial): Promise<string> {
     const peer = new Peer(world.bridgePort);
     peers.push(peer);
     trial.onEnd(() => peer.destroy());
-    const make = random.chance(0.5) ? garbage : GARBAGE[random.pick(Object.keys(GARBAGE))]!;
+    const make = whim.chance(0.5) ? garbage : GARBAGE[whim.pick(Object.keys(GARBAGE))]!;
     for (let sent = 0; sent < LIMITS.garbageBytes && !peer.closed; ) {
-      const piece = make(random);
+      const piece = make(whim);
       await peer.write(piece);
       sent += piece.length;
       bytes += piece.length;
@@ -94,7 +95,7 @@ async function noise(trial: Trial): Promise<string> {
   trial.check(allClosed, `${peers.filter((peer) => !peer.closed).length} peers may send garbage for ever`);
   const refused = (await world.closed()) - refusedBefore;
   trial.check(refused >= peers.length, `${peers.length} peers of garbage, ${refused} closed with a reason`);
-  return `${peers.length} peers sent ${Math.round(bytes / 1024)} KiB of garbage, ${refused} closed with a reason`;
+  return `${peers.length} peers sent ${Math.round(bytes / 1024)} KiB of garbage, ${refused} closed with a reason; ${await memoryHeld(trial)}`;
 }
 
 export const NOISE: Scenario = {
@@ -105,6 +106,13 @@ export const NOISE: Scenario = {
   share: { positions: 0.05, faults: 0.5, shortFaults: 10 },
   run: noise,
 };
+
+/** Whatever peers send, the bridge stays small. @returns its memory in words */
+async function memoryHeld(trial: Trial): Promise<string> {
+  const bytes = await trial.world.metric("memory");
+  trial.check(bytes <= LIMITS.bridgeBytes, `the bridge holds ${bytes} bytes of memory, at most ${LIMITS.bridgeBytes}`);
+  return `bridge ${Math.round(bytes / 2 ** 20)} MiB`;
+}
 
 /** Peers that want the bridge to hold bytes for them without an end. */
 const GREEDY: Record<string, (peer: Peer, random: Random) => Promise<void>> = {
@@ -126,10 +134,10 @@ const GREEDY: Record<string, (peer: Peer, random: Random) => Promise<void>> = {
 };
 
 async function greedy(trial: Trial): Promise<string> {
-  const { world, random, size } = trial;
+  const { world, whim, size } = trial;
   await withShortLimits(trial);
   const filesBefore = openFiles(world.bridge.pid!);
-  await trial.traffic();
+  await trial.fleet.send();
   const closedBefore = await world.closed();
   const names = Object.keys(GREEDY);
   const peers: Peer[] = [];
@@ -137,14 +145,15 @@ async function greedy(trial: Trial): Promise<string> {
     const peer = new Peer(world.bridgePort);
     trial.onEnd(() => peer.destroy());
     peers.push(peer);
-    void GREEDY[names[i % names.length]!]!(peer, random);
+    void GREEDY[names[i % names.length]!]!(peer, whim);
   }
   const allClosed = await eventually(LIMITS.drainMs, () => peers.every((peer) => peer.closed));
   trial.check(allClosed, `${peers.filter((peer) => !peer.closed).length} greedy peers are still connected`);
   const closed = (await world.closed()) - closedBefore;
   trial.check(closed >= peers.length, `${peers.length} greedy peers, ${closed} closed with a reason`);
+  const memory = await memoryHeld(trial);
   const files = await filesBack(trial, filesBefore);
-  return `${peers.length} greedy peers, ${closed} closed with a reason; ${files}`;
+  return `${peers.length} greedy peers, ${closed} closed with a reason; ${files}; ${memory}`;
 }
 
 /** Connections that are over must give back their descriptors. */
@@ -169,9 +178,9 @@ async function vanish(trial: Trial): Promise<string> {
   const { world, random, size } = trial;
   await withShortLimits(trial);
   const filesBefore = openFiles(world.bridge.pid!);
-  await trial.traffic();
+  await trial.fleet.send();
   const closedBefore = await world.closed();
-  const devices = await trial.register("AAA", 5, false);
+  const devices = await trial.fleet.register("AAA", 5, false);
   const halves = new Set<string>();
   const frames = Array.from({ length: size.faults }, (_, i) => {
     if (i % 3 === 0) return "";
