@@ -1,5 +1,7 @@
+import { bytesOf } from "./bytes.ts";
 import { EPOCH_MS } from "./columns.ts";
 import { addReading, addTemperature, isAbsentSensor, type Rare, type Reading } from "./meaning.ts";
+import { stampSeconds } from "./stamp.ts";
 
 const HEX_8 = /^[0-9A-Fa-f]{8}$/;
 const WHOLE = /^-?\d{1,9}$/;
@@ -113,8 +115,8 @@ function readTaxiMeter(text: string): Reading | null {
   const times = { startTime: start, endTime: end };
   for (const [name, stamp] of Object.entries(times)) {
     if (stamp === undefined || stamp === "") continue;
-    const seconds = secondsSince2000(stamp);
-    if (seconds === null) return null;
+    const seconds = stampSeconds(bytesOf(stamp), 0, stamp.length);
+    if (seconds < 0) return null;
     taxi[name] = new Date(EPOCH_MS + seconds * 1000).toISOString();
   }
   const numbers = { distanceM: [distance, 1], fareTHB: [fare, 100] } as const;
@@ -167,13 +169,4 @@ function eitherEndian(hex: string): number {
 function bothEndians(hex: string): { hex: string; lowFirst: number; highFirst: number } {
   const bytes = hex.match(/../g) ?? [];
   return { hex, lowFirst: Number.parseInt([...bytes].reverse().join(""), 16), highFirst: Number.parseInt(hex, 16) };
-}
-
-/** Seconds from 2000-01-01 UTC of a stamp `yymmddHHMMSS`; null when it is not twelve digits or not a date. */
-function secondsSince2000(stamp: string): number | null {
-  if (!/^\d{12}$/.test(stamp)) return null;
-  const [year, month, day, hour, minute, second] = (stamp.match(/../g) ?? []).map(Number);
-  const ms = Date.UTC(2000 + year, month - 1, day, hour, minute, second);
-  const back = new Date(ms).toISOString().replace(/\D/g, "").slice(2, 14);
-  return back === stamp ? (ms - EPOCH_MS) / 1000 : null;
 }

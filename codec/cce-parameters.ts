@@ -75,7 +75,7 @@ export const PARAMETERS = [
   { group: 4, id: 0x04, column: "timeS", times: 1, source: "seconds since 2000-01-01 UTC" },
   { group: 4, id: 0x0c, column: "odometerM", times: 1, source: "mileage, m" },
   { group: 4, id: 0x0d, column: "runtimeS", times: 1, source: "run time, s" },
-  { group: 4, id: 0x1c, name: "systemFlags", per: 1, source: "system flag, see SYSTEM_FLAGS" },
+  { group: 4, id: 0x1c, column: "systemFlags", times: 1, source: "system flag, see SYSTEM_FLAGS" },
   { group: 4, id: 0x25, name: "driverCardNumber", per: 1, source: "RFID or iButton; also driverId" },
   { group: 4, id: 0x42, column: "inputs", times: 1, source: "32 inputs" },
   { group: 4, id: 0x98, name: "fuelUsedL", per: 1, source: "FMS total fuel used" },

@@ -42,6 +42,7 @@ export const COLUMNS = [
   { name: "ad8", signed: false, per: 1, unit: "raw, see models", source: "AAA 16" },
   { name: "fuelCenti", signed: false, per: 100, unit: "%", source: "CCE 29" },
   { name: "geofence", signed: false, per: 1, unit: "number, or what the event says", source: "CCC 48, CCE 1B" },
+  { name: "systemFlags", signed: false, per: 1, unit: "bits, see SYSTEM_FLAGS", source: "CCE 1C" },
 ] as const satisfies readonly Column[];
 
 export type ColumnName = (typeof COLUMNS)[number]["name"];
@@ -122,12 +123,15 @@ const TAIL_LENGTH = SLOT.tailLength;
 export class PositionTable {
   i32: Int32Array;
   tail: Uint8Array;
+  /** The same bytes as `tail`. */
+  tailView: DataView;
   count = 0;
   tailUsed = 0;
 
   constructor(rows = 64, tailBytes = rows * 32) {
     this.i32 = new Int32Array(Math.max(rows, 1) * STRIDE);
     this.tail = new Uint8Array(Math.max(tailBytes, 64));
+    this.tailView = new DataView(this.tail.buffer);
   }
 
   /** Rows that fit without growing. */
@@ -162,16 +166,16 @@ export class PositionTable {
     const grown = new Uint8Array(Math.max(this.tail.length * 2, needed));
     grown.set(this.tail.subarray(0, this.tailUsed));
     this.tail = grown;
+    this.tailView = new DataView(grown.buffer);
   }
 
   /** Appends an entry with `bytes[start..end)` to the tail of the row that is being written. */
   addTail(key: number, bytes: Uint8Array, start: number, end: number): void {
     this.reserveTail(10 + end - start);
     const tail = this.tail;
-    let at = writeVarint(tail, this.tailUsed, key);
-    at = writeVarint(tail, at, end - start);
-    for (let i = start; i < end; i++) tail[at++] = bytes[i];
-    this.tailUsed = at;
+    const at = writeVarint(tail, writeVarint(tail, this.tailUsed, key), end - start);
+    tail.set(bytes.subarray(start, end), at);
+    this.tailUsed = at + end - start;
   }
 
   /** Appends an entry to the tail of the last row, which is complete. */

@@ -101,7 +101,8 @@ export const EVENTS = [
   { code: 613, name: "video recovery channel 4" },
 ] as const satisfies readonly Event[];
 
-const BY_CODE: (Event | undefined)[] = [];
+const LAST_CODE = Math.max(...EVENTS.map((event) => event.code));
+const BY_CODE: (Event | undefined)[] = Array.from({ length: LAST_CODE + 1 }, () => undefined);
 for (const event of EVENTS) BY_CODE[event.code] = Object.freeze(event);
 
 /** Code with its name. Positions share the object of a listed code. */

@@ -35,6 +35,7 @@ const BIT = {
   rxLevel: bits("rxLevel"),
   fuel: bits("fuelCenti"),
   geofence: bits("geofence"),
+  systemFlags: bits("systemFlags"),
 };
 
 const NUMBER = /^[+-]?\d+(\.\d*)?([eE][+-]?\d{1,2})?$/;
@@ -151,6 +152,7 @@ function readColumns(row: readonly number[], rare: Rare): void {
     else addReading(rare, name, value, name);
     if (name === "driverCardNumber") rare.driverId = String(value);
   }
+  if ((mask & BIT.systemFlags) !== 0) addReading(rare, "systemFlags", row[SLOT.systemFlags] >>> 0, "");
   if ((mask & BIT.rxLevel) !== 0 && row[SLOT.rxLevel] !== 0) addReading(rare, "rxLevelDbm", row[SLOT.rxLevel], "");
   if ((flags & FLAGS.outOfRange) !== 0) {
     if ((mask & BIT.latitude) !== 0) addReading(rare, "deviceLatitude", row[SLOT.latitudeE6] / 1e6, "");

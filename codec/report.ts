@@ -133,6 +133,11 @@ export const REPORTED = {
   ad8: channel(8),
   fuelCenti: { name: "fuelPercent", per: 100, of: (r) => r.fuelPercent },
   geofence: { name: "geofence", per: 1, of: (r) => r.geofence },
+  systemFlags: {
+    name: "systemFlags",
+    per: 1,
+    of: (r) => (typeof r.readings?.systemFlags === "number" ? r.readings.systemFlags : undefined),
+  },
 } as const satisfies Partial<Record<ColumnName, Reported>>;
 
 export function temperatures(report: Partial<Report>): [sensor: number, hundredths: number][] {
