@@ -106,6 +106,7 @@ function acceptedFormat(accept: string | undefined): Format {
 /** Passes a stream on and logs what breaks it off: by then the status is sent. */
 function watched(ctx: Ctx, body: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
   const reader = body.getReader();
+  let left = false;
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
@@ -114,11 +115,16 @@ function watched(ctx: Ctx, body: ReadableStream<Uint8Array>): ReadableStream<Uin
           if (done) controller.close();
           else controller.enqueue(value);
         } catch (error) {
+          // Who left while a page was read has closed the stream that it was for.
+          if (left) return;
           ctx.log.error("export.broken", { requestId: ctx.requestId }, error);
           controller.error(error);
         }
       },
-      cancel: (reason) => reader.cancel(reason),
+      cancel(reason) {
+        left = true;
+        return reader.cancel(reason);
+      },
     },
     { highWaterMark: 0 },
   );

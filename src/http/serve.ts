@@ -8,7 +8,7 @@ import { LIMITS } from "../limits.ts";
 import { readJson } from "./body.ts";
 import { charge, type RateRow } from "./ratelimit.ts";
 import type { Env, Route } from "./route.ts";
-import { parse, queryOf } from "./validate.ts";
+import { parse, queryOf, refusedParameter } from "./validate.ts";
 
 /**
  * Makes a handler of a declared route: who calls, within which limit, about what, allowed or not, with which input.
@@ -87,6 +87,6 @@ function parseQuery(route: Route, url: string): unknown {
   const given = queryOf(url);
   if (route.query !== undefined) return parse(route.query, given);
   const [name] = Object.keys(given);
-  if (name !== undefined) throw new AppError("invalid", "This request takes no query parameters");
+  if (name !== undefined) throw refusedParameter(name, "is not a parameter of this request");
   return undefined;
 }

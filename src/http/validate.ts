@@ -38,8 +38,15 @@ const says = (issue: Issue) => (SAYS[issue.type] ?? (() => "is not valid"))(issu
 
 /** A name to show: what the request wrote, unless it is nothing that a name could be. */
 function fieldOf(issue: Issue): string {
-  const path = v.getDotPath(issue);
-  return path !== null && /^[\w.-]{1,64}$/.test(path) ? path : "a field";
+  return nameOf(v.getDotPath(issue)) ?? "a field";
+}
+
+const nameOf = (text: string | null) => (text !== null && /^[\w.-]{1,64}$/.test(text) ? text : undefined);
+
+/** A refusal because of a query parameter. */
+export function refusedParameter(name: string, why: string): AppError {
+  const field = nameOf(name);
+  return new AppError("invalid", `${field ?? "a query parameter"} ${why}`, field === undefined ? {} : { field });
 }
 
 /**
@@ -61,7 +68,7 @@ export function parse<S extends v.GenericSchema>(schema: S, input: unknown): v.I
 export function queryOf(url: string): Record<string, string> {
   const found: Record<string, string> = Object.create(null);
   for (const [name, value] of new URL(url).searchParams) {
-    if (Object.hasOwn(found, name)) throw new AppError("invalid", "A query parameter occurs twice");
+    if (Object.hasOwn(found, name)) throw refusedParameter(name, "is given twice");
     found[name] = value;
   }
   return found;

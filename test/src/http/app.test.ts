@@ -87,6 +87,11 @@ test("/healthz is 503 and names the migration that is missing, and 200 again onc
   other.close();
 });
 
+test("a request that takes no query parameters names the one that it got", async () => {
+  const problem = await expectProblem(await api.call("GET", "/v1/models?brand=1", { key: api.read }), 400, "invalid");
+  expect(problem.field).toBe("brand");
+});
+
 test("credentials are read as RFC 6750 writes them and in no other place", async () => {
   for (const [authorization, status] of [
     [`Bearer ${api.read}`, 200],

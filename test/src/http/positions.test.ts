@@ -83,6 +83,7 @@ test.each([
   ["cursor=abc&format=json", "cursor"],
   ["cursor=abc&format=csv", "cursor"],
   ["form=csv", "form"],
+  ["limit=1&limit=2", "limit"],
 ])("GET positions?%s is 400 and names the parameter", async (query, field) => {
   const problem = await expectProblem(await get(`/v1/devices/${id}/positions?${query}`), 400, "invalid");
   expect(problem.field).toBe(field);
@@ -125,6 +126,16 @@ test("format wins over Accept, and JSON is the answer to what nobody can give", 
   expect((await get(`${path}?format=json`, { Accept: "text/csv" })).headers.get("content-type")).toMatch(/json/);
   expect((await get(path, { Accept: "image/png" })).headers.get("content-type")).toMatch(/json/);
   expect((await get(path, { Accept: "text/csv;q=0, */*" })).headers.get("content-type")).toMatch(/json/);
+});
+
+test("a caller who leaves in the middle of an export is no error of ours", async () => {
+  const { body } = await get(`/v1/devices/${id}/positions?format=csv`);
+  const reader = body!.getReader();
+  const pending = reader.read();
+  await reader.cancel();
+  await pending;
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(api.base.logged.filter((line) => line.includes("export.broken"))).toEqual([]);
 });
 
 test("HEAD of an export reads its headers and starts no stream", async () => {
