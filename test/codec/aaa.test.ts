@@ -280,7 +280,7 @@ describe("decodeAaa(), volts", () => {
   // and supply in volts. 2DE = 734: 734 * 6 / 1024 = 4.3008. 10A = 266: 266 * 48 / 1024 = 12.4688. A37 = 2615:
   // 2615 * 6.6 / 4096 = 4.2136, 2615 * 6 / 4096 = 3.8306. 3DD = 989: 989 * 52.8 / 4096 = 12.7488. 24 * 6 / 1024 = 0.1406,
   // 25 * 6 / 1024 = 0.1465, 24 * 6.6 / 4096 = 0.0387, 25 * 6.6 / 4096 = 0.0403.
-  const scales: [string[], string, string, [number?, number?, number?, number?]][] = [
+  const scales: [string[], string, string, (number | undefined)[]][] = [
     [["MVT340", "MVT380"], "02DE", "010A", [0.141, 0.146, 4.301, 12.469]],
     [["T1", "T3", "MVT100", "MVT600", "MVT800"], "0A37", "03DD", [0.039, 0.04, 4.214, 12.749]],
     [["TC68S", "TC68"], "0A37", "03DD", [undefined, undefined, 4.214, 12.749]],
