@@ -52,15 +52,12 @@ export class Fleet {
 
   /** Registers devices with the platform and opens their ledgers. */
   async register(kind: FrameKind, count: number, ordered = true): Promise<DeviceLedger[]> {
-    const imeis = Array.from({ length: count }, () => imeiOf(this.#imeis, this.devices.length));
-    const made = imeis.map(() => null as unknown as DeviceLedger);
-    let next = 0;
-    const work = async (): Promise<void> => {
-      for (let i = next++; i < count; i = next++) {
-        made[i] = new DeviceLedger(imeis[i]!, kind, await this.#world.api.createDevice(imeis[i]!), ordered);
-      }
-    };
-    await Promise.all(Array.from({ length: LIMITS.registerConcurrency }, work));
+    const made: DeviceLedger[] = [];
+    // One after the other: their ids are in the schedule, which a seed must repeat.
+    for (let i = 0; i < count; i++) {
+      const imei = imeiOf(this.#imeis, this.devices.length + i);
+      made.push(new DeviceLedger(imei, kind, await this.#world.api.createDevice(imei), ordered));
+    }
     this.devices.push(...made);
     return made;
   }

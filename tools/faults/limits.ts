@@ -52,8 +52,6 @@ export const LIMITS = {
   readRows: 4_000,
   /** Devices of a row that are also read through the HTTP API. */
   apiDevices: 3,
-  /** Devices registered at the same time. */
-  registerConcurrency: 8,
   /** Longest list of examples kept for one kind of finding. */
   examples: 5,
   healthMs: 2_000,

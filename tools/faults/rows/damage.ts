@@ -39,19 +39,22 @@ const DEVICES = { AAA: 12, CCE: 6 };
 /** Reports in each CCE frame. */
 const REPORTS = 3;
 
-/** Sends frames of unconfirmed kinds, which no tracker repeats: what the spool loses is lost for good. */
+/**
+ * Sends frames of unconfirmed kinds, which no tracker repeats: what the spool loses is lost for good. All go through one
+ * connection, as from a gateway, so that they lie in the spool in the order of the seed.
+ */
 async function spool(trial: Trial, devices: readonly DeviceLedger[], rounds: number): Promise<Spooled[]> {
   const spooled: Spooled[] = [];
-  for (const device of devices) {
-    const peer = new Peer(trial.world.bridgePort);
-    for (let n = 0; n < rounds; n++) {
+  const peer = new Peer(trial.world.bridgePort);
+  trial.onEnd(() => peer.destroy());
+  for (let n = 0; n < rounds; n++) {
+    for (const device of devices) {
       const range = device.take(device.kind === "CCE" ? REPORTS : 1);
       const frame = makeFrame(trial.world, device, identifierOf(n), range, 0);
       trial.world.ledger.sent(device, frame, false);
       await peer.write(frame.bytes);
       spooled.push({ device, frame });
     }
-    trial.onEnd(() => peer.destroy());
   }
   return spooled;
 }
