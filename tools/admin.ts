@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { JOBS } from "../src/jobs.ts";
 import { readRunning } from "./data-dir.ts";
 import { readSecrets } from "./secrets.ts";
 import { readSettings, SettingError } from "./settings.ts";
@@ -149,11 +150,20 @@ function target(url: string | undefined): { url: string; token: string } {
   const { dataDir } = readSettings(process.env);
   const secrets = readSecrets(dataDir);
   const running = readRunning(dataDir);
-  if (secrets === null || running === null) {
+  if (secrets === null || running === null || !isAlive(running.pid)) {
     const which = dataDir === resolve(".data") ? "npm start" : `DATA_DIR=${dataDir} npm start`;
     throw new SettingError(`No platform runs with DATA_DIR ${dataDir}; start it with: ${which}`);
   }
   return { url: running.url, token: secrets.adminToken };
+}
+
+/** What a killed platform left behind must not send the admin token to whoever listens on its port now. */
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as { code?: string }).code === "EPERM";
+  }
 }
 
 async function ask(at: { url: string; token: string }, method: string, path: string, body?: Row): Promise<Row> {
@@ -238,6 +248,15 @@ async function run(args: string[]): Promise<string> {
     if (values[name] !== undefined && !command.options.some((option) => option.replace("!", "") === name)) {
       throw new UsageError(`${command.words} takes no --${name}.`);
     }
+  }
+  for (const name of ["account", "id"]) {
+    if (options[name] !== undefined && !/^[1-9]\d*$/.test(String(options[name]))) {
+      throw new UsageError(`--${name} must be an id, a whole number.`);
+    }
+  }
+  const jobs = JOBS.map(({ name }) => name);
+  if (options.job !== undefined && !jobs.some((name) => name === options.job)) {
+    throw new UsageError(`No such job. There are ${jobs.join(", ")}.`);
   }
   const path = command.path.replace(/:(\w+)/g, (_, name) => encodeURIComponent(String(options[name])));
   const at = target(values.url as string | undefined);
