@@ -1,6 +1,6 @@
-import { desc, gte, lt } from "drizzle-orm";
+import { and, desc, eq, gte, isNull, lt, notExists, sql } from "drizzle-orm";
 import type { Db } from "./db.ts";
-import { unclaimed } from "./schema.ts";
+import { devices, unclaimed } from "./schema.ts";
 
 export type UnclaimedRow = typeof unclaimed.$inferSelect;
 
@@ -24,12 +24,16 @@ export async function recordUnclaimed(db: Db, seen: readonly UnclaimedRow[], kee
   );
 }
 
-/** Newest first. */
+/** Newest first, without those that were registered since. */
 export function listUnclaimed(db: Db, seenSince: number, limit: number): Promise<UnclaimedRow[]> {
+  const claimed = db
+    .select({ one: sql`1` })
+    .from(devices)
+    .where(and(eq(devices.imei, unclaimed.imei), isNull(devices.deletingAt)));
   return db
     .select()
     .from(unclaimed)
-    .where(gte(unclaimed.lastSeen, seenSince))
+    .where(and(gte(unclaimed.lastSeen, seenSince), notExists(claimed)))
     .orderBy(desc(unclaimed.lastSeen), unclaimed.imei)
     .limit(limit);
 }

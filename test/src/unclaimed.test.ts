@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { LIMITS } from "../../src/limits.ts";
 import { flushUnclaimed, listUnclaimed, noteUnclaimed, purgeUnclaimed } from "../../src/unclaimed.ts";
-import { aBase, aDatabase, NOON, type TestBase, type TestDatabase } from "../database.ts";
+import { aBase, aDatabase, aDevice, NOON, type TestBase, type TestDatabase } from "../database.ts";
 
 let database: TestDatabase;
 let base: TestBase;
@@ -36,6 +36,15 @@ test("noteUnclaimed() and flushUnclaimed() show an operator the IMEI, when it wa
   expect(await listUnclaimed(base)).toEqual([
     { imei: "353358017784062", firstSeen: NOON, lastSeen: NOON + LIMITS.unclaimedEveryMs, frames: 3 },
   ]);
+});
+
+test("listUnclaimed() leaves out an IMEI that belongs to a device by now, until the device is gone", async () => {
+  noteUnclaimed(base, "353358017784062");
+  await written();
+  const { id } = await aDevice(database.db, { imei: "353358017784062" });
+  expect(await listUnclaimed(base)).toEqual([]);
+  await database.client.execute({ sql: "UPDATE devices SET deleting_at = 1 WHERE id = ?", args: [id] });
+  expect(await listUnclaimed(base)).toHaveLength(1);
 });
 
 test("flushUnclaimed() writes an IMEI at most once a minute and anything at most once a second", async () => {
