@@ -265,7 +265,10 @@ const STRUCTURES = {
     return reading("cameras", { count, on });
   },
   network: (f, _, bytes) => {
-    if (bytes.length > 0 && bytes.every((byte) => byte === 0xff)) return reading("network", "erased");
+    if (bytes.length > 0 && bytes.every((byte) => byte === 0xff)) {
+      f.take(f.left);
+      return reading("network", "erased");
+    }
     return reading("network", { version: f.u8(), type: f.u8(), description: f.text(f.u8()) });
   },
   analogList: (f) =>
