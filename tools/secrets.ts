@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { SettingError } from "./settings.ts";
 
 const FILE = "secrets.json";
@@ -17,10 +17,25 @@ const SECRETS = {
 
 export type Secrets = Record<keyof typeof SECRETS, string>;
 
-/** Makes the folder, readable by its owner only. */
+/**
+ * Makes the folder, readable by its owner only.
+ * @throws {SettingError} when it cannot be made there, although it looked as if (a file system of the kernel's own, say)
+ */
 export function makePrivateFolder(path: string): void {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
-  chmodSync(path, 0o700);
+  try {
+    makeFolder(path);
+    chmodSync(path, 0o700);
+  } catch (error) {
+    const { code = "unknown" } = error as NodeJS.ErrnoException;
+    throw new SettingError(`DATA_DIR must be a folder that can be written, not ${JSON.stringify(path)} (${code}).`);
+  }
+}
+
+// Step by step: Node's own recursive mkdir never ends where the file system answers ENOENT to a folder in a folder.
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  makeFolder(dirname(path));
+  mkdirSync(path, { mode: 0o700 });
 }
 
 /** Writes a file that is readable by its owner only, whole or not at all. */

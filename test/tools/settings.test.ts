@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, expect, test } from "vitest";
@@ -100,4 +100,10 @@ test("openSecrets() never replaces secrets that it cannot read", () => {
     expect(() => openSecrets(dataDir)).toThrow(/secrets\.json .* restore it from a backup/);
     expect(readFileSync(join(dataDir, "secrets.json"), "utf8")).toBe(text);
   }
+});
+
+test.skipIf(!existsSync("/proc/self"))("makePrivateFolder() says so where no folder can be made (needs /proc)", () => {
+  expect(() => makePrivateFolder("/proc/nowhere/data")).toThrow(
+    'DATA_DIR must be a folder that can be written, not "/proc/nowhere/data" (ENOENT).',
+  );
 });
