@@ -215,7 +215,7 @@ describe("decodeAaa()", () => {
     expectOnly(read({ 4: "" }), { fixTime: undefined });
   });
 
-  test.each([3, 5, 8, 13, 14, 15, 16])("reads a report that stops after field %i", (count) => {
+  test.each([3, 4, 5, 8, 13, 14, 15, 16])("reads a report that stops after field %i", (count) => {
     const names = Object.keys(read({})).length;
     const position = onlyJson("AAA", FIELDS.slice(0, count).join(","), { model: "T366" });
     expect(position).toMatchObject({ event: PLAIN.event, latitude: PLAIN.latitude, longitude: PLAIN.longitude });
