@@ -101,8 +101,6 @@ export class Position {
   // The row's numbers by SLOT, from the mask to the flags, and its tail.
   private readonly row: readonly number[];
   private readonly tail: Uint8Array;
-  #rare: Rare | undefined;
-  #precise: Exact | undefined;
 
   constructor(row: readonly number[], tail: Uint8Array) {
     this.row = row;
@@ -128,49 +126,49 @@ export class Position {
   /** Degrees WGS 84, north positive. */
   get latitude(): number | undefined {
     if ((this.row[FLAGS_SLOT] & FLAGS.outOfRange) !== 0) return undefined;
-    return this.#exact?.latitude ?? number(this.row, SLOT.latitudeE6, 1e6);
+    return exactOf(this, this.row, this.tail)?.latitude ?? number(this.row, SLOT.latitudeE6, 1e6);
   }
 
   /** Degrees WGS 84, east positive. */
   get longitude(): number | undefined {
     if ((this.row[FLAGS_SLOT] & FLAGS.outOfRange) !== 0) return undefined;
-    return this.#exact?.longitude ?? number(this.row, SLOT.longitudeE6, 1e6);
+    return exactOf(this, this.row, this.tail)?.longitude ?? number(this.row, SLOT.longitudeE6, 1e6);
   }
 
   get satellites(): number | undefined {
-    return this.#exact?.satellites ?? unsigned(this.row, SLOT.satellites);
+    return exactOf(this, this.row, this.tail)?.satellites ?? unsigned(this.row, SLOT.satellites);
   }
 
   /** CSQ, 0 to 31. */
   get gsmSignal(): number | undefined {
-    return this.#exact?.gsmSignal ?? unsigned(this.row, SLOT.gsmSignal);
+    return exactOf(this, this.row, this.tail)?.gsmSignal ?? unsigned(this.row, SLOT.gsmSignal);
   }
 
   get speedKmh(): number | undefined {
-    return this.#exact?.speedKmh ?? number(this.row, SLOT.speedMilli, 1000);
+    return exactOf(this, this.row, this.tail)?.speedKmh ?? number(this.row, SLOT.speedMilli, 1000);
   }
 
   /** Degrees from true north. */
   get courseDeg(): number | undefined {
-    return this.#exact?.courseDeg ?? number(this.row, SLOT.courseMilli, 1000);
+    return exactOf(this, this.row, this.tail)?.courseDeg ?? number(this.row, SLOT.courseMilli, 1000);
   }
 
   get hdop(): number | undefined {
-    return this.#exact?.hdop ?? number(this.row, SLOT.hdopMilli, 1000);
+    return exactOf(this, this.row, this.tail)?.hdop ?? number(this.row, SLOT.hdopMilli, 1000);
   }
 
   get altitudeM(): number | undefined {
-    return this.#exact?.altitudeM ?? number(this.row, SLOT.altitudeMilli, 1000);
+    return exactOf(this, this.row, this.tail)?.altitudeM ?? number(this.row, SLOT.altitudeMilli, 1000);
   }
 
   /** Metres counted by the tracker. */
   get odometerM(): number | undefined {
-    return this.#exact?.odometerM ?? unsigned(this.row, SLOT.odometerM);
+    return exactOf(this, this.row, this.tail)?.odometerM ?? unsigned(this.row, SLOT.odometerM);
   }
 
   /** Running time in seconds counted by the tracker. */
   get runtimeS(): number | undefined {
-    return this.#exact?.runtimeS ?? unsigned(this.row, SLOT.runtimeS);
+    return exactOf(this, this.row, this.tail)?.runtimeS ?? unsigned(this.row, SLOT.runtimeS);
   }
 
   /** Current base station; all zero when there is no network. */
@@ -197,7 +195,7 @@ export class Position {
   /** Volts at the analog inputs by number, three decimals. Battery and supply have names of their own. */
   get analogV(): Readonly<Record<string, number>> | undefined {
     const { analog } = scaleOfRow(this.row);
-    const volts: Record<string, number> = { ...this.#exact?.analogV };
+    const volts: Record<string, number> = { ...exactOf(this, this.row, this.tail)?.analogV };
     for (const input of ANALOG_INPUTS) {
       const raw = unsigned(this.row, AD1 + input - 1);
       const value = raw === undefined ? undefined : voltsOf(analog, raw);
@@ -209,55 +207,43 @@ export class Position {
   /** Volts, three decimals. */
   get batteryV(): number | undefined {
     const row = this.row;
-    const exact = this.#exact?.batteryV;
+    const exact = exactOf(this, this.row, this.tail)?.batteryV;
     return exact ?? ((row[MASK] & AD4_BIT) === 0 ? undefined : voltsOf(scaleOfRow(row).battery, row[AD4]));
   }
 
   /** Volts of the external supply, three decimals. */
   get supplyV(): number | undefined {
     const row = this.row;
-    const exact = this.#exact?.supplyV;
+    const exact = exactOf(this, this.row, this.tail)?.supplyV;
     return exact ?? ((row[MASK] & AD5_BIT) === 0 ? undefined : voltsOf(scaleOfRow(row).supply, row[AD5]));
   }
 
   get fuelPercent(): number | undefined {
-    return this.#interpreted.fuelPercent;
+    return rareOf(this, this.row, this.tail).fuelPercent;
   }
 
   /** °C by sensor number. An absent sensor (number 0 at 85.00 °C) is left out. */
   get temperaturesC(): Readonly<Record<string, number>> | undefined {
-    return this.#interpreted.temperaturesC;
+    return rareOf(this, this.row, this.tail).temperaturesC;
   }
 
   /** Card, key or magnetic stripe that a driver presented. */
   get driverId(): string | undefined {
-    return this.#interpreted.driverId;
+    return rareOf(this, this.row, this.tail).driverId;
   }
 
   get pictureName(): string | undefined {
-    return this.#interpreted.pictureName;
+    return rareOf(this, this.row, this.tail).pictureName;
   }
 
   /** Number of the geo-fence, 0 for none. */
   get geofence(): number | undefined {
-    return this.#interpreted.geofence;
+    return rareOf(this, this.row, this.tail).geofence;
   }
 
   /** Everything else, by its name in the tables of the codec; what has no name as hex or text under its wire id. */
   get readings(): Readonly<Record<string, Reading>> | undefined {
-    return this.#interpreted.readings;
-  }
-
-  get #interpreted(): Rare {
-    this.#rare ??= interpret(this.row, this.tail);
-    return this.#rare;
-  }
-
-  // Few reports have text fields that say more than their columns.
-  get #exact(): Exact | undefined {
-    if ((this.row[FLAGS_SLOT] & FLAGS.exact) === 0) return undefined;
-    this.#precise ??= exactFields(this.tail);
-    return this.#precise;
+    return rareOf(this, this.row, this.tail).readings;
   }
 
   /** Appends the row that this position was read from, the reverse of `positionAt`; returns the row number. */
@@ -331,6 +317,29 @@ export function positionAt(table: PositionTable, row: number): Position {
     ],
     length === 0 ? NO_BYTES : table.tail.slice(start, start + length),
   );
+}
+
+// What has been worked out for a position. Beside it and not in it: a position with private fields takes half as long
+// again to make, and two positions with the same row stay equal.
+const RARE = new WeakMap<Position, Rare>();
+const EXACT = new WeakMap<Position, Exact>();
+
+function rareOf(position: Position, row: readonly number[], tail: Uint8Array): Rare {
+  const known = RARE.get(position);
+  if (known !== undefined) return known;
+  const rare = interpret(row, tail);
+  RARE.set(position, rare);
+  return rare;
+}
+
+// Few reports have text fields that say more than their columns.
+function exactOf(position: Position, row: readonly number[], tail: Uint8Array): Exact | undefined {
+  if ((row[FLAGS_SLOT] & FLAGS.exact) === 0) return undefined;
+  const known = EXACT.get(position);
+  if (known !== undefined) return known;
+  const exact = exactFields(tail);
+  EXACT.set(position, exact);
+  return exact;
 }
 
 function number(row: readonly number[], slot: number, per: number): number | undefined {
