@@ -1,5 +1,5 @@
 import type { InValue } from "@libsql/client";
-import type { Db, Statement } from "./db.ts";
+import type { Db } from "./db.ts";
 
 /** A stored position. Times are Unix ms. */
 export interface PositionRow {
@@ -68,48 +68,42 @@ function positionRows(text: unknown): PositionRow[] {
   return rows;
 }
 
-function track(accountId: number, deviceId: number, query: TrackQuery, more: string, moreArgs: InValue[]): Statement {
+/**
+ * Reads a stretch of a track, and in the same statement whether the account has the device.
+ * @param more conditions beside the window
+ * @returns null when it has not
+ */
+async function track(
+  db: Db,
+  accountId: number,
+  deviceId: number,
+  query: TrackQuery,
+  more: string,
+  moreArgs: InValue[],
+): Promise<PositionRow[] | null> {
   const direction = query.descending ? "DESC" : "ASC";
   const beyond = query.descending ? "<" : ">";
-  const args: InValue[] = [deviceId, accountId, query.from, query.to, ...moreArgs];
+  const order = `fix_time ${direction}, id ${direction}`;
+  const args: InValue[] = [deviceId, accountId, deviceId, accountId, query.from, query.to, ...moreArgs];
   let after = "";
   if (query.after !== null) {
     after = `AND fix_time ${beyond}= ? AND (fix_time ${beyond} ? OR id ${beyond} ?)`;
     args.push(query.after.fixTime, query.after.fixTime, query.after.id);
   }
   args.push(query.limit);
-  const order = `fix_time ${direction}, id ${direction}`;
-  return {
-    sql: `SELECT ${packed(order)} FROM (SELECT ${COLUMNS} FROM positions
-      WHERE device_id = ? AND account_id = ? AND fix_time >= ? AND fix_time < ? ${more} ${after}
-      ORDER BY ${order} LIMIT ?)`,
+  const { rows } = await db.$client.execute({
+    sql: `SELECT EXISTS (SELECT 1 FROM devices WHERE id = ? AND account_id = ? AND deleting_at IS NULL), ${packed(order)}
+      FROM (SELECT ${COLUMNS} FROM positions
+        WHERE device_id = ? AND account_id = ? AND fix_time >= ? AND fix_time < ? ${more} ${after}
+        ORDER BY ${order} LIMIT ?)`,
     args,
-  };
-}
-
-/** Reads with the device's own row in one round trip. @returns null when the account has no such device */
-async function ofDevice(
-  db: Db,
-  accountId: number,
-  deviceId: number,
-  statement: Statement,
-): Promise<PositionRow[] | null> {
-  const [device, positions] = await db.$client.batch(
-    [
-      {
-        sql: "SELECT 1 FROM devices WHERE id = ? AND account_id = ? AND deleting_at IS NULL",
-        args: [deviceId, accountId],
-      },
-      statement,
-    ],
-    "deferred",
-  );
-  return device.rows.length === 0 ? null : positionRows(positions.rows[0][0]);
+  });
+  return rows[0][0] === 1 ? positionRows(rows[0][1]) : null;
 }
 
 /** A device's positions in fix order. @returns null when the account has no such device */
 export function trackOf(db: Db, accountId: number, deviceId: number, query: TrackQuery): Promise<PositionRow[] | null> {
-  return ofDevice(db, accountId, deviceId, track(accountId, deviceId, query, "", []));
+  return track(db, accountId, deviceId, query, "", []);
 }
 
 /**
@@ -131,7 +125,7 @@ export function eventsOf(
     ...(codes === null ? [] : ["event IN (SELECT value FROM json_each(?))"]),
   ];
   const args = codes === null ? [] : [JSON.stringify(codes)];
-  return ofDevice(db, accountId, deviceId, track(accountId, deviceId, query, `AND ${more.join(" AND ")}`, args));
+  return track(db, accountId, deviceId, query, `AND ${more.join(" AND ")}`, args);
 }
 
 /** The newest valid fix of each device of an account, by device id. @param after the last device id of the page before */

@@ -234,11 +234,11 @@ describe("exportTrack()", () => {
       Array.from({ length: LIMITS.exportPage * 3 }, (_, i) => at(i / 100)),
     );
     let reads = 0;
-    const batch = database.client.batch.bind(database.client);
-    database.client.batch = ((...args: Parameters<typeof batch>) => {
+    const execute = database.client.execute.bind(database.client);
+    database.client.execute = ((...args: Parameters<typeof execute>) => {
       reads += 1;
-      return batch(...args);
-    }) as typeof batch;
+      return execute(...args);
+    }) as typeof execute;
     const { body } = await exportTrack(ctx, { id: device.id, name: "Van" }, {}, "ndjson");
     expect(reads).toBe(1);
     const reader = body.getReader();
@@ -262,7 +262,7 @@ describe("exportTrack()", () => {
       Array.from({ length: LIMITS.exportPage + 1 }, (_, i) => at(i / 100)),
     );
     const { body } = await exportTrack(ctx, { id: device.id, name: "Van" }, {}, "geojson");
-    database.client.batch = () => Promise.reject(new Error("gone"));
+    database.client.execute = () => Promise.reject(new Error("gone"));
     await expect(new Response(body).text()).rejects.toThrow();
   });
 });
