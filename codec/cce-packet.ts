@@ -89,13 +89,14 @@ export function readPacket(
     table.tailUsed = tailUsed;
     read = readGroups(table, base, buf, view, from + COUNT_BYTES, to, true);
   }
+  if (read < 0) read = ~read;
   const mask = i32[base + MASK];
   if ((mask & STATUS_BIT) === 0) i32[base + STATUS_SLOT] = 0;
   i32[base + MASK] = mask & COLUMN_BITS;
   return read;
 }
 
-// `wide`: the doubtful prefixes are prefixes.
+// `wide`: the doubtful prefixes are prefixes. Returns the complement of the index when a group is cut there.
 function readGroups(
   table: PositionTable,
   base: number,
@@ -112,7 +113,7 @@ function readGroups(
     p = from;
     for (let group = 0; group < 3 && p < to; group++) {
       p = readAny(table, base, buf, view, p, to, group, wide);
-      if (p < 0) return ~p;
+      if (p < 0) return p;
     }
   }
   if (p >= to) return p;
@@ -122,8 +123,7 @@ function readGroups(
   if (end >= 0) return end;
   i32[base + MASK] = mask;
   table.tailUsed = tailUsed;
-  p = readAny(table, base, buf, view, p, to, 3, wide);
-  return p < 0 ? ~p : p;
+  return readAny(table, base, buf, view, p, to, 3, wide);
 }
 
 /**

@@ -406,7 +406,10 @@ describe("decode(encode(report))", () => {
         expect(positions).toHaveLength(reports.length);
         for (const [n, position] of positions.entries()) {
           const { readings: _, ...json } = position.toJSON();
-          expect(json).toEqual({ valid: false, ...decoded(reports[n]) });
+          // A fix without coordinates is none.
+          const { valid = false, latitude, longitude } = reports[n];
+          const fix = valid && latitude !== undefined && longitude !== undefined;
+          expect(json).toEqual({ ...decoded(reports[n]), valid: fix });
         }
       }),
       { numRuns: 50 },
