@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as wait } from "node:timers/promises";
-import { Log, LogLevel, Miniflare } from "miniflare";
+import { Log, LogLevel, Miniflare, type WorkerdStructuredLog } from "miniflare";
 import { BINDINGS } from "../src/runtime/config.ts";
 
 /**
@@ -41,7 +41,8 @@ const miniflare = new Miniflare({
   telemetry: { enabled: false },
   log: new FatalLog(LogLevel.WARN),
   logRequests: false,
-  handleStructuredLogs: ({ level, message }) => (level === "error" ? console.error(message) : console.log(message)),
+  handleStructuredLogs: ({ level, message }: WorkerdStructuredLog) =>
+    level === "error" ? console.error(message) : console.log(message),
   unsafeHandleRuntimeRestart: () => void process.send?.({ workerd: workerdPid() }),
   workers: [
     {

@@ -47,7 +47,7 @@ async function aWorker(
   const worker = new Miniflare({
     cf: false,
     telemetry: { enabled: false },
-    handleStructuredLogs: ({ message }) => logged.push(message),
+    handleStructuredLogs: ({ message }: { message: string }) => logged.push(message),
     workers: [
       {
         config: {
