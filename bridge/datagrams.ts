@@ -22,6 +22,10 @@ class UdpPeer implements Peer {
     this.owner = owner;
   }
 
+  get connected(): boolean {
+    return false;
+  }
+
   send(bytes: Uint8Array): boolean {
     return this.owner.send(this, bytes);
   }

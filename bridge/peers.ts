@@ -4,6 +4,8 @@ export interface Peer {
   readonly id: number;
   /** The IMEI of its first frame, null before. In memory only, never in a log or a metric. */
   imei: string | null;
+  /** A connection, which ends; false for an address that was last sent from. */
+  readonly connected: boolean;
   /** Further IMEIs of a gateway that multiplexes trackers; null for the usual one. */
   others: Set<string> | null;
   /** @returns false when nothing can be written any more */
@@ -55,7 +57,10 @@ export class Peers {
     if (imei !== null && this.byImei.get(imei) === peer) this.byImei.delete(imei);
   }
 
-  /** Notes that a frame with the IMEI in `bytes[start..end)` came from this peer. The newest connection of an IMEI wins. */
+  /**
+   * Notes that a frame with the IMEI in `bytes[start..end)` came from this peer. Of the connections of an IMEI the newest
+   * wins, because what an older one still carries is late. An address wins and loses by the latest frame.
+   */
   bind(peer: Peer, bytes: Uint8Array, start: number, end: number): void {
     let imei = peer.imei;
     if (imei === null || !matches(imei, bytes, start, end)) {
@@ -69,7 +74,9 @@ export class Peers {
       }
     }
     const holder = this.byImei.get(imei);
-    if (holder !== peer && (holder === undefined || holder.id < peer.id)) this.byImei.set(imei, peer);
+    if (holder === peer) return;
+    const late = holder?.connected === true && peer.connected && holder.id > peer.id;
+    if (!late) this.byImei.set(imei, peer);
   }
 
   /** @returns the id of the peer to send a command for this IMEI to, or null when none is reachable here */

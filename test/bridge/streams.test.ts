@@ -4,7 +4,7 @@ import { noFailPoint } from "../../bridge/failpoint.ts";
 import { Intake } from "../../bridge/intake.ts";
 import { LIMITS, type Limits } from "../../bridge/limits.ts";
 import { type CloseReason, Metrics } from "../../bridge/metrics.ts";
-import { Peers } from "../../bridge/peers.ts";
+import { type Peer, Peers } from "../../bridge/peers.ts";
 import { Streams } from "../../bridge/streams.ts";
 import { aFrame, aReply, imeiOf, numberOf, until } from "./frames.ts";
 
@@ -249,9 +249,23 @@ test("Peers.holder() finds every tracker behind a gateway, up to the limit", asy
   expect(peers.devices).toBe(0);
 });
 
+const aPeer = (id: number, connected: boolean): Peer => {
+  return { id, connected, imei: null, others: null, send: () => true, answered: () => {}, reachable: () => true };
+};
+
+test("Peers.holder() goes by the latest frame between a connection and a UDP address, or two addresses", () => {
+  const peers = new Peers(1);
+  const imei = Buffer.from(imeiOf(1), "latin1");
+  const [connection, address, moved] = [aPeer(1, true), aPeer(2, false), aPeer(3, false)];
+  const heard = (peer: Peer) => {
+    peers.bind(peer, imei, 0, imei.length);
+    return peers.holder(imeiOf(1), 0);
+  };
+  expect([connection, address, connection, address, moved, address].map(heard)).toEqual([1, 2, 1, 2, 3, 2]);
+});
+
 test("Peers.nextId() begins again after the last u32 and skips ids that are in use", () => {
   const peers = new Peers(1, 2 ** 32 - 3);
-  const peer = { id: 1, imei: null, others: null, send: () => true, answered: () => {}, reachable: () => true };
-  peers.add(peer);
+  peers.add(aPeer(1, true));
   expect([peers.nextId(), peers.nextId(), peers.nextId()]).toEqual([2 ** 32 - 2, 2 ** 32 - 1, 2]);
 });
