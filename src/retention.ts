@@ -2,6 +2,7 @@ import type { Base } from "./context.ts";
 import { LIMITS } from "./limits.ts";
 import { purgeCommands } from "./store/commands.ts";
 import * as store from "./store/retention.ts";
+import { emptyLog } from "./store/scrub.ts";
 
 /**
  * The same day and time some calendar months earlier, in UTC; the last day of the month where it has no such day:
@@ -45,7 +46,13 @@ export async function purgeExpired(ctx: Base): Promise<number> {
   deleted += await inSteps((limit) => store.deletePositionsReceivedBefore(ctx.db, before, limit), statements);
   deleted += await inSteps((limit) => store.deleteLatestBefore(ctx.db, before, limit), statements);
   deleted += await inSteps((limit) => purgeCommands(ctx.db, before, limit), statements);
+  if (deleted > 0) await scrub(ctx);
   return deleted;
+}
+
+/** What was deleted must not live on beside the database file. */
+async function scrub(ctx: Base): Promise<void> {
+  if (!(await emptyLog(ctx.db))) ctx.log.info("scrub.postponed");
 }
 
 /**
@@ -60,7 +67,9 @@ export async function removeDevice(
   statements: Budget = { left: LIMITS.removalStatements },
 ): Promise<boolean> {
   await inSteps((limit) => store.deletePositionsOfDevice(ctx.db, deviceId, limit), statements);
-  return store.deleteMarkedDevice(ctx.db, deviceId);
+  const removed = await store.deleteMarkedDevice(ctx.db, deviceId);
+  if (removed) await scrub(ctx);
+  return removed;
 }
 
 /** Ends the removals that stopped half-way, the oldest first. @returns devices removed */
