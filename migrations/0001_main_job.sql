@@ -132,6 +132,8 @@ CREATE TRIGGER registry_device_added AFTER INSERT ON devices
 BEGIN UPDATE registry SET version = version + 1; END;
 CREATE TRIGGER registry_device_changed
 AFTER UPDATE OF imei, model, account_id, clock_offset_minutes, confirm_cce, deleting_at ON devices
+WHEN (OLD.imei, OLD.model, OLD.account_id, OLD.clock_offset_minutes, OLD.confirm_cce, OLD.deleting_at)
+  IS NOT (NEW.imei, NEW.model, NEW.account_id, NEW.clock_offset_minutes, NEW.confirm_cce, NEW.deleting_at)
 BEGIN UPDATE registry SET version = version + 1; END;
 CREATE TRIGGER registry_device_removed AFTER DELETE ON devices WHEN OLD.deleting_at IS NULL
 BEGIN UPDATE registry SET version = version + 1; END;

@@ -21,7 +21,7 @@ export const LIMITS = {
   registeredSkewMs: 60_000,
 
   /** How often an ingest repeats a batch because the registry changed under it, before the bridge must retry. */
-  registryRetries: 4,
+  registryRetries: 16,
   /** Memory for batches that an isolate keeps between requests, about a megabyte each. */
   spareReaders: 8,
   /** IMEIs that an isolate remembers; then it begins again. */

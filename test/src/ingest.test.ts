@@ -299,7 +299,7 @@ describe("changes of devices and bridges", () => {
     const { batch } = database.client;
     let changes = 1;
     database.client.batch = async (...args) => {
-      if (changes-- > 0) await database.client.execute("UPDATE devices SET model = NULL");
+      if (changes-- > 0) await database.client.execute("UPDATE devices SET confirm_cce = 1 - confirm_cce");
       return batch.apply(database.client, args);
     };
     expect((await send({ frames: [aaa(1)] })).outcomes).toEqual(["stored"]);
@@ -307,6 +307,16 @@ describe("changes of devices and bridges", () => {
     await expect(send({ frames: [aaa(2)] })).rejects.toEqual(expect.objectContaining({ code: "unavailable" }));
     database.client.batch = batch;
     expect(await count()).toBe(2);
+  });
+
+  test("that change nothing which ingest must know leave the registry as it is", async () => {
+    const version = async () => (await database.client.execute("SELECT version FROM registry")).rows[0][0];
+    await send({ frames: [aaa(0)] });
+    const before = await version();
+    await database.client.execute("UPDATE devices SET name = 'Other', model = model, deleting_at = NULL");
+    expect(await version()).toBe(before);
+    await database.client.execute("UPDATE devices SET clock_offset_minutes = 60");
+    expect(await version()).not.toBe(before);
   });
 
   test("a database that fails stores nothing and the same batch is stored later", async () => {
