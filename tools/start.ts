@@ -34,7 +34,8 @@ function addresses({ url, bridgePort, metricsUrl, dataDir, runtime }: Platform):
 function admin(dataDir: string): string {
   const folder = relative(process.cwd(), dataDir);
   if (folder === ".data") return "npm run -s admin --";
-  return `DATA_DIR=${folder === "" || folder.startsWith("..") ? dataDir : folder} npm run -s admin --`;
+  const shown = folder === "" || folder.startsWith("..") ? dataDir : folder;
+  return `DATA_DIR=${/^[\w./-]+$/.test(shown) ? shown : `'${shown.replaceAll("'", "'\\''")}'`} npm run -s admin --`;
 }
 
 /** A report of now, from a tracker that stands in Vienna. */
