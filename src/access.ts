@@ -39,15 +39,13 @@ function sameHash(a: string, b: string): boolean {
   return difference === 0;
 }
 
-const configured = new WeakMap<Config, Promise<{ admin: string; bridge: string }>>();
+// The hashes, never the promise of them: in workerd a promise dies with the request that made it.
+const configured = new WeakMap<Config, { admin: string; bridge: string }>();
 
-function configuredHashes(config: Config): Promise<{ admin: string; bridge: string }> {
+async function configuredHashes(config: Config): Promise<{ admin: string; bridge: string }> {
   let hashes = configured.get(config);
   if (hashes === undefined) {
-    hashes = Promise.all([tokenHash(config.adminToken), tokenHash(config.bridgeToken)]).then(([admin, bridge]) => ({
-      admin,
-      bridge,
-    }));
+    hashes = { admin: await tokenHash(config.adminToken), bridge: await tokenHash(config.bridgeToken) };
     configured.set(config, hashes);
   }
   return hashes;

@@ -2,18 +2,19 @@ import type { Base, Db } from "./context.ts";
 import { LIMITS } from "./limits.ts";
 import { appliedMigrations, MIGRATIONS } from "./store/migrations.ts";
 
-const lastAnswers = new WeakMap<Db, { at: number; reason: Promise<string | null> }>();
+// The answer, never the promise of one: in workerd a promise dies with the request that made it.
+const lastAnswers = new WeakMap<Db, { at: number; reason: string | null }>();
 
 /**
  * Says whether the app can serve: the database answers and has every migration that this code needs. (It may have more:
  * during a rolling deployment the database is ahead.) The answer holds for LIMITS.healthMs.
  * @returns null, or why not
  */
-export function unhealthyReason(base: Base): Promise<string | null> {
+export async function unhealthyReason(base: Base): Promise<string | null> {
   const now = base.now();
   const last = lastAnswers.get(base.db);
   if (last !== undefined && now >= last.at && now - last.at < LIMITS.healthMs) return last.reason;
-  const reason = look(base);
+  const reason = await look(base);
   lastAnswers.set(base.db, { at: now, reason });
   return reason;
 }
