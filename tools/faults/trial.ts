@@ -164,6 +164,7 @@ export async function runScenario(world: World, scenario: Scenario, size: Size):
   const startedAt = performance.now();
   const trial = new Trial(world, scenario.row, size);
   const afterId = await lastPosition(world.sql);
+  for (const proxy of [world.edge, world.database]) proxy.log.length = 0;
   let injected = "";
   try {
     injected = await scenario.run(trial);

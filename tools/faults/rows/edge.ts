@@ -37,6 +37,9 @@ async function bursts(trial: Trial): Promise<string> {
     await sleep(ms);
     asked = faulted(trial, from).length;
     world.edge.fault = world.pass;
+    // Bursts in which no request gets through between them are one long outage.
+    const healedAt = performance.now();
+    await eventually(LIMITS.drainMs, () => world.edge.log.some((line) => line.at > healedAt));
     await sleep(pauseMs);
   }
   trial.check(asked <= LIMITS.outageRequests, `${asked} requests in the last outage: no growing pause`);
