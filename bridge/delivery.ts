@@ -235,6 +235,9 @@ export class Delivery {
     // An edge that does not even take an empty request is not to be believed: all frames would end up here.
     const probe = await this.ask(null, []);
     if (!probe.ok) return false;
+    // Nor one that was ill a moment ago: it has to refuse the frame again.
+    const again = await this.ask(batch, []);
+    if (again.ok || !FAILURES[again.failure].park) return false;
     const { bytes, receivedAt, transport, sequence } = batch.records[0]!;
     try {
       await park({ reason: "rejected", status: answer.status ?? 0, receivedAt, transport, bytes });

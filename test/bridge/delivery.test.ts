@@ -151,6 +151,19 @@ test("Delivery sets nothing aside when the edge refuses even an empty request", 
   await until(() => edge.stored.length === 5);
 });
 
+test("Delivery sets nothing aside when the edge gets well just after it refused a frame", async () => {
+  const { edge, tracker, metrics } = await aBridge();
+  let well = false;
+  edge.misbehave = (entries) => {
+    if (well) return null;
+    well = entries.filter(({ kind }) => kind === "frame").length === 1;
+    return status(400);
+  };
+  (await tracker()).socket.write(frames(1, 5));
+  await until(() => edge.stored.length + metrics.of("parked", "rejected") === 5);
+  expect(edge.numbers).toEqual(upTo(5));
+});
+
 test("Delivery makes a batch smaller that is too much for one request, and sets nothing aside", async () => {
   const { edge, tracker, metrics } = await aBridge({ limits: { requestMs: 20 } });
   edge.misbehave = (entries) => (entries.length > 6 ? () => {} : null);
