@@ -37,9 +37,19 @@ export function isAbsentSensor(sensor: number, hundredths: number): boolean {
   return sensor === 0 && hundredths === 8500;
 }
 
+// Doubling, then halving: a packet may repeat one id in each of its hundreds of parameters.
 function freeName(readings: Record<string, Reading>, name: string): string {
   if (!Object.hasOwn(readings, name)) return name;
-  let n = 2;
-  while (Object.hasOwn(readings, `${name}.${n}`)) n++;
-  return `${name}.${n}`;
+  let taken = 1;
+  let free = 2;
+  while (Object.hasOwn(readings, `${name}.${free}`)) {
+    taken = free;
+    free *= 2;
+  }
+  while (free - taken > 1) {
+    const middle = (taken + free) >> 1;
+    if (Object.hasOwn(readings, `${name}.${middle}`)) taken = middle;
+    else free = middle;
+  }
+  return `${name}.${free}`;
 }
