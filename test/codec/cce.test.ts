@@ -737,6 +737,15 @@ describe("decodeCce()", () => {
       });
     });
 
+    test("is a prefix when without it a group breaks off at the packet end", () => {
+      // Group 1 is 01 23 and FD 10 07, group 2 is 08 2900. Without the prefix: FD 10, then a group 2 of 7 values, of which
+      // 01 0829 and 00 0000 reach the end.
+      expect(read({ 1: [`${prefix}1007`], 2: ["082900"] })).toEqual({
+        speedKmh: 41,
+        readings: { [`cce.1.${prefix}10`]: "07" },
+      });
+    });
+
     test("is an id of one byte when neither way comes out even", () => {
       expect(read({ 1: [`${prefix}07`] }, "aabb")).toEqual({
         readings: { [`cce.1.${prefix}`]: "07", "cce.rest": "AABB" },
