@@ -25,3 +25,10 @@ test("README.md shows the position that its frame decodes to", () => {
   const [position] = decodePositions(bytesOf(`${frame}\r\n`), { model: "T366" });
   expect(JSON.parse(JSON.stringify(position))).toEqual(JSON.parse(json));
 });
+
+test("README.md names every setting that the bridge reads", () => {
+  const source = readFileSync(new URL("../../bridge/config.ts", import.meta.url), "utf8");
+  const names = new Set([...source.matchAll(/env, "([A-Z_]+)"/g)].map(([, name]) => name));
+  expect(names.size).toBeGreaterThan(8);
+  for (const name of names) expect(README).toContain(`\`${name}\``);
+});
