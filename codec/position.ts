@@ -92,6 +92,10 @@ const ANALOG_INPUTS = [1, 2, 3, 6, 7, 8] as const;
 
 const NO_BYTES = new Uint8Array(0);
 
+// Decimals that the column cuts off may lead over the pole or the date line by a few centimetres: the column is right then.
+const within = (degrees: number | undefined, limit: number): number | undefined =>
+  degrees !== undefined && Math.abs(degrees) > limit ? undefined : degrees;
+
 /**
  * One position report in the units of the API. What the report does not carry is undefined. It is a row of a table,
  * copied: making one costs less than decoding it, and each field is worked out when it is read. Made by `positionAt`,
@@ -126,13 +130,15 @@ export class Position {
   /** Degrees WGS 84, north positive. */
   get latitude(): number | undefined {
     if ((this.row[FLAGS_SLOT] & FLAGS.outOfRange) !== 0) return undefined;
-    return exactOf(this, this.row, this.tail)?.latitude ?? number(this.row, SLOT.latitudeE6, 1e6);
+    const column = number(this.row, SLOT.latitudeE6, 1e6);
+    return within(exactOf(this, this.row, this.tail)?.latitude, 90) ?? column;
   }
 
   /** Degrees WGS 84, east positive. */
   get longitude(): number | undefined {
     if ((this.row[FLAGS_SLOT] & FLAGS.outOfRange) !== 0) return undefined;
-    return exactOf(this, this.row, this.tail)?.longitude ?? number(this.row, SLOT.longitudeE6, 1e6);
+    const column = number(this.row, SLOT.longitudeE6, 1e6);
+    return within(exactOf(this, this.row, this.tail)?.longitude, 180) ?? column;
   }
 
   get satellites(): number | undefined {

@@ -574,3 +574,16 @@ describe("decodeAff()", () => {
     expect(affRemaining(bytes, 0, bytes.length)).toBe(remaining);
   });
 });
+
+test.each([
+  ["90.0000004", "1.0"],
+  ["-90.0000009", "1.0"],
+  ["1.0", "180.0000001"],
+])(
+  "decodeAaa() takes coordinates that are off the Earth by less than their column holds for what they are: %s, %s",
+  (latitude, longitude) => {
+    const position = onlyJson("AAA", `35,${latitude},${longitude},260214083005,A`);
+    expect(Math.abs(position.latitude ?? 0)).toBeLessThanOrEqual(90);
+    expect(Math.abs(position.longitude ?? 0)).toBeLessThanOrEqual(180);
+  },
+);
