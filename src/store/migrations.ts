@@ -4,8 +4,10 @@ import { migrations } from "./schema.ts";
 /** The files of migrations/ that this code needs; test/src/health.test.ts compares. */
 export const MIGRATIONS = ["0001_main_job"] as const;
 
-/** Names of the migrations that the database has, without ".sql". */
+/** Names of the migrations that the database has, without ".sql"; none in a database without any table. */
 export async function appliedMigrations(db: Db): Promise<string[]> {
+  const { rows: tables } = await db.$client.execute("SELECT 1 FROM sqlite_schema WHERE name = 'migrations'");
+  if (tables.length === 0) return [];
   const rows = await db.select({ name: migrations.name }).from(migrations);
   return rows.map(({ name }) => name.replace(/\.sql$/, ""));
 }
