@@ -64,27 +64,9 @@ const SOURCE_AND_SCALE = (SOURCES.indexOf("CCC") << FLAGS.sourceShift) | (HUNDRE
 
 const MASK = SLOT.mask;
 const FLAGS_SLOT = SLOT.flags;
-const EVENT = SLOT.event;
 const LATITUDE = SLOT.latitudeE6;
 const LONGITUDE = SLOT.longitudeE6;
 const TIME = SLOT.timeS;
-const SATELLITES = SLOT.satellites;
-const GSM = SLOT.gsmSignal;
-const SPEED = SLOT.speedMilli;
-const COURSE = SLOT.courseMilli;
-const HDOP = SLOT.hdopMilli;
-const ALTITUDE = SLOT.altitudeMilli;
-const ODOMETER = SLOT.odometerM;
-const RUNTIME = SLOT.runtimeS;
-const MCC_MNC = SLOT.mccMnc;
-const LAC = SLOT.lac;
-const CID = SLOT.cid;
-const INPUTS = SLOT.inputs;
-const OUTPUTS = SLOT.outputs;
-const AD1 = SLOT.ad1;
-const AD4 = SLOT.ad4;
-const AD5 = SLOT.ad5;
-const GEOFENCE = SLOT.geofence;
 const DIGEST = SLOT.digestHi;
 const TAIL_START = SLOT.tailStart;
 const TAIL_LENGTH = SLOT.tailLength;
@@ -97,8 +79,6 @@ const MASK_OF_LENGTH = Int32Array.from({ length: RECORD + 1 }, (_, length) =>
     0,
   ),
 );
-
-const ALL = MASK_OF_LENGTH[RECORD];
 
 // Bytes that these columns and the status take of a record of each length.
 const USED_OF_LENGTH = Uint8Array.from({ length: RECORD + 1 }, (_, length) => {
@@ -175,30 +155,58 @@ export function decodeCcc(
   return records;
 }
 
-function readFields(i32: Int32Array, base: number, view: DataView, at: number): void {
-  i32[base + MASK] = ALL;
-  i32[base + EVENT] = view.getUint8(at);
-  i32[base + LATITUDE] = view.getInt32(at + 1, true);
-  i32[base + LONGITUDE] = view.getInt32(at + 5, true);
-  i32[base + TIME] = view.getInt32(at + 9, true);
-  i32[base + SATELLITES] = view.getUint8(at + 14);
-  i32[base + GSM] = view.getUint8(at + 15);
-  i32[base + SPEED] = view.getUint16(at + 16, true) * 1000;
-  i32[base + COURSE] = view.getUint16(at + 18, true) * 1000;
-  i32[base + HDOP] = view.getUint16(at + 20, true) * 100;
-  i32[base + ALTITUDE] = view.getInt16(at + 22, true) * 1000;
-  i32[base + ODOMETER] = view.getInt32(at + 24, true);
-  i32[base + RUNTIME] = view.getInt32(at + 28, true);
-  i32[base + MCC_MNC] = (view.getUint16(at + 32, true) << 16) | view.getUint16(at + 34, true);
-  i32[base + LAC] = view.getUint16(at + 36, true);
-  i32[base + CID] = view.getUint16(at + 38, true);
-  i32[base + INPUTS] = view.getUint8(at + 40);
-  i32[base + OUTPUTS] = view.getUint8(at + 41);
-  i32[base + AD1] = view.getUint16(at + 42, true);
-  i32[base + AD4] = view.getUint16(at + 44, true);
-  i32[base + AD5] = view.getUint16(at + 46, true);
-  i32[base + GEOFENCE] = view.getInt32(at + 48, true);
-}
+// Inside a function for the sake of its constants: of those of a module a bundler makes variables, which V8 loads anew
+// at each use. That costs the Worker an eighth of the time.
+const readFields = (() => {
+  const MASK = SLOT.mask;
+  const EVENT = SLOT.event;
+  const LATITUDE = SLOT.latitudeE6;
+  const LONGITUDE = SLOT.longitudeE6;
+  const TIME = SLOT.timeS;
+  const SATELLITES = SLOT.satellites;
+  const GSM = SLOT.gsmSignal;
+  const SPEED = SLOT.speedMilli;
+  const COURSE = SLOT.courseMilli;
+  const HDOP = SLOT.hdopMilli;
+  const ALTITUDE = SLOT.altitudeMilli;
+  const ODOMETER = SLOT.odometerM;
+  const RUNTIME = SLOT.runtimeS;
+  const MCC_MNC = SLOT.mccMnc;
+  const LAC = SLOT.lac;
+  const CID = SLOT.cid;
+  const INPUTS = SLOT.inputs;
+  const OUTPUTS = SLOT.outputs;
+  const AD1 = SLOT.ad1;
+  const AD4 = SLOT.ad4;
+  const AD5 = SLOT.ad5;
+  const GEOFENCE = SLOT.geofence;
+  const ALL = MASK_OF_LENGTH[RECORD];
+
+  return function readFields(i32: Int32Array, base: number, view: DataView, at: number): void {
+    i32[base + MASK] = ALL;
+    i32[base + EVENT] = view.getUint8(at);
+    i32[base + LATITUDE] = view.getInt32(at + 1, true);
+    i32[base + LONGITUDE] = view.getInt32(at + 5, true);
+    i32[base + TIME] = view.getInt32(at + 9, true);
+    i32[base + SATELLITES] = view.getUint8(at + 14);
+    i32[base + GSM] = view.getUint8(at + 15);
+    i32[base + SPEED] = view.getUint16(at + 16, true) * 1000;
+    i32[base + COURSE] = view.getUint16(at + 18, true) * 1000;
+    i32[base + HDOP] = view.getUint16(at + 20, true) * 100;
+    i32[base + ALTITUDE] = view.getInt16(at + 22, true) * 1000;
+    i32[base + ODOMETER] = view.getInt32(at + 24, true);
+    i32[base + RUNTIME] = view.getInt32(at + 28, true);
+    i32[base + MCC_MNC] = (view.getUint16(at + 32, true) << 16) | view.getUint16(at + 34, true);
+    i32[base + LAC] = view.getUint16(at + 36, true);
+    i32[base + CID] = view.getUint16(at + 38, true);
+    i32[base + INPUTS] = view.getUint8(at + 40);
+    i32[base + OUTPUTS] = view.getUint8(at + 41);
+    i32[base + AD1] = view.getUint16(at + 42, true);
+    i32[base + AD4] = view.getUint16(at + 44, true);
+    i32[base + AD5] = view.getUint16(at + 46, true);
+    i32[base + GEOFENCE] = view.getInt32(at + 48, true);
+  };
+})();
 
 // A record that ends before the last field, by the table. The field after the last whole one is kept as bytes.
 function readShort(i32: Int32Array, base: number, view: DataView, at: number, stride: number): void {
