@@ -174,7 +174,8 @@ export class PositionTable {
     this.reserveTail(10 + end - start);
     const tail = this.tail;
     const at = writeVarint(tail, writeVarint(tail, this.tailUsed, key), end - start);
-    tail.set(bytes.subarray(start, end), at);
+    // A view for set() would be garbage; most entries are short.
+    for (let i = start; i < end; i++) tail[at + i - start] = bytes[i];
     this.tailUsed = at + end - start;
   }
 
