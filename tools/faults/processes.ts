@@ -39,13 +39,17 @@ export class Restartable {
 
   /**
    * Starts the program and waits for its ready line.
+   * @param doomed it may end by itself, even before that line: a fail-point is armed
    * @returns the line's groups and the time it took, ms
    * @throws when it ends or stays silent instead
    */
-  async start(env: Record<string, string> = {}): Promise<{ groups: Record<string, string>; ms: number }> {
+  async start(
+    env: Record<string, string> = {},
+    doomed = false,
+  ): Promise<{ groups: Record<string, string>; ms: number }> {
     if (this.#process !== null) throw new Error(`Cannot start ${this.program.name}: it is running`);
     const startedAt = performance.now();
-    this.#expected = false;
+    this.#expected = doomed;
     // Its standard input ends with this process, whatever way, and it with it.
     const child = spawn(process.execPath, ["--import", WATCH, ...this.program.arguments], {
       env: { ...process.env, NODE_OPTIONS: "", ...this.program.env, ...env },
@@ -63,7 +67,10 @@ export class Restartable {
         if (found !== null) resolve({ ...found.groups });
       });
       child.stderr!.pipe(log, { end: false });
-      child.once("exit", () => reject(new Error(`Cannot start ${this.program.name}: it ended; see its log`)));
+      child.once("exit", () => {
+        if (doomed) resolve({});
+        else reject(new Error(`Cannot start ${this.program.name}: it ended; see its log`));
+      });
     });
     ready.catch(() => {});
     this.#exited = once(child, "exit").then(([code, signal]) => {
@@ -78,11 +85,6 @@ export class Restartable {
       throw new Error(`Cannot start ${this.program.name}: not ready after ${LIMITS.processMs} ms`);
     }
     return { groups, ms: performance.now() - startedAt };
-  }
-
-  /** The process may end by itself from now on (a fail-point is armed). */
-  expectEnd(): void {
-    this.#expected = true;
   }
 
   /** @returns whether the process ended within the time */

@@ -36,7 +36,7 @@ export interface Plan {
 }
 
 export const LONG: Plan = { positions: 1_000_000, kills: 160, faults: 100, short: false };
-export const SHORT: Plan = { positions: 12_000, kills: 8, faults: 0, short: true };
+export const SHORT: Plan = { positions: 12_000, kills: 5, faults: 0, short: true };
 
 /** The rows of a run: those asked for, or all that belong to it. */
 export function scenariosOf(rows: readonly number[], plan: Plan): Scenario[] {
@@ -56,7 +56,7 @@ export function sizeOf(scenario: Scenario, chosen: readonly Scenario[], plan: Pl
         ? 0
         : Math.max(1, Math.round((plan.kills * share.kills) / total((each) => each.kills ?? 0))),
     faults: plan.short ? share.shortFaults : Math.max(share.shortFaults, Math.round(plan.faults * share.faults)),
-    longestMs: plan.short ? 1_500 : 12_000,
-    trackers: plan.short ? { CCC: 12, AFF: 4, CCE: 3, AAA: 3 } : { CCC: 60, AFF: 12, CCE: 10, AAA: 10 },
+    longestMs: plan.short ? 1_000 : 12_000,
+    trackers: plan.short ? { CCC: 8, AFF: 3, CCE: 2, AAA: 2 } : { CCC: 60, AFF: 12, CCE: 10, AAA: 10 },
   };
 }

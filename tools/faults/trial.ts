@@ -155,6 +155,8 @@ export interface Scenario {
   share: { positions: number; kills?: number; faults: number; shortFaults: number };
   /** Too slow for the short run. */
   longOnly?: true;
+  /** Limits of the bridge's table that are others in this row. */
+  bridgeLimits?: Record<string, number>;
   /** Does the harm; returns what it did in figures. Traffic runs meanwhile if the row started it. */
   run(trial: Trial): Promise<string>;
 }
@@ -163,6 +165,7 @@ export interface Scenario {
 export async function runScenario(world: World, scenario: Scenario, size: Size): Promise<RowResult> {
   const startedAt = performance.now();
   const trial = new Trial(world, scenario.row, size);
+  await world.limitBridge(scenario.bridgeLimits ?? {});
   const afterId = await lastPosition(world.sql);
   for (const proxy of [world.edge, world.database]) proxy.log.length = 0;
   let injected = "";

@@ -135,10 +135,21 @@ export class World {
     await this.api.openAccount();
   }
 
-  /** @returns time until the bridge accepts connections, ms */
-  async startBridge(env: Record<string, string> = {}): Promise<number> {
-    const limits = { BRIDGE_LIMITS: JSON.stringify(this.bridgeLimits) };
-    const { groups, ms } = await this.bridge.start({ ...limits, ...env });
+  /** Makes the bridge run with these limits; those that it does not name are its own. */
+  async limitBridge(limits: Record<string, number>): Promise<void> {
+    if (JSON.stringify(limits) === JSON.stringify(this.bridgeLimits)) return;
+    this.bridgeLimits = limits;
+    await this.bridge.kill("SIGTERM");
+    await this.startBridge();
+  }
+
+  /**
+   * @param failpoint where it is to end by itself, as BRIDGE_FAILPOINT says it
+   * @returns time until the bridge accepts connections, ms
+   */
+  async startBridge(failpoint: string | null = null): Promise<number> {
+    const env = { BRIDGE_LIMITS: JSON.stringify(this.bridgeLimits), BRIDGE_FAILPOINT: failpoint ?? "" };
+    const { groups, ms } = await this.bridge.start(env, failpoint !== null);
     this.#metricsPort = Number(groups.metrics);
     return ms;
   }

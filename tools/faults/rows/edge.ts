@@ -52,7 +52,7 @@ export const BURSTS: Scenario = {
   title: "edge 500/502/503",
   injection: "bursts of 500, 502 and 503 instead of the edge",
   pass: "nothing lost, growing pauses, drained afterwards",
-  share: { positions: 0.06, faults: 0.3, shortFaults: 2 },
+  share: { positions: 0.06, faults: 0.3, shortFaults: 1 },
   run: bursts,
 };
 
@@ -159,7 +159,7 @@ export const LOST_REPLIES: Scenario = {
   title: "reply lost after commit",
   injection: "the edge commits, then the connection is cut before or in the middle of the answer, every second time",
   pass: "duplicated 0",
-  share: { positions: 0.1, faults: 1, shortFaults: 8 },
+  share: { positions: 0.1, faults: 1, shortFaults: 5 },
   run: lostReplies,
 };
 
@@ -209,7 +209,7 @@ export const CONCURRENT: Scenario = {
   title: "same POST eight times",
   injection: "each request reaches the edge eight times at the same time",
   pass: "one set of rows, the same replies in all answers",
-  share: { positions: 0.04, faults: 0.3, shortFaults: 6 },
+  share: { positions: 0.04, faults: 0.3, shortFaults: 4 },
   run: concurrent,
 };
 

@@ -9,18 +9,8 @@ import { reportOf } from "../records.ts";
 import { makeFrame } from "../trackers.ts";
 import type { Scenario, Trial } from "../trial.ts";
 
-/** What a row with bad peers asks of the bridge, instead of minutes: limits of bridge/limits.ts. */
-const SHORT = { idleMs: 2_000, strangerMs: 2_000, frameMs: 1_500, sweepMs: 250 };
-
-async function withShortLimits(trial: Trial): Promise<void> {
-  const restart = async (limits: Record<string, number>): Promise<void> => {
-    await trial.world.bridge.kill("SIGTERM");
-    trial.world.bridgeLimits = limits;
-    await trial.world.startBridge();
-  };
-  await restart(SHORT);
-  trial.onEnd(() => restart({}));
-}
+/** What rows with bad peers ask of the bridge, instead of minutes: limits of bridge/limits.ts. */
+const PATIENCE = { idleMs: 2_000, strangerMs: 2_000, frameMs: 1_500, sweepMs: 250 };
 
 /** A frame of a device that nobody knows; if a damaged one were taken for good, it would show as unclaimed only. */
 function strangeFrame(random: Random): Buffer {
@@ -104,6 +94,7 @@ export const NOISE: Scenario = {
   injection: "garbage of every sort between the trackers' frames and from peers that send nothing else",
   pass: "every good frame stored, the garbage peers closed with a counted reason",
   share: { positions: 0.05, faults: 0.5, shortFaults: 10 },
+  bridgeLimits: PATIENCE,
   run: noise,
 };
 
@@ -135,7 +126,6 @@ const GREEDY: Record<string, (peer: Peer, random: Random) => Promise<void>> = {
 
 async function greedy(trial: Trial): Promise<string> {
   const { world, whim, size } = trial;
-  await withShortLimits(trial);
   const filesBefore = openFiles(world.bridge.pid!);
   await trial.fleet.send();
   const closedBefore = await world.closed();
@@ -160,7 +150,7 @@ async function greedy(trial: Trial): Promise<string> {
 async function filesBack(trial: Trial, before: number): Promise<string> {
   await trial.settle();
   const now = (): number => openFiles(trial.world.bridge.pid!);
-  const back = await eventually(SHORT.idleMs * 4, () => now() <= before + LIMITS.filesSlack);
+  const back = await eventually(PATIENCE.idleMs * 4, () => now() <= before + LIMITS.filesSlack);
   trial.check(back, `the bridge has ${now()} files open, ${before} before`);
   return `files ${before} before, ${now()} after`;
 }
@@ -171,12 +161,12 @@ export const GREED: Scenario = {
   injection: "peers that announce, drip or flood up to and over the longest frame",
   pass: "all closed with a counted reason, files given back, neighbours stored",
   share: { positions: 0.03, faults: 0.4, shortFaults: 6 },
+  bridgeLimits: PATIENCE,
   run: greedy,
 };
 
 async function vanish(trial: Trial): Promise<string> {
   const { world, random, size } = trial;
-  await withShortLimits(trial);
   const filesBefore = openFiles(world.bridge.pid!);
   await trial.fleet.send();
   const closedBefore = await world.closed();
@@ -205,7 +195,7 @@ async function vanish(trial: Trial): Promise<string> {
   trial.onEnd(() => gone.kill());
   const closed = async (): Promise<number> => (await world.closed()) - closedBefore;
   const from = performance.now();
-  const all = await eventually(SHORT.idleMs * 5, async () => (await closed()) >= frames.length);
+  const all = await eventually(PATIENCE.idleMs * 5, async () => (await closed()) >= frames.length);
   const seconds = ((performance.now() - from) / 1000).toFixed(1);
   trial.check(all, `${frames.length} peers vanished, ${await closed()} closed with a reason`);
   const files = await filesBack(trial, filesBefore);
@@ -218,5 +208,6 @@ export const VANISH: Scenario = {
   injection: "a process with open connections (silent, mid-frame, after a frame) is stopped",
   pass: "closed by the idle time with a counted reason, files given back",
   share: { positions: 0.02, faults: 0.2, shortFaults: 9 },
+  bridgeLimits: PATIENCE,
   run: vanish,
 };
