@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { cpus } from "node:os";
 import { PositionTable } from "../codec/columns.ts";
 import { decodePositionsInto } from "../codec/decode.ts";
-import { FrameReader, locateFrame, newBounds } from "../codec/frame.ts";
+import { encodeFrame, FrameReader, locateFrame, newBounds } from "../codec/frame.ts";
 import { scaleOf } from "../codec/models.ts";
 import { positionAt } from "../codec/position.ts";
 import { median, printTable } from "./bridge-run.ts";
@@ -248,6 +248,13 @@ const GARBAGE: readonly [name: string, bytes: Uint8Array][] = [
   ],
 ];
 
+/** The shortest frames there are: what a byte costs depends on how many heads it must be asked for. */
+const SHORT = filled(() => encodeFrame({ direction: "up", identifier: "A", imei: "1", type: "AAC" }));
+const SHORT_GARBAGE: typeof GARBAGE = [
+  ["16-byte frames with wrong checksums", filled(() => latin("$$A11,1,AAA*00\r\n"))],
+  ["11-byte heads", filled(() => latin("$$A10,1,AAA"))],
+];
+
 const results = measure([
   { name: "aaa loop", units: frames(aaa), run: unrolledLoop(aaa) },
   { name: "aaa", units: frames(aaa), run: columnar(aaa) },
@@ -263,7 +270,8 @@ const results = measure([
   { name: "old", units: frames(oldAaa), run: columnar(oldAaa) },
   { name: "naive", units: frames(oldAaa), run: naive(oldAaa) },
   { name: "meitrack-parser", units: frames(oldAaa), run: meitrackParser(oldAaa) },
-  ...GARBAGE.map(([name, bytes]) => ({ name, units: bytes.length, run: garbage(bytes) })),
+  { name: "short", units: SHORT.length, run: garbage(SHORT) },
+  ...[...GARBAGE, ...SHORT_GARBAGE].map(([name, bytes]) => ({ name, units: bytes.length, run: garbage(bytes) })),
 ]);
 
 /** Bytes of heap that a position on the columnar path costs. */
@@ -299,6 +307,9 @@ row("CCE objects, a frame", ns("cce objects"), "columns", ns("cce"), 2, true);
 row("CCC objects, a frame", ns("ccc objects"), "columns", ns("ccc"), 2, true);
 const cleanByte = (ns("stream") * frames(all)) / all.bytes.length;
 for (const [name] of GARBAGE) row(`64 KiB: ${name}, a byte`, ns(name), "clean stream", cleanByte, 2, true);
+
+for (const [name] of SHORT_GARBAGE)
+  row(`64 KiB: ${name}, a byte`, ns(name), "clean 16-byte frames", ns("short"), 2, true);
 
 const size = (corpus: Corpus) => (corpus.bytes.length / frames(corpus)).toFixed(0);
 console.log(`${cpus()[0]?.model ?? "unknown CPU"}, Node ${process.version}, seed ${SEED}, median of ${ROUNDS} rounds`);
