@@ -1,9 +1,13 @@
 import { readFileSync, writeFileSync } from "node:fs";
+import { LIMITS as BRIDGE } from "../bridge/limits.ts";
 import { COMMANDS, type CommandParameter, DANGERS } from "../codec/commands.ts";
+import { ENVELOPE_LIMITS } from "../codec/envelope.ts";
+import { FRAME_LIMITS } from "../codec/frame.ts";
 import { MODELS } from "../codec/models.ts";
 import { ACCESS } from "../src/access.ts";
 import { ROUTES } from "../src/http/app.ts";
 import { JOBS } from "../src/jobs.ts";
+import { LIMITS as EDGE } from "../src/limits.ts";
 import { SETTINGS } from "./settings.ts";
 
 // Writes the parts of README.md that a table in the source already says. `node tools/readme.ts` mends them, and a test
@@ -21,6 +25,24 @@ function argument(parameter: CommandParameter): string {
   if (parameter.type === "integer") return `${name} ${parameter.min} to ${parameter.max} ${parameter.unit}`;
   if (parameter.type === "text") return `${name} ${parameter.minLength} to ${parameter.maxLength} characters`;
   return `${name} ${parameter.values.map(({ value, meaning }) => `${value} ${meaning}`).join(", ")}`;
+}
+
+const whole = (value: number) => value.toLocaleString("en");
+
+function bytes(value: number): string {
+  for (const [unit, size] of [
+    ["GiB", 2 ** 30],
+    ["MiB", 2 ** 20],
+    ["KiB", 2 ** 10],
+  ] as const) {
+    if (value >= size && value % size === 0) return `${value / size} ${unit}`;
+  }
+  return `${whole(value)} bytes`;
+}
+
+function time(ms: number): string {
+  if (ms % 3_600_000 === 0) return `${ms / 3_600_000} h`;
+  return ms % 60_000 === 0 ? `${ms / 60_000} min` : `${ms / 1000} s`;
 }
 
 /** Each generated part by the name that its markers in README.md carry. */
@@ -50,6 +72,24 @@ export const PARTS: Readonly<Record<string, () => string>> = {
         danger === null ? "" : DANGERS[danger],
         source,
       ]),
+    ),
+  limits: () =>
+    table(
+      ["limit", "value"],
+      [
+        ["one frame", bytes(FRAME_LIMITS.frameBytes)],
+        ["garbage between two frames before a tracker is cut off", bytes(BRIDGE.garbageBytes)],
+        ["time for one frame; between two frames", `${time(BRIDGE.frameMs)}; ${time(BRIDGE.idleMs)}`],
+        ["connections of a bridge", whole(BRIDGE.connections)],
+        ["spool of a bridge; then trackers are left unread", bytes(BRIDGE.spoolBytes)],
+        ["batch to the edge", `${whole(BRIDGE.batchFrames)} frames or ${bytes(BRIDGE.batchBytes)}`],
+        ["request of a bridge", `${whole(ENVELOPE_LIMITS.framesPerBatch)} frames, ${bytes(ENVELOPE_LIMITS.bodyBytes)}`],
+        ["JSON body", bytes(EDGE.jsonBodyBytes)],
+        ["page of a list", `${EDGE.pageDefault}, at most ${EDGE.pageMax}`],
+        ["requests of an API key", `${whole(EDGE.rate.key.requests)} in ${EDGE.rate.key.windowS} s`],
+        ["commands waiting for a tracker", whole(EDGE.commandsOpenPerDevice)],
+        ["answers kept for an Idempotency-Key", time(EDGE.idempotencyMs)],
+      ],
     ),
   jobs: () =>
     table(
