@@ -20,7 +20,7 @@ const ConfirmCce = v.pipe(v.boolean(), v.description("Answer CCE packets, for a 
 const Imei = v.pipe(
   v.string(),
   v.description("15 digits; the last is the Luhn check digit"),
-  v.examples(["353358017784062"]),
+  v.examples(["359999000000018"]),
 );
 
 export const DeviceJson = v.object({
