@@ -35,13 +35,28 @@ function errorOf(run: () => unknown): CodecError {
 
 // From the manual's examples with its own sample IMEI, and the answers that protocol notes give.
 const GOOD: [string, FrameParts][] = [
-  ["@@Q25,353358017784062,A10*6A\r\n", { direction: "down", identifier: "Q", imei, type: "A10" }],
-  ["@@S28,353358017784062,A11,10*FD\r\n", { direction: "down", identifier: "S", imei, type: "A11", content: "10" }],
-  ["$$S28,353358017784062,A11,OK*FE\r\n", { direction: "up", identifier: "S", imei, type: "A11", content: "OK" }],
-  ["@@]30,353358017784062,B02,1,17*65\r\n", { direction: "down", identifier: "]", imei, type: "B02", content: "1,17" }],
-  ["@@[25,353358017784062,F11*7A\r\n", { direction: "down", identifier: "[", imei, type: "F11" }],
-  ["@@h27,353358017784062,AFF,1*0B\r\n", { direction: "down", identifier: "h", imei, type: "AFF", content: "1" }],
-  ["$$H28,353358017784062,A21,OK*F4\r\n", { direction: "up", identifier: "H", imei, type: "A21", content: "OK" }],
+  ["@@Q25,359999000000729,A10*6A\r\n", { direction: "down", identifier: "Q", imei: "359999000000729", type: "A10" }],
+  [
+    "@@S28,359999000000729,A11,10*FD\r\n",
+    { direction: "down", identifier: "S", imei: "359999000000729", type: "A11", content: "10" },
+  ],
+  [
+    "$$S28,359999000000729,A11,OK*FE\r\n",
+    { direction: "up", identifier: "S", imei: "359999000000729", type: "A11", content: "OK" },
+  ],
+  [
+    "@@]30,359999000000729,B02,1,17*65\r\n",
+    { direction: "down", identifier: "]", imei: "359999000000729", type: "B02", content: "1,17" },
+  ],
+  ["@@[25,359999000000729,F11*7A\r\n", { direction: "down", identifier: "[", imei: "359999000000729", type: "F11" }],
+  [
+    "@@h27,359999000000729,AFF,1*0B\r\n",
+    { direction: "down", identifier: "h", imei: "359999000000729", type: "AFF", content: "1" },
+  ],
+  [
+    "$$H28,359999000000729,A21,OK*F4\r\n",
+    { direction: "up", identifier: "H", imei: "359999000000729", type: "A21", content: "OK" },
+  ],
 ];
 
 describe("parseFrame() and encodeFrame()", () => {
