@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createClient } from "@libsql/client";
 import { JOBS } from "../src/jobs.ts";
@@ -40,6 +40,13 @@ export interface Platform {
   /** Fires a cron trigger now and waits for its end. Only in workerd: Deno fires its own. */
   fireCron(cron: string): Promise<void>;
   stop(): Promise<void>;
+}
+
+/** A copy of the Worker that stays as it is while this platform runs, whatever is built meanwhile. */
+async function workerIn(dataDir: string): Promise<string> {
+  const script = join(dataDir, "worker.js");
+  writeFileSync(script, readFileSync(await buildWorker()), { mode: 0o600 });
+  return script;
 }
 
 /**
@@ -92,7 +99,7 @@ async function start(
   };
 
   // The bundle needs a core for two seconds: it is made while the database starts.
-  const bundle = runtime === "workerd" ? buildWorker() : Promise.resolve("");
+  const bundle = runtime === "workerd" ? workerIn(dataDir) : Promise.resolve("");
   bundle.catch(() => undefined);
   const database: { url: string; authToken?: string | undefined } = { url: fileUrl(join(dataDir, "main.db")) };
   if (options.databaseUrl !== undefined) {
