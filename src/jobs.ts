@@ -54,8 +54,6 @@ export const JOBS = [
   },
 ] as const satisfies readonly Job[];
 
-export type JobName = (typeof JOBS)[number]["name"];
-
 /**
  * Runs a job now and records the run.
  * @returns rows changed
