@@ -1,42 +1,56 @@
-import type { Base, Config, Ctx, Principal, Scope } from "./context.ts";
+import type { Base, Config, Ctx, CustomerRole, Principal, Role, Scope, StaffRole } from "./context.ts";
 import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 import { bridgeOf } from "./registry.ts";
+import { sameText, toBase64Url, toHex } from "./seal.ts";
 import { keyOfHash, markKeyUsed } from "./store/keys.ts";
+import { CUSTOMER_ROLES, STAFF_ROLES } from "./store/schema.ts";
+import { markSessionSeen, sessionOfHash } from "./store/sessions.ts";
+
+export interface AccessRow {
+  needs: string;
+  anyone?: true;
+  bridge?: true;
+  adminToken?: true;
+  /** An API key with this scope, or one that includes it. */
+  scope?: Scope;
+  /** Signed-in people. */
+  roles?: readonly Role[];
+}
 
 /** Who may call a route. Every route names one of these rows; there is no default. */
 export const ACCESS = {
-  public: { kind: "anonymous", needs: "nothing" },
-  bridge: { kind: "bridge", needs: "a bridge token" },
-  admin: { kind: "admin", needs: "the admin token" },
-  read: { kind: "key", needs: "an API key" },
-  write: { kind: "key", needs: "an API key with the scope write" },
-} as const satisfies Record<string, { kind: Principal["kind"]; needs: string }>;
+  public: { anyone: true, needs: "nothing" },
+  bridge: { bridge: true, needs: "a bridge token" },
+  read: { scope: "read", roles: CUSTOMER_ROLES, needs: "an API key, or a customer's session" },
+  write: {
+    scope: "write",
+    roles: ["owner", "manager"],
+    needs: "an API key with the scope write, or the session of an owner or manager",
+  },
+  customer: { roles: CUSTOMER_ROLES, needs: "a customer's session" },
+  owner: { roles: ["owner"], needs: "the session of the account's owner" },
+  person: { roles: [...CUSTOMER_ROLES, ...STAFF_ROLES], needs: "a session" },
+  admin: { adminToken: true, roles: ["admin"], needs: "the admin token, or the session of an administrator" },
+  support: { adminToken: true, roles: ["admin", "support"], needs: "the admin token, or the session of support staff" },
+  privacy: { adminToken: true, roles: ["admin", "privacy"], needs: "the admin token, or the session of privacy staff" },
+  finance: { adminToken: true, roles: ["admin", "finance"], needs: "the admin token, or the session of finance staff" },
+  staff: { adminToken: true, roles: STAFF_ROLES, needs: "the admin token, or the session of the operator's staff" },
+} as const satisfies Record<string, AccessRow>;
 
 export type Access = keyof typeof ACCESS;
 
-export const TOKEN_PREFIXES = { key: "eph_", bridge: "epb_" } as const;
+export const TOKEN_PREFIXES = { key: "eph_", bridge: "epb_", session: "eps_", link: "" } as const;
 
 /** A new secret of 256 random bits, and the hash that is stored in its place. */
 export async function newToken(ctx: Base, kind: keyof typeof TOKEN_PREFIXES): Promise<{ token: string; hash: string }> {
-  const base64 = btoa(String.fromCharCode(...ctx.random(32)));
-  const token = TOKEN_PREFIXES[kind] + base64.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  const token = TOKEN_PREFIXES[kind] + toBase64Url(ctx.random(32));
   return { token, hash: await tokenHash(token) };
 }
 
 /** SHA-256 in hex. A plain hash is right here: a token is random, so there is nothing to guess from its hash. */
 export async function tokenHash(token: string): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token)));
-  let hex = "";
-  for (const byte of digest) hex += byte.toString(16).padStart(2, "0");
-  return hex;
-}
-
-/** Compares two hashes in the same time wherever they differ. */
-function sameHash(a: string, b: string): boolean {
-  let difference = a.length ^ b.length;
-  for (let i = 0; i < a.length; i++) difference |= a.charCodeAt(i) ^ b.charCodeAt(i % b.length);
-  return difference === 0;
+  return toHex(new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token))));
 }
 
 // The hashes, never the promise of them: in workerd a promise dies with the request that made it.
@@ -68,42 +82,164 @@ export async function authenticate(base: Base, token: string): Promise<Caller | 
   const hash = await tokenHash(token);
   const mark = hash.slice(0, 32);
   const { admin, bridge } = await configuredHashes(base.config);
-  if (sameHash(hash, admin)) return { principal: { kind: "admin" }, mark };
-  if (sameHash(hash, bridge)) return { principal: { kind: "bridge", bridgeId: 0 }, mark };
+  if (sameText(hash, admin)) return { principal: { kind: "admin" }, mark };
+  if (sameText(hash, bridge)) return { principal: { kind: "bridge", bridgeId: 0 }, mark };
   if (token.startsWith(TOKEN_PREFIXES.bridge)) {
     const bridgeId = await bridgeOf(base, hash);
     return bridgeId === null ? null : { principal: { kind: "bridge", bridgeId }, mark };
   }
   if (!token.startsWith(TOKEN_PREFIXES.key)) return null;
-  const key = await keyOfHash(base.db, hash);
-  if (key === null) return null;
   const now = base.now();
+  const key = await keyOfHash(base.db, hash, now);
+  if (key === null) return null;
   if (key.lastUsedAt === null || now - key.lastUsedAt >= LIMITS.keyUsedEveryMs) {
-    base.defer(markKeyUsed(base.db, key.id, now));
+    base.defer(markKeyUsed(base.db, key.keyId, now));
   }
-  return { principal: { kind: "key", accountId: key.accountId, keyId: key.id, scope: key.scope }, mark };
+  const { accountId, keyId, scope, devices, standing } = key;
+  return { principal: { kind: "key", accountId, keyId, scope, devices, standing }, mark };
 }
 
+/** Finds out whose session a cookie is. @returns null when it is nobody's, or over */
+export async function authenticateSession(base: Base, cookie: string): Promise<Caller | null> {
+  if (!cookie.startsWith(TOKEN_PREFIXES.session)) return null;
+  const hash = await tokenHash(cookie);
+  const now = base.now();
+  const session = await sessionOfHash(base.db, hash, now);
+  if (session === null) return null;
+  const isStaff = session.accountId === null;
+  const idleMs = isStaff ? LIMITS.staffSessionIdleMs : LIMITS.sessionIdleMs;
+  if (now - session.lastSeenAt >= idleMs) return null;
+  if (now - session.lastSeenAt >= LIMITS.sessionSeenEveryMs) {
+    base.defer(markSessionSeen(base.db, session.sessionId, now));
+  }
+  const { userId, sessionId, provedAt, secondFactor, language, units, timeZone } = session;
+  const { devices, editable, standing } = session;
+  const person = { userId, sessionId, provedAt, secondFactor, language, units, timeZone };
+  const mark = hash.slice(0, 32);
+  if (session.accountId === null) {
+    const trained = session.trainingValidUntil !== null && session.trainingValidUntil > now;
+    return { principal: { kind: "staff", role: session.role as StaffRole, trained, ...person }, mark };
+  }
+  const { accountId } = session;
+  const role = session.role as CustomerRole;
+  return { principal: { kind: "user", accountId, role, devices, editable, standing, ...person }, mark };
+}
+
+const holds = (row: AccessRow, role: Role) => row.roles?.includes(role) === true;
+
 /**
- * Refuses a caller of the wrong kind. The scope of a key is `requireScope`'s: what the path names is looked up between
- * the two, so that another account's object is not found rather than forbidden.
+ * Refuses a caller of the wrong kind. The scope of a key and the role of a user are `requireRight`'s: what the path
+ * names is looked up between the two, so that another account's object is not found rather than forbidden.
  * @throws {AppError} forbidden
  */
 export function requireKind(access: Access, principal: Principal): void {
-  const { kind, needs } = ACCESS[access];
-  if (kind !== "anonymous" && kind !== principal.kind) throw new AppError("forbidden", `This needs ${needs}`);
+  const row: AccessRow = ACCESS[access];
+  if (row.anyone === true || admits(row, principal)) return;
+  throw new AppError("forbidden", `This needs ${row.needs}`);
+}
+
+function admits(row: AccessRow, principal: Principal): boolean {
+  switch (principal.kind) {
+    case "admin":
+      return row.adminToken === true;
+    case "bridge":
+      return row.bridge === true;
+    case "key":
+      return row.scope !== undefined;
+    case "user":
+      return CUSTOMER_ROLES.some((role) => holds(row, role));
+    case "staff":
+      return STAFF_ROLES.some((role) => holds(row, role));
+    default:
+      return false;
+  }
+}
+
+/**
+ * Refuses a caller of the right kind who may not do this: a key that may only read, a user with too small a role, staff
+ * whose training has run out.
+ * @throws {AppError} forbidden
+ */
+export function requireRight(access: Access, principal: Principal): void {
+  const row: AccessRow = ACCESS[access];
+  if (row.anyone === true) return;
+  if (principal.kind === "key" && row.scope === "write" && principal.scope !== "write") {
+    throw new AppError("forbidden", "This API key may only read: its scope is read, and this needs write");
+  }
+  if (principal.kind !== "user" && principal.kind !== "staff") return;
+  if (!holds(row, principal.role)) {
+    throw new AppError("forbidden", `Your role is ${principal.role}, and this needs ${row.needs}`);
+  }
+  if (principal.kind === "staff" && access !== "person" && !principal.trained) {
+    throw new AppError(
+      "forbidden",
+      "Your training is not attested, or has run out: until it is, only your own profile works",
+    );
+  }
+}
+
+/**
+ * Refuses what an account may not do in its present standing.
+ * @throws {AppError} acceptance_required, suspended
+ */
+export function requireGoodStanding(principal: Principal): void {
+  if ((principal.kind !== "user" && principal.kind !== "key") || principal.standing === "good") return;
+  if (principal.standing === "unaccepted") {
+    throw new AppError(
+      "acceptance_required",
+      "A new version of the statement or the terms is in force: until the account's owner accepts it, you can read, export and erase",
+    );
+  }
+  throw new AppError("suspended", "This account is suspended or closing: you can still read, export and erase");
+}
+
+/**
+ * Refuses a dangerous act of somebody who has not proved lately who they are. A key or token cannot: it is its own proof.
+ * @throws {AppError} step_up_required
+ */
+export function requireProof(ctx: Ctx): void {
+  const { principal } = ctx;
+  if (principal.kind !== "user" && principal.kind !== "staff") return;
+  if (ctx.now() - principal.provedAt < LIMITS.stepUpMs) return;
+  throw new AppError("step_up_required", "Confirm with your password or passkey that it is you, then do this again");
+}
+
+/** The account on whose behalf a rule runs. @throws {AppError} forbidden */
+export function accountOf(ctx: Ctx): number {
+  if (ctx.principal.kind === "key" || ctx.principal.kind === "user") return ctx.principal.accountId;
+  throw new AppError("forbidden", `This needs ${ACCESS.read.needs}`);
+}
+
+/** The signed-in person on whose behalf a rule runs. @throws {AppError} forbidden */
+export function personOf(ctx: Ctx): Extract<Principal, { kind: "user" | "staff" }> {
+  if (ctx.principal.kind === "user" || ctx.principal.kind === "staff") return ctx.principal;
+  throw new AppError("forbidden", `This needs ${ACCESS.person.needs}`);
+}
+
+/** What a caller may see of its account: everything, or only some devices. Store functions about devices take it. */
+export interface Reach {
+  accountId: number;
+  /** null: every device of the account */
+  devices: readonly number[] | null;
 }
 
 /** @throws {AppError} forbidden */
-export function requireScope(access: Access, principal: Principal): void {
-  if (access !== "write" || principal.kind !== "key" || principal.scope === "write") return;
-  throw new AppError("forbidden", "This API key may only read: its scope is read, and this needs write");
+export function reachOf(ctx: Ctx): Reach {
+  const { principal } = ctx;
+  if (principal.kind === "key" || principal.kind === "user") {
+    return { accountId: principal.accountId, devices: principal.devices };
+  }
+  throw new AppError("forbidden", `This needs ${ACCESS.read.needs}`);
 }
 
-/** The account on whose behalf a rule runs. */
-export function accountOf(ctx: Ctx): number {
-  if (ctx.principal.kind === "key") return ctx.principal.accountId;
-  throw new AppError("forbidden", `This needs ${ACCESS.read.needs}`);
+/**
+ * Refuses to change a device that its user may only see. Whether they may see it is the store's to say, before.
+ * @throws {AppError} forbidden
+ */
+export function requireEditable(ctx: Ctx, deviceId: number): void {
+  const { principal } = ctx;
+  if (principal.kind !== "user" || principal.editable === null || principal.editable.includes(deviceId)) return;
+  throw new AppError("forbidden", "You may see this device and not change it");
 }
 
 export const SCOPES = ["read", "write"] as const satisfies readonly Scope[];

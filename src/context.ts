@@ -1,4 +1,5 @@
 import type { Db } from "./store/db.ts";
+import type { CUSTOMER_ROLES, STAFF_ROLES } from "./store/schema.ts";
 
 export type { Db } from "./store/db.ts";
 
@@ -20,6 +21,24 @@ export interface Config {
   publicUrl?: string;
   /** Calendar months that a position is kept. */
   retentionMonths: number;
+  /** The sender of mails: an address, or "Name <address>". */
+  mailFrom: string;
+}
+
+/** A mail as a platform's adapter sends it: plain text and the same as HTML. */
+export interface Mail {
+  from: string;
+  to: string;
+  subject: string;
+  text: string;
+  html: string;
+}
+
+/** Cost of scrypt: N is a power of two, r the block size, p the parallelisation (RFC 7914). */
+export interface ScryptCost {
+  N: number;
+  r: number;
+  p: number;
 }
 
 /** What the platform gives the app. Also Hono's env: `app.fetch(request, base)`. */
@@ -33,19 +52,83 @@ export interface Base {
   defer(work: Promise<unknown>): void;
   /** Cryptographically random bytes. */
   random(length: number): Uint8Array;
+  /** scrypt as the platform has it natively; 32 bytes. */
+  scrypt(password: Uint8Array, salt: Uint8Array, cost: ScryptCost): Promise<Uint8Array>;
+  /** Hands a mail to whoever delivers it. Throws when it was not taken. Null: this installation has nobody who does. */
+  sendMail: ((mail: Mail) => Promise<void>) | null;
 }
 
 export type Scope = "read" | "write";
+export type CustomerRole = (typeof CUSTOMER_ROLES)[number];
+export type StaffRole = (typeof STAFF_ROLES)[number];
+export type Role = CustomerRole | StaffRole;
+
+/**
+ * What an account may do beside its rights. good: everything. unaccepted: a statement in force waits for acceptance.
+ * suspended, closing: the operator or the customer stopped it. Rights (read, export, correct, erase) hold in each.
+ */
+export type Standing = "good" | "unaccepted" | "suspended" | "closing";
+
+/** Who is signed in, and how surely. */
+export interface Person {
+  userId: number;
+  sessionId: number;
+  /** When they last proved who they are, Unix ms. */
+  provedAt: number;
+  /** A second factor or a passkey was used. */
+  secondFactor: boolean;
+  /** How they want to be shown things. */
+  language: string;
+  units: "metric" | "imperial";
+  /** IANA name */
+  timeZone: string;
+}
 
 export type Principal =
-  | { kind: "key"; accountId: number; keyId: number; scope: Scope }
+  | {
+      kind: "key";
+      accountId: number;
+      keyId: number;
+      scope: Scope;
+      /** Ids of the only devices that exist for it; null: all of the account's. */
+      devices: readonly number[] | null;
+      standing: Standing;
+    }
+  | ({
+      kind: "user";
+      accountId: number;
+      role: CustomerRole;
+      devices: readonly number[] | null;
+      /** Of `devices`, those that the role may also change; null: all of them. */
+      editable: readonly number[] | null;
+      standing: Standing;
+    } & Person)
+  | ({
+      kind: "staff";
+      role: StaffRole;
+      /** The training is attested and has not run out: without it there are no staff rights. */
+      trained: boolean;
+    } & Person)
   | { kind: "admin" }
   | { kind: "bridge"; bridgeId: number }
   | { kind: "job" }
   | { kind: "anonymous" };
 
+export type UserPrincipal = Extract<Principal, { kind: "user" }>;
+export type StaffPrincipal = Extract<Principal, { kind: "staff" }>;
+
+/** Where a request came from. */
+export interface Client {
+  /** Scheme, host and port that the browser asked: https://example.com */
+  origin: string;
+  /** The address, or "-" where the platform does not tell. */
+  address: string;
+  userAgent: string;
+}
+
 /** What a rule takes first: the platform, the request it serves and on whose behalf. */
 export interface Ctx extends Base {
   requestId: string;
   principal: Principal;
+  client: Client;
 }

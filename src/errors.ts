@@ -2,7 +2,10 @@
 export const ERRORS = {
   invalid: { status: 400, title: "The request is not valid" },
   unauthenticated: { status: 401, title: "Credentials are missing or not valid" },
+  step_up_required: { status: 401, title: "Prove again who you are" },
   forbidden: { status: 403, title: "These credentials do not allow this" },
+  acceptance_required: { status: 403, title: "A new version of the statement waits for your acceptance" },
+  suspended: { status: 403, title: "This account is suspended or closing" },
   not_found: { status: 404, title: "Not found" },
   conflict: { status: 409, title: "This conflicts with what is stored" },
   too_large: { status: 413, title: "The request is too large" },

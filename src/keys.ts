@@ -27,6 +27,6 @@ export function listKeys(ctx: Ctx, accountId: number, after: number, limit: numb
  * @throws {AppError} not_found
  */
 export async function revokeKey(ctx: Ctx, id: number): Promise<void> {
-  const revoked = await store.revokeKey(ctx.db, id, ctx.now());
+  const revoked = await store.revokeKey(ctx.db, null, id, ctx.now());
   if (!revoked) throw new AppError("not_found", "No such key, or it is revoked already");
 }

@@ -56,6 +56,9 @@ export const LIMITS = {
     admin: { requests: 600, windowS: 60 },
     bridge: { requests: 60_000, windowS: 60 },
     public: { requests: 300, windowS: 60 },
+    /** A signed-in person, by session. */
+    user: { requests: 1200, windowS: 60 },
+    staff: { requests: 1200, windowS: 60 },
   },
   /** Callers that are counted at a time, per isolate. */
   rateBuckets: 20_000,
@@ -77,6 +80,60 @@ export const LIMITS = {
   removalStatements: 200,
   /** Devices whose removal one run of the job takes up. */
   removalsPerRun: 100,
+  /** A session ends this long after sign-in, and when nothing was asked with it for the idle time. */
+  sessionMs: 30 * 24 * 3_600_000,
+  sessionIdleMs: 7 * 24 * 3_600_000,
+  staffSessionMs: 12 * 3_600_000,
+  staffSessionIdleMs: 3_600_000,
+  /** The time of a session's last use is written at most this often. */
+  sessionSeenEveryMs: 60_000,
+  sessionsPerUser: 50,
+  /** The network of a session is kept this long. */
+  networkMs: 14 * 24 * 3_600_000,
+  /** A dangerous act needs a proof of identity that is not older than this. */
+  stepUpMs: 15 * 60_000,
+
+  emailCharacters: 254,
+  passwordMinCharacters: 10,
+  passwordMaxCharacters: 200,
+  /** scrypt: 16 MiB and about 60 ms. */
+  scrypt: { N: 16_384, r: 8, p: 1 },
+  /** Devices that one user or key can be limited to. */
+  devicesPerLimit: 1000,
+  usersPerAccount: 500,
+  keysPerAccount: 500,
+
+  /**
+   * Failures that block: `free` are without consequence in the window, each further one blocks for twice as long as the
+   * one before.
+   */
+  throttles: {
+    /** Passwords, by address. */
+    password: { free: 10, windowMs: 3_600_000, blockMs: 60_000, blockMaxMs: 3_600_000 },
+    /** Six-digit codes and recovery codes, by user. */
+    code: { free: 5, windowMs: 3_600_000, blockMs: 5 * 60_000, blockMaxMs: 3_600_000 },
+    /** Mails that a stranger can make us send to one address. */
+    mail: { free: 5, windowMs: 3_600_000, blockMs: 3_600_000, blockMaxMs: 3_600_000 },
+    /** Activation codes, by IMEI. */
+    activation: { free: 5, windowMs: 3_600_000, blockMs: 3_600_000, blockMaxMs: 3_600_000 },
+  },
+
+  /** A registration that nobody confirms is forgotten. */
+  unverifiedMs: 7 * 24 * 3_600_000,
+
+  /** Links in mails: confirming a registration or an invitation; resetting a password; changing an address. */
+  signupLinkMs: 7 * 24 * 3_600_000,
+  resetLinkMs: 3_600_000,
+  changeLinkMs: 24 * 3_600_000,
+  /** Between the two factors of a sign-in, and for a passkey's challenge. */
+  pendingMs: 10 * 60_000,
+
+  /** A mail is tried for this long. */
+  mailMs: 24 * 3_600_000,
+
+  /** Form of a page. */
+  formBytes: 512 * 1024,
+
   /** Job runs are listed for this long. */
   jobRunsMs: 30 * 24 * 3_600_000,
 } as const;

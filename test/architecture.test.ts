@@ -15,13 +15,26 @@ const RULES: readonly { from: RegExp; may: readonly string[] }[] = [
     from: /^src\/store\//,
     may: ["src/store/", "src/errors.ts", "src/limits.ts", "codec/", "drizzle-orm", "@libsql/client!"],
   },
+  { from: /^src\/text\//, may: ["src/text/"] },
   {
     from: /^src\/http\//,
-    may: ["src/http/", "src/web/", "src/[^/]+\\.ts$", "codec/", "hono", "valibot", "@valibot/to-json-schema"],
+    may: [
+      "src/http/",
+      "src/web/",
+      "src/text/",
+      "src/[^/]+\\.ts$",
+      "codec/",
+      "hono",
+      "valibot",
+      "@valibot/to-json-schema",
+    ],
   },
-  { from: /^src\/web\//, may: ["src/web/", "src/[^/]+\\.ts$", "codec/", "hono", "valibot"] },
-  { from: /^src\/runtime\//, may: ["src/", "codec/", "@libsql/client", "drizzle-orm", "hono"] },
-  { from: /^src\/[^/]+\.ts$/, may: ["src/[^/]+\\.ts$", "src/store/", "codec/"] },
+  {
+    from: /^src\/web\//,
+    may: ["src/web/", "src/text/", "src/http/page.ts!", "src/http/route.ts!", "src/[^/]+\\.ts$", "codec/", "hono"],
+  },
+  { from: /^src\/runtime\//, may: ["src/", "codec/", "@libsql/client", "drizzle-orm", "hono", "node:crypto"] },
+  { from: /^src\/[^/]+\.ts$/, may: ["src/[^/]+\\.ts$", "src/store/", "src/text/", "codec/"] },
   {
     from: /^bridge\//,
     may: [

@@ -1,10 +1,12 @@
-import { randomBytes } from "node:crypto";
+import { randomBytes, scryptSync } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Client, createClient } from "@libsql/client";
 import { drizzle } from "drizzle-orm/libsql/node";
-import type { Base, Ctx, Db, Principal } from "../src/context.ts";
+import type { Base, Ctx, Db, Mail, Principal, Role, Scope } from "../src/context.ts";
+import { SESSION_COOKIE } from "../src/http/browser.ts";
+import { openSession } from "../src/sessions.ts";
 import * as schema from "../src/store/schema.ts";
 import { applyMigrations } from "../tools/migrate.ts";
 
@@ -49,6 +51,8 @@ export interface TestBase extends Base {
   settled(): Promise<void>;
   /** What was logged: level, event and fields as one line each. */
   logged: string[];
+  /** Mails that were sent. */
+  sent: Mail[];
 }
 
 /** The platform as tests see it: a clock that stands still at NOON, a log in memory, fixed secrets. */
@@ -56,6 +60,7 @@ export function aBase(db: Db, settings: { now?: number; retentionMonths?: number
   let now = settings.now ?? NOON;
   let deferred: Promise<unknown>[] = [];
   const logged: string[] = [];
+  const sent: Mail[] = [];
   const line =
     (level: string) =>
     (event: string, fields: object = {}) => {
@@ -77,6 +82,8 @@ export function aBase(db: Db, settings: { now?: number; retentionMonths?: number
       bridgeToken: "bridge-token-of-the-tests",
       rootKey: "00".repeat(32),
       retentionMonths: settings.retentionMonths ?? 3,
+      publicUrl: "https://edge.test",
+      mailFrom: "Ephemeris <noreply@edge.test>",
     },
     defer: (work) => {
       deferred.push(work);
@@ -89,11 +96,23 @@ export function aBase(db: Db, settings: { now?: number; retentionMonths?: number
       }
     },
     random: (length) => new Uint8Array(randomBytes(length)),
+    // As the platforms have it, at a hundredth of the cost.
+    scrypt: async (password, salt, { r, p }) => new Uint8Array(scryptSync(password, salt, 32, { N: 256, r, p })),
+    sendMail: async (mail) => {
+      sent.push(mail);
+    },
+    sent,
   };
 }
 
 export function aContext(base: Base, principal: Principal = { kind: "job" }): Ctx {
-  return { ...base, requestId: "request-of-the-test", principal };
+  const client = { origin: "https://edge.test", address: "192.0.2.7", userAgent: "Test" };
+  return { ...base, requestId: "request-of-the-test", principal, client };
+}
+
+/** The principal of an API key of this account that may see all of its devices. */
+export function asKey(accountId: number, scope: Scope = "read"): Principal {
+  return { kind: "key", accountId, keyId: 1, scope, devices: null, standing: "good" };
 }
 
 /** An account. Returns its id. */
@@ -146,4 +165,32 @@ export async function aDevice(
     })
     .returning({ id: schema.devices.id });
   return { id: row.id, accountId, imei, model };
+}
+
+let nextUser = 0;
+
+/** A user; one of the operator's staff, trained, when the role is theirs. */
+export async function aUser(
+  db: Db,
+  spec: Partial<typeof schema.users.$inferInsert> & { role: Role },
+): Promise<{ id: number; accountId: number | null; email: string; role: Role }> {
+  const isStaff = (schema.STAFF_ROLES as readonly string[]).includes(spec.role);
+  const [row] = await db
+    .insert(schema.users)
+    .values({
+      accountId: isStaff ? null : (spec.accountId ?? (await anAccount(db))),
+      email: `person${nextUser++}@edge.test`,
+      emailVerifiedAt: NOON,
+      createdAt: NOON,
+      ...(isStaff && { trainingValidUntil: NOON + 365 * 86_400_000 }),
+      ...spec,
+    })
+    .returning();
+  return { id: row.id, accountId: row.accountId, email: row.email, role: row.role };
+}
+
+/** The cookie of a new session of a user, as the browser sends it. */
+export async function aSession(base: TestBase, user: { id: number; accountId: number | null }): Promise<string> {
+  const { cookie } = await openSession(aContext(base), user, { secondFactor: false });
+  return `${SESSION_COOKIE}=${cookie}`;
 }

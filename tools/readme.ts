@@ -60,7 +60,11 @@ export const PARTS: Readonly<Record<string, () => string>> = {
   api: () =>
     table(
       ["request", "what", "needs"],
-      ROUTES.map(({ method, path, summary, access }) => [code(`${method} ${path}`), summary, ACCESS[access].needs]),
+      ROUTES.filter(({ page }) => page !== true).map(({ method, path, summary, access }) => [
+        code(`${method} ${path}`),
+        summary,
+        ACCESS[access].needs,
+      ]),
     ),
   commands: () =>
     table(

@@ -49,6 +49,7 @@ const miniflare = new Miniflare({
       config: {
         name: "ephemeris",
         compatibilityDate: "2026-10-20",
+        compatibilityFlags: ["nodejs_compat"],
         manifest: {
           mainModule: "workers.js",
           modules: { "workers.js": { type: "esm", contents: readFileSync(WORKER_SCRIPT, "utf8") } },

@@ -1,22 +1,55 @@
 import { Hono, type MiddlewareHandler } from "hono";
 import { AppError } from "../errors.ts";
+import { ACTIVATION } from "./activation.ts";
 import { ADMIN } from "./admin.ts";
+import { ASSET_ROUTES } from "./assets.ts";
+import { AUDIT } from "./audit.ts";
+import { BRANDS } from "./brands.ts";
 import { BRIDGE } from "./bridge.ts";
+import { clientOf } from "./browser.ts";
 import { COMMANDS } from "./commands.ts";
 import { DEVICES } from "./devices.ts";
 import { docsOf } from "./docs.ts";
+import { DOCUMENTS } from "./documents.ts";
 import { HttpError, problem } from "./errors.ts";
 import { HEALTH } from "./health.ts";
+import { KEYS } from "./keys.ts";
+import { ME } from "./me.ts";
 import { MODELS } from "./models.ts";
 import { OPERATIONS } from "./operations.ts";
+import { OVERVIEW } from "./overview.ts";
+import { pageProblem } from "./page.ts";
+import { ADMIN_PAGES } from "./pages/admin.ts";
+import { AUTH_PAGES } from "./pages/auth.ts";
+import { DEVICES_PAGES } from "./pages/devices.ts";
+import { LEGAL_PAGES } from "./pages/legal.ts";
+import { PEOPLE_PAGES } from "./pages/people.ts";
+import { PROFILE_PAGES } from "./pages/profile.ts";
+import { SECURITY_PAGES } from "./pages/security.ts";
 import { POSITIONS } from "./positions.ts";
 import type { Env, Route } from "./route.ts";
+import { SECURITY } from "./security.ts";
 import { serve } from "./serve.ts";
+import { SESSIONS } from "./sessions.ts";
+import { SETTINGS } from "./settings.ts";
+import { SIGNUP } from "./signup.ts";
+import { STAFF } from "./staff.ts";
+import { SUPPORT } from "./support.ts";
+import { USERS } from "./users.ts";
+import { viewOf } from "./view.ts";
 
-const NOUNS = [DEVICES, MODELS, POSITIONS, COMMANDS, BRIDGE, ADMIN, OPERATIONS, HEALTH].flat();
+const API = [
+  [SIGNUP, SESSIONS, SECURITY, ME, DOCUMENTS, USERS, KEYS, SUPPORT],
+  [DEVICES, ACTIVATION, MODELS, POSITIONS, COMMANDS, BRIDGE],
+  [ADMIN, STAFF, BRANDS, SETTINGS, AUDIT, OVERVIEW, OPERATIONS, HEALTH],
+].flat(2);
+
+const PAGES = [
+  [AUTH_PAGES, SECURITY_PAGES, LEGAL_PAGES, DEVICES_PAGES, PEOPLE_PAGES, PROFILE_PAGES, ADMIN_PAGES, ASSET_ROUTES],
+].flat(2);
 
 /** Every route there is. /api/* stays free: it is reserved for compatibility with existing tracking clients. */
-export const ROUTES: readonly Route[] = [...NOUNS, ...docsOf(NOUNS)];
+export const ROUTES: readonly Route[] = [...API, ...docsOf(API), ...PAGES];
 
 /** On every response that does not say otherwise itself. No Access-Control-*: other origins are refused by default. */
 const HEADERS = {
@@ -35,6 +68,7 @@ const observe: MiddlewareHandler<Env> = async (c, next) => {
   c.set("requestId", requestId);
   c.set("route", "none");
   c.set("headers", {});
+  c.set("page", null);
   await next();
   const { headers, status } = c.res;
   for (const [name, value] of Object.entries(HEADERS)) if (!headers.has(name)) headers.set(name, value);
@@ -56,10 +90,14 @@ for (const { path, method } of ROUTES) {
 export const app = new Hono<Env>();
 app.use(observe);
 for (const route of ROUTES) app.on(route.method, route.path.replace(/\{(\w+)\}/g, ":$1"), serve(route));
-app.notFound((c) => {
+app.notFound(async (c) => {
   const known = [...PATHS.values()].find(({ pattern }) => pattern.test(c.req.path));
-  if (known === undefined) return problem(new AppError("not_found", "No such path"), c);
+  if (known === undefined) {
+    const error = new AppError("not_found", "No such path");
+    const forPeople = !/^\/(v1|api)\b/.test(c.req.path) && (c.req.header("accept") ?? "").includes("text/html");
+    return forPeople ? pageProblem(error, c, await viewOf(c, clientOf(c), null)) : problem(error, c);
+  }
   const allow = known.methods.join(", ");
   return problem(new HttpError("method_not_allowed", `This path takes ${allow}`, { Allow: allow }), c);
 });
-app.onError(problem);
+app.onError((error, c) => (c.var.page === null ? problem(error, c) : pageProblem(error, c, c.var.page)));

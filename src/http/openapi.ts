@@ -1,8 +1,9 @@
 import { type ConversionConfig, toJsonSchema, toJsonSchemaDefs } from "@valibot/to-json-schema";
 import * as v from "valibot";
-import { ACCESS, type Access } from "../access.ts";
+import { ACCESS, type Access, type AccessRow } from "../access.ts";
 import { LIMITS } from "../limits.ts";
 import type { JsonSchema, OpenApiDocument, Operation, Parameter, ResponseObject } from "../web/docs/document.ts";
+import { SESSION_COOKIE } from "./browser.ts";
 import { PROBLEMS, type ProblemCode } from "./errors.ts";
 import type { Answer, Route } from "./route.ts";
 
@@ -16,14 +17,16 @@ const Problem = v.object({
   field: v.optional(v.pipe(v.string(), v.description("The field at fault"))),
 });
 
-/** What each access needs, as OpenAPI says it. */
-const SECURITY: Record<Access, Record<string, string[]>[]> = {
-  public: [],
-  bridge: [{ bridgeToken: [] }],
-  admin: [{ adminToken: [] }],
-  read: [{ apiKey: ["read"] }],
-  write: [{ apiKey: ["write"] }],
-};
+/** What each access needs, as OpenAPI says it: one of these. */
+function securityOf(access: Access): Record<string, string[]>[] {
+  const row: AccessRow = ACCESS[access];
+  return [
+    ...(row.scope === undefined ? [] : [{ apiKey: [row.scope] }]),
+    ...(row.bridge === undefined ? [] : [{ bridgeToken: [] }]),
+    ...(row.adminToken === undefined ? [] : [{ adminToken: [] }]),
+    ...(row.roles === undefined ? [] : [{ session: [...row.roles] }]),
+  ];
+}
 
 const bearer = (description: string) => ({ type: "http" as const, scheme: "bearer" as const, description });
 const text = (description: string) => ({ description, schema: { type: "string" } });
@@ -74,9 +77,15 @@ export function openApi(
       responses: Object.fromEntries(Object.keys(PROBLEMS).map((code) => [code, problemResponse(code as ProblemCode)])),
       headers: RESPONSE_HEADERS,
       securitySchemes: {
-        apiKey: bearer(`${ACCESS.read.needs}; scopes read and write`),
-        adminToken: bearer(ACCESS.admin.needs),
+        apiKey: bearer("an API key; scopes read and write"),
+        adminToken: bearer("the admin token"),
         bridgeToken: bearer(ACCESS.bridge.needs),
+        session: {
+          type: "apiKey",
+          in: "cookie",
+          name: SESSION_COOKIE,
+          description: "The cookie of a signed-in person; the roles are those that may",
+        },
       },
     },
   };
@@ -92,7 +101,7 @@ function operation(route: Route, convert: Convert): Operation {
     tags: [route.tag],
     summary: route.summary,
     ...(route.description === undefined ? {} : { description: route.description }),
-    security: SECURITY[route.access],
+    security: securityOf(route.access),
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined ? {} : { requestBody: body }),
     responses: {
@@ -116,6 +125,7 @@ function operationId({ method, path }: Route): string {
 /** The errors that a route can answer with, from what it declares. */
 function problemsOf(route: Route): ProblemCode[] {
   const codes: ProblemCode[] = ["invalid"];
+  if (route.stepUp === true) codes.push("step_up_required");
   if (route.access !== "public") codes.push("unauthenticated", "forbidden");
   if (route.params !== undefined) codes.push("not_found");
   if (route.method !== "GET" && route.body !== undefined) codes.push("conflict");

@@ -2,6 +2,7 @@ import type { Context } from "hono";
 import type * as v from "valibot";
 import type { Access } from "../access.ts";
 import type { Base, Ctx } from "../context.ts";
+import type { PageView } from "../web/frame.ts";
 
 export type Method = "GET" | "POST" | "PATCH" | "DELETE";
 
@@ -9,11 +10,20 @@ export type Method = "GET" | "POST" | "PATCH" | "DELETE";
 export interface Env {
   Bindings: Base;
   /** `headers` go on whatever the response becomes */
-  Variables: { requestId: string; route: string; headers: Record<string, string> };
+  Variables: {
+    requestId: string;
+    route: string;
+    headers: Record<string, string>;
+    /** set while a page is served: its errors are pages too */
+    page: PageView | null;
+  };
 }
 
 type Schema = v.GenericSchema;
 type Out<S> = S extends Schema ? v.InferOutput<S> : undefined;
+
+/** The fields of a form as they were typed; a file is the whole of it. */
+export type Form = Record<string, string | { type: string; bytes: Uint8Array }>;
 
 /** What a handler gets: everything is authenticated, found, allowed and valid by then. */
 export interface Call<P, Q, B, O> {
@@ -22,6 +32,8 @@ export interface Call<P, Q, B, O> {
   params: P;
   query: Q;
   body: B;
+  /** of a page */
+  form: Form;
   /** what `find` found */
   object: O;
 }
@@ -50,6 +62,17 @@ interface Definition<P, Q, B, O> {
   body?: B;
   /** binary body; the handler reads it within the limit */
   binary?: { mediaType: string; maxBytes: number; description: string };
+  /** A page for people: it asks for sign-in instead of a token, and its errors are pages. Not in the OpenAPI document. */
+  page?: true;
+  /** Body of a page's form. */
+  form?: true;
+  /**
+   * A right of the person (read, export, correct, erase, accept, leave): open in every standing of the account, also
+   * where the access is one that changes something.
+   */
+  right?: true;
+  /** A dangerous act: a person must have proved lately who they are. */
+  stepUp?: true;
   /** Honours Idempotency-Key. Never where the answer shows a secret: the answer is kept. */
   idempotent?: true;
   /** Answers with an ETag: 304 on GET, 412 on PATCH and DELETE. */

@@ -1,14 +1,27 @@
 import type { Context, Handler } from "hono";
 import type * as v from "valibot";
-import { authenticate, type Caller, requireKind, requireScope, tokenHash } from "../access.ts";
-import type { Ctx, Principal } from "../context.ts";
+import {
+  ACCESS,
+  authenticate,
+  authenticateSession,
+  type Caller,
+  requireGoodStanding,
+  requireKind,
+  requireProof,
+  requireRight,
+  tokenHash,
+} from "../access.ts";
+import type { Client, Ctx, Principal } from "../context.ts";
 import { AppError } from "../errors.ts";
 import { once } from "../idempotency.ts";
 import { LIMITS } from "../limits.ts";
 import { readJson } from "./body.ts";
+import { clientOf, requireSameOrigin, sessionCookieOf } from "./browser.ts";
+import { readForm } from "./form.ts";
 import { charge, type RateRow } from "./ratelimit.ts";
-import type { Env, Route } from "./route.ts";
+import type { Env, Form, Route } from "./route.ts";
 import { parse, queryOf, refusedParameter } from "./validate.ts";
+import { viewOf } from "./view.ts";
 
 /**
  * Makes a handler of a declared route: who calls, within which limit, about what, allowed or not, with which input.
@@ -18,17 +31,23 @@ import { parse, queryOf, refusedParameter } from "./validate.ts";
 export function serve(route: Route): Handler<Env> {
   return async (c) => {
     c.set("route", `${route.method} ${route.path}`);
-    const principal = await principalOf(c, route);
-    const ctx: Ctx = { ...c.env, requestId: c.var.requestId, principal };
+    const client = clientOf(c);
+    if (route.page === true) c.set("page", await viewOf(c, client, null));
+    const principal = await principalOf(c, route, client);
+    if (route.page === true && principal.kind !== "anonymous") c.set("page", await viewOf(c, client, principal));
+    const ctx: Ctx = { ...c.env, requestId: c.var.requestId, principal, client };
     const params = route.params === undefined ? undefined : pathParams(route.params, c.req.param());
     const object = await route.find?.(ctx, params);
-    requireScope(route.access, principal);
+    requireRight(route.access, principal);
+    if (route.right !== true && changes(route)) requireGoodStanding(principal);
+    if (route.stepUp === true) requireProof(ctx);
     const query = parseQuery(route, c.req.url);
     const key = c.req.header("idempotency-key");
     if (key !== undefined && route.method === "POST" && route.idempotent !== true) {
       throw new AppError("invalid", "This request does not take an Idempotency-Key", { field: "Idempotency-Key" });
     }
-    const handle = (body: unknown) => route.handle({ c, ctx, params, query, body, object } as never);
+    const form: Form = route.form === true ? await readForm(c.req.raw, LIMITS.formBytes) : {};
+    const handle = (body: unknown) => route.handle({ c, ctx, params, query, body, form, object } as never);
     if (route.body === undefined) return handle(undefined);
     const { value, bytes } = await readJson(c.req.raw, LIMITS.jsonBodyBytes);
     const body = parse(route.body, value);
@@ -40,21 +59,31 @@ export function serve(route: Route): Handler<Env> {
   };
 }
 
+/** Reading is a right in every standing; so is what `right` marks. A page that only shows is reading. */
+const changes = (route: Route) => route.method !== "GET";
+
 async function keep(response: Response) {
   return { status: response.status, headers: Object.fromEntries(response.headers), body: await response.text() };
 }
 
 const BEARER = /^Bearer +([\x21-\x7e]{1,512})$/i;
 
-async function principalOf(c: Context<Env>, route: Route): Promise<Principal> {
+async function principalOf(c: Context<Env>, route: Route, client: Client): Promise<Principal> {
+  const authorization = c.req.header("authorization");
+  const cookie = authorization === undefined ? sessionCookieOf(c) : undefined;
+  // A token in a header is nothing that another site can make a browser send; a cookie or a form is.
+  if (route.method !== "GET" && authorization === undefined) requireSameOrigin(c, client, cookie !== undefined);
   if (route.access === "public") {
-    if (route.unlimited !== true) count(c, "public", address(c));
+    if (route.unlimited !== true) count(c, "public", client.address);
     return { kind: "anonymous" };
   }
-  const token = BEARER.exec(c.req.header("authorization") ?? "")?.[1];
-  const caller: Caller | null = token === undefined ? null : await authenticate(c.env, token);
+  const token = BEARER.exec(authorization ?? "")?.[1];
+  let caller: Caller | null = null;
+  if (token !== undefined) caller = await authenticate(c.env, token);
+  else if (cookie !== undefined && "roles" in ACCESS[route.access]) caller = await authenticateSession(c.env, cookie);
   if (caller === null) {
-    count(c, "public", address(c));
+    count(c, "public", client.address);
+    if (cookie !== undefined) throw new AppError("unauthenticated", "This session is over: sign in again");
     const why = token === undefined ? "Send a token: Authorization: Bearer ..." : "This token is not valid, or revoked";
     throw new AppError("unauthenticated", why);
   }
@@ -70,9 +99,6 @@ function count(c: Context<Env>, row: RateRow, who: string): void {
   const { requests, windowS } = LIMITS.rate[row];
   throw new AppError("rate_limited", `More than ${requests} requests in ${windowS} s`, { retryAfterS });
 }
-
-/** Where a request without a valid token comes from, as far as the platform tells. */
-const address = (c: Context<Env>) => c.req.header("cf-connecting-ip") ?? "-";
 
 /** A path that names no possible object is not a wrong input: nothing is there. */
 function pathParams(schema: v.GenericSchema, given: Record<string, string>): unknown {

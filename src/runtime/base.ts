@@ -1,13 +1,23 @@
-import type { Base, Config, Db } from "../context.ts";
+import { scrypt } from "node:crypto";
+import type { Base, Config, Db, Mail } from "../context.ts";
 import { consoleLog } from "./log.ts";
 
 /** What outlives a request: everything of a Base but `defer`, which belongs to one. */
 export type Shared = Omit<Base, "defer">;
 
-/** The Base of a platform that has the Web's globals. */
-export function sharedBase(db: Db, config: Config): Shared {
+const hash: Base["scrypt"] = (password, salt, { N, r, p }) =>
+  new Promise((resolve, reject) => {
+    // Node counts its own overhead into maxmem.
+    scrypt(password, salt, 32, { N, r, p, maxmem: 256 * N * r }, (error, key) =>
+      error === null ? resolve(new Uint8Array(key)) : reject(error),
+    );
+  });
+
+/** The Base of a platform that has the Web's globals and node:crypto. */
+export function sharedBase(db: Db, config: Config, sendMail: ((mail: Mail) => Promise<void>) | null): Shared {
   const now = () => Date.now();
-  return { db, config, now, log: consoleLog(now), random: (length) => crypto.getRandomValues(new Uint8Array(length)) };
+  const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));
+  return { db, config, now, log: consoleLog(now), random, scrypt: hash, sendMail };
 }
 
 /** Adds `defer`. @param keepAlive keeps the platform from ending the request's work before `work` is done */

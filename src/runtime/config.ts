@@ -27,6 +27,11 @@ export const BINDINGS = {
   BRIDGE_TOKEN: TOKEN,
   ROOT_KEY: { must: "32 bytes in hex", pattern: /^[0-9a-f]{64}$/i },
   PUBLIC_URL: { must: "an https: or http: URL", pattern: /^https?:\/\/[^\s/]\S*$/, default: null },
+  MAIL_FROM: {
+    must: "an address, or a name and an address in angle brackets",
+    pattern: /^([^\s<>@,;]+@[^\s<>@,;]+|[^<>\r\n"]{1,80} <[^\s<>@,;]+@[^\s<>@,;]+>)$/,
+    default: "Ephemeris <noreply@localhost>",
+  },
   RETENTION_MONTHS: { must: "a whole number from 1 to 120", pattern: /^([1-9]|[1-9]\d|1[01]\d|120)$/, default: "3" },
 } as const satisfies Record<string, Binding>;
 
@@ -59,6 +64,7 @@ export function readConfig(env: Readonly<Record<string, unknown>>): RuntimeConfi
       bridgeToken: required("BRIDGE_TOKEN"),
       rootKey: required("ROOT_KEY"),
       retentionMonths: Number(text("RETENTION_MONTHS")),
+      mailFrom: required("MAIL_FROM"),
       ...(publicUrl !== undefined && { publicUrl }),
     },
     databaseUrl: required("DATABASE_URL"),

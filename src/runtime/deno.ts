@@ -40,7 +40,7 @@ async function openBase(env: Record<string, string>): Promise<{ base: Base; clos
   });
   if (embedded) for (const pragma of PRAGMAS) await client.execute(`PRAGMA ${pragma}`);
   const pending = new Set<Promise<unknown>>();
-  const base = withDefer(sharedBase(drizzle(client, { schema }) as Db, config), (work) => {
+  const base = withDefer(sharedBase(drizzle(client, { schema }) as Db, config, null), (work) => {
     pending.add(work);
     void work.finally(() => pending.delete(work));
   });

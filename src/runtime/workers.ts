@@ -1,5 +1,5 @@
-import { createClient } from "@libsql/client/web";
-import { drizzle } from "drizzle-orm/libsql/web";
+import { createClient } from "@libsql/client/http";
+import { drizzle } from "drizzle-orm/libsql/http";
 import type { Db } from "../context.ts";
 import { app } from "../http/app.ts";
 import { runCron } from "../jobs.ts";
@@ -17,7 +17,7 @@ function open(env: Record<string, unknown>): Shared {
   // work that belongs to a request which is over.
   const limits = { concurrency: Number.POSITIVE_INFINITY };
   const client = createClient(authToken === undefined ? { url, ...limits } : { url, authToken, ...limits });
-  shared = sharedBase(drizzle(client, { schema }) as Db, config);
+  shared = sharedBase(drizzle(client, { schema }) as Db, config, null);
   return shared;
 }
 

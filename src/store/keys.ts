@@ -1,6 +1,7 @@
 import { and, asc, eq, gt, isNull } from "drizzle-orm";
 import type { Db } from "./db.ts";
 import { apiKeys } from "./schema.ts";
+import { ACCOUNT_STANDING, type Admitted, admittedOf } from "./standing.ts";
 
 export type KeyRow = Omit<typeof apiKeys.$inferSelect, "hash">;
 
@@ -12,6 +13,9 @@ const VISIBLE = {
   createdAt: apiKeys.createdAt,
   lastUsedAt: apiKeys.lastUsedAt,
   revokedAt: apiKeys.revokedAt,
+  madeBy: apiKeys.madeBy,
+  expiresAt: apiKeys.expiresAt,
+  deviceLimited: apiKeys.deviceLimited,
 };
 
 export async function insertKey(db: Db, accountId: number, key: Omit<typeof apiKeys.$inferInsert, "accountId">) {
@@ -22,13 +26,32 @@ export async function insertKey(db: Db, accountId: number, key: Omit<typeof apiK
   return row;
 }
 
-/** The key with this hash, unless it is revoked. */
-export async function keyOfHash(db: Db, hash: string): Promise<KeyRow | null> {
-  const [row] = await db
-    .select(VISIBLE)
-    .from(apiKeys)
-    .where(and(eq(apiKeys.hash, hash), isNull(apiKeys.revokedAt)));
-  return row ?? null;
+export interface AdmittedKey extends Admitted {
+  keyId: number;
+  accountId: number;
+  scope: "read" | "write";
+  lastUsedAt: number | null;
+}
+
+/** The key with this hash and what its account may do, unless it is revoked or has expired. */
+export async function keyOfHash(db: Db, hash: string, now: number): Promise<AdmittedKey | null> {
+  const { rows } = await db.$client.execute({
+    sql: `SELECT k.id, k.account_id, k.scope, k.last_used_at, ${ACCOUNT_STANDING},
+        CASE k.device_limited WHEN 1 THEN (SELECT json_group_array(device_id) FROM key_devices WHERE key_id = k.id) END
+      FROM api_keys k JOIN accounts a ON a.id = k.account_id
+      WHERE k.hash = ? AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > ?)
+        AND a.state <> 'unverified'`,
+    args: [now, now, hash, now],
+  });
+  const [row] = rows;
+  if (row === undefined) return null;
+  return {
+    keyId: row[0] as number,
+    accountId: row[1] as number,
+    scope: row[2] as "read" | "write",
+    lastUsedAt: row[3] as number | null,
+    ...admittedOf(row[4], row[5]),
+  };
 }
 
 export async function markKeyUsed(db: Db, id: number, now: number): Promise<void> {
@@ -45,12 +68,18 @@ export function listKeys(db: Db, accountId: number, after: number, limit: number
     .limit(limit);
 }
 
-/** @returns false when there is no such key that still works */
-export async function revokeKey(db: Db, id: number, now: number): Promise<boolean> {
+/** @param accountId null: of whatever account, for the operator. @returns false when there is no such key that still works */
+export async function revokeKey(db: Db, accountId: number | null, id: number, now: number): Promise<boolean> {
   const revoked = await db
     .update(apiKeys)
     .set({ revokedAt: now })
-    .where(and(eq(apiKeys.id, id), isNull(apiKeys.revokedAt)))
+    .where(
+      and(
+        eq(apiKeys.id, id),
+        isNull(apiKeys.revokedAt),
+        accountId === null ? undefined : eq(apiKeys.accountId, accountId),
+      ),
+    )
     .returning({ id: apiKeys.id });
   return revoked.length > 0;
 }

@@ -1,5 +1,14 @@
 import { sql } from "drizzle-orm";
-import { customType, index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
+import {
+  type AnySQLiteColumn,
+  customType,
+  index,
+  integer,
+  primaryKey,
+  sqliteTable,
+  text,
+  uniqueIndex,
+} from "drizzle-orm/sqlite-core";
 
 // The tables as drizzle sees them. migrations/ makes them (STRICT, triggers and partial indexes are written there);
 // test/src/store/schema.test.ts compares the two. Times are Unix ms. Ids are AUTOINCREMENT: they are stream cursors
@@ -11,11 +20,85 @@ const bytes = customType<{ data: Uint8Array; driverData: Uint8Array | ArrayBuffe
   fromDriver: (value) => (value instanceof Uint8Array ? value : new Uint8Array(value)),
 });
 
-export const accounts = sqliteTable("accounts", {
-  id: id(),
-  name: text("name").notNull(),
-  createdAt: integer("created_at").notNull(),
-});
+const ofAccount = () =>
+  integer("account_id")
+    .notNull()
+    .references(() => accounts.id, { onDelete: "cascade" });
+const ofUser = () =>
+  integer("user_id")
+    .notNull()
+    .references((): AnySQLiteColumn => users.id, { onDelete: "cascade" });
+const ofDevice = () =>
+  integer("device_id")
+    .notNull()
+    .references((): AnySQLiteColumn => devices.id, { onDelete: "cascade" });
+
+export const ACCOUNT_STATES = ["unverified", "active", "suspended", "closing"] as const;
+export type AccountState = (typeof ACCOUNT_STATES)[number];
+/** How an account pays; never with what: no card number is ever stored. */
+export const PAYMENT_MODES = ["card", "transfer", "wallet", "invoice"] as const;
+
+export const accounts = sqliteTable(
+  "accounts",
+  {
+    id: id(),
+    name: text("name").notNull(),
+    createdAt: integer("created_at").notNull(),
+    state: text("state", { enum: ACCOUNT_STATES }).notNull().default("active"),
+    /** Why it is suspended, in the operator's words to the customer. */
+    stateReason: text("state_reason"),
+    paymentMode: text("payment_mode", { enum: PAYMENT_MODES }),
+    /** The newest version that the account accepted. Null: the operator opened it, and nothing is held back. */
+    privacyAccepted: integer("privacy_accepted"),
+    termsAccepted: integer("terms_accepted"),
+  },
+  (t) => [index("accounts_unverified").on(t.createdAt).where(sql`state = 'unverified'`)],
+);
+
+export const CUSTOMER_ROLES = ["owner", "manager", "viewer"] as const;
+export const STAFF_ROLES = ["admin", "support", "privacy", "finance"] as const;
+export const UNITS = ["metric", "imperial"] as const;
+
+/** Customers' users and, without an account, the operator's staff. */
+export const users = sqliteTable(
+  "users",
+  {
+    id: id(),
+    accountId: integer("account_id").references(() => accounts.id, { onDelete: "cascade" }),
+    role: text("role", { enum: [...CUSTOMER_ROLES, ...STAFF_ROLES] }).notNull(),
+    /** Lower case. */
+    email: text("email").notNull().unique(),
+    emailVerifiedAt: integer("email_verified_at"),
+    name: text("name"),
+    mobile: text("mobile"),
+    mobileVerifiedAt: integer("mobile_verified_at"),
+    /** src/passwords.ts */
+    passwordHash: text("password_hash"),
+    language: text("language").notNull().default("en"),
+    units: text("units", { enum: UNITS }).notNull().default("metric"),
+    timeZone: text("time_zone").notNull().default("UTC"),
+    personalisation: integer("personalisation").notNull().default(0),
+    searchHistory: integer("search_history").notNull().default(0),
+    /** 1: only the devices in user_devices. */
+    deviceLimited: integer("device_limited").notNull().default(0),
+    /** Sealed (src/seal.ts); in force since totpSince, null while it is being set up. */
+    totpSecret: text("totp_secret"),
+    totpSince: integer("totp_since"),
+    /** The last time step whose code was used, so that none is used twice. */
+    totpLastStep: integer("totp_last_step"),
+    trainingValidUntil: integer("training_valid_until"),
+    createdAt: integer("created_at").notNull(),
+    lastSignInAt: integer("last_sign_in_at"),
+    disabledAt: integer("disabled_at"),
+  },
+  (t) => [index("users_of_account").on(t.accountId, t.id)],
+);
+
+export const userDevices = sqliteTable(
+  "user_devices",
+  { userId: ofUser(), deviceId: ofDevice(), mayEdit: integer("may_edit").notNull().default(0) },
+  (t) => [primaryKey({ columns: [t.userId, t.deviceId] }), index("user_devices_of_device").on(t.deviceId)],
+);
 
 export const apiKeys = sqliteTable(
   "api_keys",
@@ -31,9 +114,341 @@ export const apiKeys = sqliteTable(
     createdAt: integer("created_at").notNull(),
     lastUsedAt: integer("last_used_at"),
     revokedAt: integer("revoked_at"),
+    /** The user who made it; null: the operator did. */
+    madeBy: integer("made_by").references(() => users.id, { onDelete: "set null" }),
+    expiresAt: integer("expires_at"),
+    /** 1: only the devices in key_devices. */
+    deviceLimited: integer("device_limited").notNull().default(0),
   },
-  (t) => [index("api_keys_of_account").on(t.accountId, t.id)],
+  (t) => [
+    index("api_keys_of_account").on(t.accountId, t.id),
+    index("api_keys_made_by").on(t.madeBy).where(sql`made_by IS NOT NULL`),
+  ],
 );
+
+export const keyDevices = sqliteTable(
+  "key_devices",
+  {
+    keyId: integer("key_id")
+      .notNull()
+      .references(() => apiKeys.id, { onDelete: "cascade" }),
+    deviceId: ofDevice(),
+  },
+  (t) => [primaryKey({ columns: [t.keyId, t.deviceId] }), index("key_devices_of_device").on(t.deviceId)],
+);
+
+export const ADDRESS_KINDS = ["shipping", "billing"] as const;
+
+export const addresses = sqliteTable(
+  "addresses",
+  {
+    accountId: ofAccount(),
+    kind: text("kind", { enum: ADDRESS_KINDS }).notNull(),
+    recipient: text("recipient"),
+    line1: text("line1").notNull(),
+    line2: text("line2"),
+    city: text("city").notNull(),
+    region: text("region"),
+    postcode: text("postcode"),
+    /** ISO 3166-1, two letters. */
+    country: text("country").notNull(),
+    updatedAt: integer("updated_at").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.accountId, t.kind] })],
+);
+
+export const sessions = sqliteTable(
+  "sessions",
+  {
+    id: id(),
+    userId: ofUser(),
+    /** SHA-256 of the cookie, hex. */
+    hash: text("hash").notNull().unique(),
+    createdAt: integer("created_at").notNull(),
+    lastSeenAt: integer("last_seen_at").notNull(),
+    expiresAt: integer("expires_at").notNull(),
+    /** When the person last proved who they are: a step-up asks for this to be recent. */
+    provedAt: integer("proved_at").notNull(),
+    /** 1: a second factor or a passkey was used. */
+    secondFactor: integer("second_factor").notNull().default(0),
+    /** Family of browser and system, such as "Firefox, Linux"; never the whole User-Agent. */
+    browser: text("browser"),
+    /** The address cut to /24 or /48, for two weeks. */
+    network: text("network"),
+  },
+  (t) => [
+    index("sessions_of_user").on(t.userId, t.id),
+    index("sessions_expiry").on(t.expiresAt),
+    index("sessions_network").on(t.createdAt).where(sql`network IS NOT NULL`),
+  ],
+);
+
+export const passkeys = sqliteTable(
+  "passkeys",
+  {
+    id: id(),
+    userId: ofUser(),
+    /** base64url */
+    credentialId: text("credential_id").notNull().unique(),
+    /** COSE: -7 ES256, -8 EdDSA, -257 RS256. */
+    algorithm: integer("algorithm").notNull(),
+    /** SubjectPublicKeyInfo, DER. */
+    publicKey: bytes("public_key").notNull(),
+    signCount: integer("sign_count").notNull(),
+    name: text("name").notNull(),
+    createdAt: integer("created_at").notNull(),
+    lastUsedAt: integer("last_used_at"),
+  },
+  (t) => [index("passkeys_of_user").on(t.userId, t.id)],
+);
+
+export const recoveryCodes = sqliteTable("recovery_codes", { userId: ofUser(), hash: text("hash").notNull() }, (t) => [
+  primaryKey({ columns: [t.userId, t.hash] }),
+]);
+
+export const TOKEN_KINDS = [
+  "signup",
+  "reset",
+  "email",
+  "mobile",
+  "invite",
+  "setup",
+  "sign_in",
+  "passkey",
+  "report",
+] as const;
+
+/** Secrets that work once: links in mails, pending sign-ins, challenges. The row goes when it is used. */
+export const tokens = sqliteTable(
+  "tokens",
+  {
+    id: id(),
+    kind: text("kind", { enum: TOKEN_KINDS }).notNull(),
+    /** SHA-256 of the token, hex; of a short code, a keyed hash. */
+    hash: text("hash").notNull().unique(),
+    userId: integer("user_id").references(() => users.id, { onDelete: "cascade" }),
+    /** What the token stands for (a new address, a challenge), sealed. */
+    sealed: text("sealed"),
+    attempts: integer("attempts").notNull().default(0),
+    createdAt: integer("created_at").notNull(),
+    expiresAt: integer("expires_at").notNull(),
+  },
+  (t) => [index("tokens_of_user").on(t.userId, t.kind), index("tokens_expiry").on(t.expiresAt)],
+);
+
+/** Failures, counted against a keyed hash of what was tried: an address, an IMEI, a session. */
+export const throttles = sqliteTable(
+  "throttles",
+  {
+    key: text("key").primaryKey(),
+    failures: integer("failures").notNull(),
+    blockedUntil: integer("blocked_until").notNull(),
+    expiresAt: integer("expires_at").notNull(),
+  },
+  (t) => [index("throttles_expiry").on(t.expiresAt)],
+);
+
+/** Mails that wait to be sent. The row goes when it is sent. */
+export const mails = sqliteTable(
+  "mails",
+  {
+    id: id(),
+    userId: integer("user_id").references(() => users.id, { onDelete: "cascade" }),
+    /** A row of the mail table (src/mail.ts). */
+    kind: text("kind").notNull(),
+    /** Address, subject and text, sealed. */
+    sealed: text("sealed").notNull(),
+    attempts: integer("attempts").notNull().default(0),
+    createdAt: integer("created_at").notNull(),
+    dueAt: integer("due_at").notNull(),
+  },
+  (t) => [index("mails_due").on(t.dueAt)],
+);
+
+export const DOCUMENT_KINDS = ["privacy", "terms", "notice"] as const;
+
+/** Published texts. A row is never changed: a new text is a new version. */
+export const documents = sqliteTable(
+  "documents",
+  {
+    id: id(),
+    kind: text("kind", { enum: DOCUMENT_KINDS }).notNull(),
+    /** For notices: what they are about. Empty: everything, everywhere. */
+    product: text("product").notNull().default(""),
+    region: text("region").notNull().default(""),
+    version: integer("version").notNull(),
+    language: text("language").notNull(),
+    title: text("title").notNull(),
+    /** Markdown. */
+    body: text("body").notNull(),
+    /** Of the body's UTF-8 bytes, hex. */
+    sha256: text("sha256").notNull(),
+    /** 1: who does not accept it may only read, export and erase from effectiveAt on. */
+    material: integer("material").notNull(),
+    /** 1: the text that the product ships, not yet reviewed by the operator. */
+    template: integer("template").notNull().default(0),
+    publishedAt: integer("published_at").notNull(),
+    effectiveAt: integer("effective_at").notNull(),
+    publishedBy: integer("published_by").references(() => users.id, { onDelete: "set null" }),
+  },
+  (t) => [uniqueIndex("documents_version").on(t.kind, t.product, t.region, t.version, t.language)],
+);
+
+export const acceptances = sqliteTable(
+  "acceptances",
+  {
+    id: id(),
+    accountId: ofAccount(),
+    userId: integer("user_id").references(() => users.id, { onDelete: "set null" }),
+    documentId: integer("document_id")
+      .notNull()
+      .references(() => documents.id),
+    kind: text("kind", { enum: DOCUMENT_KINDS }).notNull(),
+    version: integer("version").notNull(),
+    language: text("language").notNull(),
+    sha256: text("sha256").notNull(),
+    /** Hashes of the brand's own texts that stood beside it, JSON by kind. */
+    brandTexts: text("brand_texts"),
+    acceptedAt: integer("accepted_at").notNull(),
+  },
+  (t) => [
+    index("acceptances_of_account").on(t.accountId, t.id),
+    index("acceptances_of_user").on(t.userId).where(sql`user_id IS NOT NULL`),
+  ],
+);
+
+/** One hostname, one brand. */
+export const brands = sqliteTable("brands", {
+  id: id(),
+  /** Lower case, without a port. */
+  hostname: text("hostname").notNull().unique(),
+  name: text("name").notNull(),
+  /** #rrggbb */
+  accent: text("accent"),
+  logo: bytes("logo"),
+  logoType: text("logo_type", { enum: ["image/png", "image/jpeg", "image/webp"] }),
+  createdAt: integer("created_at").notNull(),
+  updatedAt: integer("updated_at").notNull(),
+});
+
+/** A brand's own policy and terms by language: a link or a text. */
+export const brandTexts = sqliteTable(
+  "brand_texts",
+  {
+    brandId: integer("brand_id")
+      .notNull()
+      .references(() => brands.id, { onDelete: "cascade" }),
+    kind: text("kind", { enum: ["privacy", "terms"] }).notNull(),
+    language: text("language").notNull(),
+    /** https: only. */
+    url: text("url"),
+    /** Markdown. */
+    body: text("body"),
+    sha256: text("sha256").notNull(),
+    updatedAt: integer("updated_at").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.brandId, t.kind, t.language] })],
+);
+
+/** Trackers that were sold, each with a code that activates it once. */
+export const activations = sqliteTable(
+  "activations",
+  {
+    imei: text("imei").primaryKey(),
+    model: text("model"),
+    firmware: text("firmware"),
+    orderReference: text("order_reference"),
+    /** Keyed hash (src/seal.ts): a code is short enough to be guessed from a plain one. */
+    codeHash: text("code_hash").notNull(),
+    loadedAt: integer("loaded_at").notNull(),
+    activatedAt: integer("activated_at"),
+    accountId: integer("account_id").references(() => accounts.id, { onDelete: "set null" }),
+  },
+  (t) => [
+    index("activations_of_account").on(t.accountId).where(sql`account_id IS NOT NULL`),
+    index("activations_loaded").on(t.loadedAt, t.imei),
+  ],
+);
+
+/** What the operator set at run time; src/settings.ts has the names and defaults. */
+export const settings = sqliteTable("settings", {
+  name: text("name").primaryKey(),
+  value: text("value").notNull(),
+  updatedAt: integer("updated_at").notNull(),
+});
+
+export const ACTORS = ["admin_token", "staff", "user", "key", "job", "system"] as const;
+
+/** What people and the operator did: ids and fixed words, and the operator's own reason. */
+export const audit = sqliteTable(
+  "audit",
+  {
+    id: id(),
+    at: integer("at").notNull(),
+    actor: text("actor", { enum: ACTORS }).notNull(),
+    /** The user, staff member or key. */
+    actorId: integer("actor_id"),
+    action: text("action").notNull(),
+    accountId: integer("account_id"),
+    /** Kind and id of what it was done to: "device 12". Never a value. */
+    subject: text("subject"),
+    reason: text("reason"),
+  },
+  (t) => [
+    index("audit_of_account").on(t.accountId, t.id).where(sql`account_id IS NOT NULL`),
+    index("audit_at").on(t.at),
+  ],
+);
+
+/** While one is open the operator's staff may see the account's locations. */
+export const supportWindows = sqliteTable(
+  "support_windows",
+  {
+    id: id(),
+    accountId: ofAccount(),
+    openedBy: integer("opened_by").references(() => users.id, { onDelete: "set null" }),
+    openedAt: integer("opened_at").notNull(),
+    expiresAt: integer("expires_at").notNull(),
+    closedAt: integer("closed_at"),
+  },
+  (t) => [index("support_windows_of_account").on(t.accountId, t.id)],
+);
+
+/** Each look of the operator at an account's locations. */
+export const looks = sqliteTable(
+  "looks",
+  {
+    id: id(),
+    accountId: ofAccount(),
+    windowId: integer("window_id").notNull(),
+    actor: text("actor", { enum: ["admin_token", "staff"] }).notNull(),
+    staffId: integer("staff_id"),
+    deviceId: integer("device_id"),
+    what: text("what").notNull(),
+    at: integer("at").notNull(),
+  },
+  (t) => [index("looks_of_account").on(t.accountId, t.id)],
+);
+
+/** Only of users who switched it on. */
+export const searches = sqliteTable(
+  "searches",
+  { id: id(), userId: ofUser(), term: text("term").notNull(), searchedAt: integer("searched_at").notNull() },
+  (t) => [index("searches_of_user").on(t.userId, t.id), index("searches_at").on(t.searchedAt)],
+);
+
+/** The devices that a user with personalisation looked at last. */
+export const recentDevices = sqliteTable(
+  "recent_devices",
+  { userId: ofUser(), deviceId: ofDevice(), seenAt: integer("seen_at").notNull() },
+  (t) => [primaryKey({ columns: [t.userId, t.deviceId] }), index("recent_devices_of_device").on(t.deviceId)],
+);
+
+/** When each bridge last delivered; 0 is the configured one. */
+export const bridgeSeen = sqliteTable("bridge_seen", {
+  bridgeId: integer("bridge_id").primaryKey(),
+  lastSeenAt: integer("last_seen_at").notNull(),
+});
 
 /** Bridges beside the one whose token is in the configuration (which has id 0 and no row). */
 export const bridges = sqliteTable("bridges", {

@@ -53,6 +53,7 @@ async function aWorker(
         config: {
           name: "test",
           compatibilityDate: "2026-10-20",
+          compatibilityFlags: ["nodejs_compat"],
           manifest: {
             mainModule: "w.js",
             modules: { "w.js": { type: "esm", contents: readFileSync(script, "utf8") } },

@@ -6,7 +6,7 @@ import { OUTCOME_NAMES, RequestWriter, readResponse } from "../../codec/envelope
 import { type Frame, parseFrame } from "../../codec/frame.ts";
 import { ingest } from "../../src/ingest.ts";
 import { history, type StoredPosition } from "../../src/positions.ts";
-import { aBase, aContext, aDatabase, aDevice, anAccount } from "../database.ts";
+import { aBase, aContext, aDatabase, aDevice, anAccount, asKey } from "../database.ts";
 
 // Captured frames, outside of this repository because they are of real vehicles.
 const VECTORS = new URL("../../../shared/protocol/vectors.json", import.meta.url);
@@ -53,7 +53,7 @@ test("every captured frame that the codec reads is stored, and reads back as the
     expect(outcomes[i], frame.type).toMatch(/^(D00|FC\d)$/.test(frame.type) ? /^refused$/ : /^(stored|duplicate)$/);
   }
 
-  const ctx = aContext(base, { kind: "key", accountId, keyId: 1, scope: "read" });
+  const ctx = aContext(base, asKey(accountId));
   const stored = new Map<string, StoredPosition[]>();
   for (const [imei, id] of devices) stored.set(imei, (await history(ctx, id, { limit: 1000 })).data);
   const without = ({

@@ -12,7 +12,17 @@ import { LIMITS } from "../../src/limits.ts";
 import { history, latest } from "../../src/positions.ts";
 import { commandById, insertCommand } from "../../src/store/commands.ts";
 import { listUnclaimed } from "../../src/unclaimed.ts";
-import { aBase, aContext, aDatabase, aDevice, anImei, NOON, type TestBase, type TestDatabase } from "../database.ts";
+import {
+  aBase,
+  aContext,
+  aDatabase,
+  aDevice,
+  anImei,
+  asKey,
+  NOON,
+  type TestBase,
+  type TestDatabase,
+} from "../database.ts";
 
 const MINUTE = 60_000;
 const DAY = 86_400_000;
@@ -28,8 +38,7 @@ beforeEach(async () => {
 });
 afterEach(() => database.close());
 
-const ownerOf = ({ accountId }: { accountId: number }): Ctx =>
-  aContext(base, { kind: "key", accountId, keyId: 1, scope: "read" });
+const ownerOf = ({ accountId }: { accountId: number }): Ctx => aContext(base, asKey(accountId));
 const trackOf = async (owned: { id: number; accountId: number }) => (await history(ownerOf(owned), owned.id)).data;
 
 function report(minute: number, more: Partial<Report> = {}): Report {

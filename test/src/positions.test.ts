@@ -5,7 +5,17 @@ import { LIMITS } from "../../src/limits.ts";
 import { events, exportTrack, feed, history, latest, type StoredPosition } from "../../src/positions.ts";
 import { purgeExpired } from "../../src/retention.ts";
 import { ROUTINE_EVENTS } from "../../src/store/positions.ts";
-import { aBase, aContext, aDatabase, aDevice, anAccount, NOON, type TestBase, type TestDatabase } from "../database.ts";
+import {
+  aBase,
+  aContext,
+  aDatabase,
+  aDevice,
+  anAccount,
+  asKey,
+  NOON,
+  type TestBase,
+  type TestDatabase,
+} from "../database.ts";
 import { stored } from "../stored.ts";
 
 const MINUTE = 60_000;
@@ -15,7 +25,7 @@ let base: TestBase;
 let ctx: Ctx;
 let device: { id: number; accountId: number };
 
-const contextOf = (accountId: number) => aContext(base, { kind: "key", accountId, keyId: 1, scope: "read" });
+const contextOf = (accountId: number) => aContext(base, asKey(accountId));
 
 beforeEach(async () => {
   database = await aDatabase();

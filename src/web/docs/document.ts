@@ -62,6 +62,10 @@ export interface OpenApiDocument {
     schemas: Record<string, JsonSchema>;
     responses: Record<string, ResponseObject>;
     headers: Record<string, { description: string; schema: JsonSchema }>;
-    securitySchemes: Record<string, { type: "http"; scheme: "bearer"; description: string }>;
+    securitySchemes: Record<
+      string,
+      | { type: "http"; scheme: "bearer"; description: string }
+      | { type: "apiKey"; in: "cookie"; name: string; description: string }
+    >;
   };
 }

@@ -14,7 +14,12 @@ export interface Guide {
   problems: readonly { code: string; status: number; title: string }[];
 }
 
-const NEEDS: Record<string, string> = { apiKey: "API key", adminToken: "admin token", bridgeToken: "bridge token" };
+const NEEDS: Record<string, string> = {
+  apiKey: "an API key",
+  adminToken: "the admin token",
+  bridgeToken: "a bridge token",
+  session: "a session",
+};
 
 /** The API reference as one page: no script, nothing from another origin, every route on it. */
 export function referencePage(document: OpenApiDocument, guide: Guide) {
@@ -122,11 +127,11 @@ function article({ path, method, operation }: Listed) {
 }
 
 function needs({ security }: Operation): string {
-  const [names] = security.map((entry) => Object.entries(entry));
-  if (names === undefined) return "nothing";
-  return names
+  if (security.length === 0) return "nothing";
+  return security
+    .flatMap((entry) => Object.entries(entry))
     .map(([name, roles]) => `${NEEDS[name] ?? name}${roles.length > 0 ? ` (${roles.join(", ")})` : ""}`)
-    .join();
+    .join(" or ");
 }
 
 function answerRow(status: string, answer: ResponseObject | { $ref: string }) {

@@ -1,14 +1,17 @@
 import * as v from "valibot";
 import { expect } from "vitest";
 import { newToken } from "../../../src/access.ts";
-import type { Scope } from "../../../src/context.ts";
+import type { Role, Scope } from "../../../src/context.ts";
 import { app } from "../../../src/http/app.ts";
 import { insertKey } from "../../../src/store/keys.ts";
-import { aBase, aDatabase, anAccount, NOON, type TestBase } from "../../database.ts";
+import { CUSTOMER_ROLES, STAFF_ROLES } from "../../../src/store/schema.ts";
+import { aBase, aDatabase, anAccount, aSession, aUser, NOON, type TestBase } from "../../database.ts";
 
 export interface CallOptions {
   /** bearer token; absent: no credentials */
   key?: string;
+  /** cookies of a browser, which says that it asks from our own page */
+  cookie?: string;
   /** sent as JSON, or as it is when it is text or bytes */
   body?: unknown;
   headers?: Record<string, string>;
@@ -24,6 +27,8 @@ export interface Api {
   strangerId: number;
   admin: string;
   bridge: string;
+  /** Cookies of a user of the account, of one of the other account's owner, and of trained staff. */
+  sessions: Record<Role | "strangerOwner", string>;
   call(method: string, path: string, options?: CallOptions): Promise<Response>;
   close(): void;
 }
@@ -35,6 +40,8 @@ export async function aKey(base: TestBase, accountId: number, scope: Scope): Pro
   return token;
 }
 
+const isCustomer = (role: Role) => (CUSTOMER_ROLES as readonly Role[]).includes(role);
+
 /** The whole API on a database in memory, with two accounts. Its secrets are its own, so rate limits are too. */
 export async function anApi(): Promise<Api> {
   const { db, close } = await aDatabase();
@@ -43,8 +50,14 @@ export async function anApi(): Promise<Api> {
   base.config = { ...base.config, adminToken: secret(), bridgeToken: secret() };
   const accountId = await anAccount(db);
   const strangerId = await anAccount(db, { name: "Stranger" });
+  const sessions = {} as Api["sessions"];
+  for (const role of [...CUSTOMER_ROLES, ...STAFF_ROLES]) {
+    sessions[role] = await aSession(base, await aUser(db, { role, ...(isCustomer(role) && { accountId }) }));
+  }
+  sessions.strangerOwner = await aSession(base, await aUser(db, { role: "owner", accountId: strangerId }));
   return {
     base,
+    sessions,
     accountId,
     strangerId,
     read: await aKey(base, accountId, "read"),
@@ -52,11 +65,15 @@ export async function anApi(): Promise<Api> {
     stranger: await aKey(base, strangerId, "write"),
     admin: base.config.adminToken,
     bridge: base.config.bridgeToken,
-    call: async (method, path, { key, body, headers = {} } = {}) => {
+    call: async (method, path, { key, cookie, body, headers = {} } = {}) => {
       const init: RequestInit & { headers: Record<string, string> } = { method, headers: { ...headers } };
       if (key !== undefined) init.headers.Authorization = `Bearer ${key}`;
+      if (cookie !== undefined) init.headers = { Cookie: cookie, "Sec-Fetch-Site": "same-origin", ...headers };
       if (body !== undefined) {
-        init.body = typeof body === "string" || body instanceof Uint8Array ? (body as BodyInit) : JSON.stringify(body);
+        init.body =
+          typeof body === "string" || body instanceof Uint8Array || body instanceof URLSearchParams
+            ? (body as BodyInit)
+            : JSON.stringify(body);
       }
       return app.fetch(new Request(`https://edge.test${path}`, init), base);
     },

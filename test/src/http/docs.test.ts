@@ -14,7 +14,7 @@ beforeAll(async () => {
 afterAll(() => api.close());
 
 test("/docs has every route, every error code as an anchor, and every object", () => {
-  for (const { path, summary } of ROUTES) {
+  for (const { path, summary } of ROUTES.filter(({ page }) => page !== true)) {
     expect(page).toContain(`<code class="path">${path}</code>`);
     expect(page).toContain(summary.replaceAll("'", "&#39;"));
   }

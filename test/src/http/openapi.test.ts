@@ -28,7 +28,11 @@ test("the document has every route and no other", () => {
     operations()
       .map(([name]) => name)
       .toSorted(),
-  ).toEqual(ROUTES.map(({ method, path }) => `${method} ${path}`).toSorted());
+  ).toEqual(
+    ROUTES.filter(({ page }) => page !== true)
+      .map(({ method, path }) => `${method} ${path}`)
+      .toSorted(),
+  );
 });
 
 test("every reference in the document resolves", () => {
@@ -60,10 +64,10 @@ test("every operation has its own id, a known tag, a summary, and declares the p
 });
 
 test("what is not public asks for a scheme that the document defines, and says how it refuses", () => {
-  for (const route of ROUTES) {
+  for (const route of ROUTES.filter(({ page }) => page !== true)) {
     const operation = document.paths[route.path]![route.method.toLowerCase()]!;
     const schemes = operation.security.flatMap((entry) => Object.keys(entry));
-    expect(schemes.length, route.path).toBe(route.access === "public" ? 0 : 1);
+    expect(schemes.length > 0, route.path).toBe(route.access !== "public");
     for (const scheme of schemes) expect(document.components.securitySchemes).toHaveProperty(scheme);
     if (route.access !== "public") {
       expect(operation.responses[401]).toEqual({ $ref: "#/components/responses/unauthenticated" });

@@ -2,89 +2,13 @@ import * as v from "valibot";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { encodeAaa } from "../../../codec/encode.ts";
 import { RequestWriter, readResponse } from "../../../codec/envelope.ts";
-import { ACCESS } from "../../../src/access.ts";
 import { app, ROUTES } from "../../../src/http/app.ts";
 import type { Route } from "../../../src/http/route.ts";
 import { LIMITS } from "../../../src/limits.ts";
 import { anImei, NOON } from "../../database.ts";
-import { type Api, anApi, expectProblem } from "./api.ts";
-
-/** What the rows name: objects of the first account, made before the walk. */
-interface Things {
-  device: number;
-  command: number;
-  account: number;
-  /** made for each use, as the row that uses them ends them */
-  key: () => Promise<number>;
-  bridge: () => Promise<number>;
-  spareDevice: () => Promise<number>;
-}
-
-interface Row {
-  path: (things: Things) => string | Promise<string>;
-  body?: () => unknown;
-  status: number;
-  /** names an object of an account: a stranger gets 404 whatever they send */
-  owned?: true;
-}
-
-const at = (path: string) => () => path;
-const ofDevice = (rest: string) => (things: Things) => `/v1/devices/${things.device}${rest}`;
-
-/** One valid request for every route. A route without a row fails the test below. */
-const ROWS: Record<string, Row> = {
-  "POST /v1/devices": { path: at("/v1/devices"), body: () => ({ imei: anImei(), name: "Van" }), status: 201 },
-  "GET /v1/devices": { path: at("/v1/devices"), status: 200 },
-  "GET /v1/devices/{id}": { path: ofDevice(""), status: 200, owned: true },
-  "PATCH /v1/devices/{id}": { path: ofDevice(""), body: () => ({ name: "Other" }), status: 200, owned: true },
-  "DELETE /v1/devices/{id}": {
-    path: async (things) => `/v1/devices/${await things.spareDevice()}`,
-    status: 204,
-    owned: true,
-  },
-  "GET /v1/models": { path: at("/v1/models"), status: 200 },
-  "GET /v1/devices/{id}/positions": { path: ofDevice("/positions"), status: 200, owned: true },
-  "GET /v1/devices/{id}/events": { path: ofDevice("/events"), status: 200, owned: true },
-  "GET /v1/positions/latest": { path: at("/v1/positions/latest"), status: 200 },
-  "GET /v1/positions/feed": { path: at("/v1/positions/feed"), status: 200 },
-  "GET /v1/commands/types": { path: at("/v1/commands/types"), status: 200 },
-  "POST /v1/devices/{id}/commands": {
-    path: ofDevice("/commands"),
-    body: () => ({ code: "A12", arguments: { intervalS: 60 } }),
-    status: 201,
-    owned: true,
-  },
-  "GET /v1/devices/{id}/commands": { path: ofDevice("/commands"), status: 200, owned: true },
-  "GET /v1/devices/{id}/commands/{commandId}": {
-    path: (things) => `/v1/devices/${things.device}/commands/${things.command}`,
-    status: 200,
-    owned: true,
-  },
-  "POST /v1/bridge/frames": { path: at("/v1/bridge/frames"), body: () => new RequestWriter().finish(), status: 200 },
-  "POST /v1/admin/accounts": { path: at("/v1/admin/accounts"), body: () => ({ name: "New" }), status: 201 },
-  "GET /v1/admin/accounts": { path: at("/v1/admin/accounts"), status: 200 },
-  "POST /v1/admin/accounts/{id}/keys": {
-    path: (things) => `/v1/admin/accounts/${things.account}/keys`,
-    body: () => ({ scope: "read", name: "Dashboard" }),
-    status: 201,
-  },
-  "GET /v1/admin/accounts/{id}/keys": { path: (things) => `/v1/admin/accounts/${things.account}/keys`, status: 200 },
-  "DELETE /v1/admin/keys/{id}": { path: async (things) => `/v1/admin/keys/${await things.key()}`, status: 204 },
-  "POST /v1/admin/bridges": { path: at("/v1/admin/bridges"), body: () => ({ name: "Bridge 2" }), status: 201 },
-  "GET /v1/admin/bridges": { path: at("/v1/admin/bridges"), status: 200 },
-  "DELETE /v1/admin/bridges/{id}": {
-    path: async (things) => `/v1/admin/bridges/${await things.bridge()}`,
-    status: 204,
-  },
-  "GET /v1/admin/devices": { path: at("/v1/admin/devices"), status: 200 },
-  "GET /v1/admin/unclaimed": { path: at("/v1/admin/unclaimed"), status: 200 },
-  "GET /v1/admin/jobs": { path: at("/v1/admin/jobs"), status: 200 },
-  "POST /v1/admin/jobs/{name}/run": { path: at("/v1/admin/jobs/retention/run"), status: 200 },
-  "GET /healthz": { path: at("/healthz"), status: 200 },
-  "GET /openapi.json": { path: at("/openapi.json"), status: 200 },
-  "GET /docs": { path: at("/docs"), status: 200 },
-  "GET /docs/style.css": { path: at("/docs/style.css"), status: 200 },
-};
+import { type Api, anApi, type CallOptions, expectProblem } from "./api.ts";
+import { ROWS } from "./rows/index.ts";
+import { CALLERS, type Caller, type Things } from "./rows/row.ts";
 
 const nameOf = (route: Route) => `${route.method} ${route.path}`;
 
@@ -120,6 +44,8 @@ describe("each route", () => {
     expect(readResponse(new Uint8Array(await delivered.arrayBuffer())).frames).toHaveLength(2);
     const command = { code: "A10" };
     things = {
+      api,
+      imei,
       device,
       account: api.accountId,
       command: await idOf(await api.call("POST", `/v1/devices/${device}/commands`, { key: api.write, body: command })),
@@ -130,19 +56,32 @@ describe("each route", () => {
   });
   afterAll(() => api.close());
 
-  /** The token that the route asks for. */
-  const keyFor = (route: Route) =>
-    ({ public: undefined, bridge: api.bridge, admin: api.admin, read: api.read, write: api.write })[route.access];
+  /** The credentials of a caller. */
+  const as = (caller: Caller): CallOptions => {
+    const tokens = { readKey: api.read, writeKey: api.write, bridge: api.bridge, adminToken: api.admin };
+    if (caller === "nobody") return {};
+    return caller in tokens
+      ? { key: tokens[caller as keyof typeof tokens] }
+      : { cookie: api.sessions[caller as keyof typeof api.sessions] };
+  };
+  const callerOf = (route: Route): Caller => {
+    const { as: named, who } = ROWS[nameOf(route)]!;
+    return named ?? who[0]!;
+  };
 
-  const call = async (route: Route, key: string | undefined, change: { query?: string; body?: unknown } = {}) => {
+  const call = async (route: Route, caller: CallOptions, change: { query?: string; body?: unknown } = {}) => {
     const row = ROWS[nameOf(route)]!;
     const path = (await row.path(things)) + (change.query ?? "");
-    const body = "body" in change ? change.body : row.body?.();
-    return api.call(route.method, path, {
-      ...(key === undefined ? {} : { key }),
-      ...(body === undefined ? {} : { body }),
-    });
+    const body = "body" in change ? change.body : await row.body?.(things);
+    const sent = route.form === true && body !== undefined ? new URLSearchParams(body as Record<string, string>) : body;
+    return api.call(route.method, path, { ...caller, ...(sent === undefined ? {} : { body: sent }) });
   };
+  /** A page answers people by sending them to sign in, a route of the API with a problem. */
+  const isRefused = (route: Route, response: Response) =>
+    [401, 403].includes(response.status) ||
+    (route.page === true &&
+      response.status === 303 &&
+      /^\/(login|prove)\b/.test(response.headers.get("location") ?? ""));
 
   const each = (title: string, which: (route: Route) => boolean, check: (route: Route) => Promise<void>) =>
     test.each(ROUTES.filter(which).map((route) => [nameOf(route), route] as const))(`%s ${title}`, (_, route) =>
@@ -154,7 +93,7 @@ describe("each route", () => {
     () => true,
     async (route) => {
       const { status } = ROWS[nameOf(route)]!;
-      const response = await call(route, keyFor(route));
+      const response = await call(route, as(callerOf(route)));
       expect(response.status, await response.clone().text()).toBe(status);
       const answer = route.answers[status];
       expect(answer).toBeDefined();
@@ -171,20 +110,39 @@ describe("each route", () => {
     "answers HEAD like GET, without a body",
     (route) => route.method === "GET",
     async (route) => {
-      const key = keyFor(route);
       const path = await ROWS[nameOf(route)]!.path(things);
-      const response = await api.call("HEAD", path, key === undefined ? {} : { key });
+      const response = await api.call("HEAD", path, as(callerOf(route)));
       expect(response.status).toBe(200);
       expect(await response.text()).toBe("");
     },
   );
 
   each(
-    "is 401 without credentials and with wrong ones",
+    "is for those whom its row names, and refuses everybody else",
+    () => true,
+    async (route) => {
+      const { who } = ROWS[nameOf(route)]!;
+      const let_in: Caller[] = [];
+      for (const caller of CALLERS) {
+        const response = await call(route, as(caller));
+        if (!isRefused(route, response)) let_in.push(caller);
+        else if (route.page !== true) expect((await response.json()).code).toMatch(/^(unauthenticated|forbidden)$/);
+      }
+      expect(let_in.toSorted()).toEqual([...who].toSorted());
+    },
+  );
+
+  each(
+    "is refused with wrong credentials",
     (route) => route.access !== "public",
     async (route) => {
-      for (const key of [undefined, "eph_wrong", "epb_wrong", "wrong", `${keyFor(route)}x`]) {
-        const response = await call(route, key);
+      for (const wrong of [
+        ...["eph_wrong", "epb_wrong", "eps_wrong", "wrong", `${api.admin}x`].map((key) => ({ key })),
+        ...["wrong", "eps_wrong"].map((cookie) => ({ cookie: `__Host-session=${cookie}` })),
+      ]) {
+        const response = await call(route, wrong);
+        expect(isRefused(route, response)).toBe(true);
+        if (route.page === true) continue;
         expect(response.headers.get("www-authenticate")).toMatch(/^Bearer/);
         await expectProblem(response, 401, "unauthenticated");
       }
@@ -192,24 +150,21 @@ describe("each route", () => {
   );
 
   each(
-    "is 403 for every other kind of caller",
-    (route) => route.access !== "public",
+    "is refused when another site makes a browser ask",
+    (route) => route.method !== "GET",
     async (route) => {
-      const { kind, needs } = ACCESS[route.access];
-      for (const [other, key] of Object.entries({ key: api.write, admin: api.admin, bridge: api.bridge })) {
-        if (other === kind) continue;
-        const problem = await expectProblem(await call(route, key), 403, "forbidden");
-        expect(problem.detail).toBe(`This needs ${needs}`);
+      for (const caller of ["owner", "admin"] as const) {
+        const cookie = api.sessions[caller];
+        for (const headers of [
+          { "Sec-Fetch-Site": "cross-site" },
+          { "Sec-Fetch-Site": "same-site" },
+          { "Sec-Fetch-Site": "same-origin", Origin: "https://evil.test" },
+          { "Sec-Fetch-Site": "none", Origin: "null" },
+        ]) {
+          const response = await call(route, { cookie, headers });
+          expect(response.status).toBe(403);
+        }
       }
-    },
-  );
-
-  each(
-    "is 403 for a key that may only read",
-    (route) => route.access === "write",
-    async (route) => {
-      const problem = await expectProblem(await call(route, api.read), 403, "forbidden");
-      expect(problem.detail).toContain("may only read");
     },
   );
 
@@ -217,28 +172,42 @@ describe("each route", () => {
     "is 404 for another account, whatever it sends",
     (route) => ROWS[nameOf(route)]?.owned === true,
     async (route) => {
-      const problem = await expectProblem(await call(route, api.stranger), 404, "not_found");
-      expect(problem.detail).toMatch(/^No such (device|command)$/);
-      if (route.body !== undefined) {
-        await expectProblem(await call(route, api.stranger, { body: { nonsense: 1 } }), 404, "not_found");
+      const { who } = ROWS[nameOf(route)]!;
+      const strangers: CallOptions[] = [
+        ...(who.includes("writeKey") ? [{ key: api.stranger }] : []),
+        ...(who.includes("owner") ? [{ cookie: api.sessions.strangerOwner }] : []),
+      ];
+      expect(strangers.length).toBeGreaterThan(0);
+      for (const stranger of strangers) {
+        const response = await call(route, stranger);
+        expect(response.status).toBe(404);
+        if (route.page === true) continue;
+        const problem = await expectProblem(response, 404, "not_found");
+        expect(problem.detail).toMatch(/^No such /);
+        if (route.body !== undefined) {
+          await expectProblem(await call(route, stranger, { body: { nonsense: 1 } }), 404, "not_found");
+        }
       }
     },
   );
 
   test("a route that names a thing of an account is marked so in its row", () => {
-    const named = ROUTES.filter(({ access, params }) => ACCESS[access].kind === "key" && params !== undefined);
+    const ofAccounts: readonly string[] = ["read", "write", "customer", "owner"];
+    const named = ROUTES.filter(({ access, params }) => ofAccounts.includes(access) && params !== undefined);
     expect(named.map(nameOf)).toEqual(named.filter((route) => ROWS[nameOf(route)]?.owned).map(nameOf));
   });
 
   each(
     "is 404 for a path that can name nothing",
-    (route) => route.path.includes("{id}"),
+    (route) => route.path.includes("{id}") && ROWS[nameOf(route)]!.who.length > 0,
     async (route) => {
       for (const id of ["0", "-1", "1.5", "abc", "99999999999999999999", "999999", "1%20", "%00"]) {
         const path = route.path.replace("{id}", id).replace("{commandId}", "1");
-        const body = ROWS[nameOf(route)]?.body?.();
-        const options = { key: keyFor(route)!, ...(body === undefined ? {} : { body }) };
-        await expectProblem(await api.call(route.method, path, options), 404, "not_found");
+        const body = await ROWS[nameOf(route)]?.body?.(things);
+        const sent =
+          route.form === true && body !== undefined ? new URLSearchParams(body as Record<string, string>) : body;
+        const options = { ...as(callerOf(route)), ...(sent === undefined ? {} : { body: sent }) };
+        expect((await api.call(route.method, path, options)).status).toBe(404);
       }
     },
   );
@@ -247,8 +216,11 @@ describe("each route", () => {
     "is 400 for a query parameter that it does not know, or knows once",
     (route) => route.unlimited !== true,
     async (route) => {
-      await expectProblem(await call(route, keyFor(route), { query: "?unheard=secret" }), 400, "invalid");
-      await expectProblem(await call(route, keyFor(route), { query: "?limit=1&limit=2" }), 400, "invalid");
+      for (const query of ["?unheard=secret", "?limit=1&limit=2"]) {
+        const response = await call(route, as(callerOf(route)), { query });
+        expect(response.status).toBe(400);
+        if (route.page !== true) await expectProblem(response, 400, "invalid");
+      }
     },
   );
 
@@ -256,10 +228,10 @@ describe("each route", () => {
     "is 400 for a wrong body, names the field and repeats no value, and 413 for a huge one",
     (route) => route.body !== undefined,
     async (route) => {
-      const key = keyFor(route);
+      const key = as(callerOf(route));
       await expectProblem(await call(route, key, { body: '{"secret' }), 400, "invalid");
       await expectProblem(await call(route, key, { body: "[]" }), 400, "invalid");
-      const body = { ...(ROWS[nameOf(route)]?.body?.() as object), unheard: "secret" };
+      const body = { ...((await ROWS[nameOf(route)]?.body?.(things)) as object), unheard: "secret" };
       const problem = await expectProblem(await call(route, key, { body }), 400, "invalid");
       expect(problem.field).toBe("unheard");
       expect(JSON.stringify(problem)).not.toContain("secret");
@@ -293,7 +265,7 @@ describe("each route", () => {
     for (const line of api.base.logged) {
       expect(line).toMatch(/^info (request|job\.done) \{/);
       const fields = line.replace(/"requestId":"[0-9a-f]{24}"/, "");
-      expect(fields).not.toMatch(/\d{15}|48\.2|16\.3|secret|eph_|Bearer/);
+      expect(fields).not.toMatch(/\d{15}|48\.2|16\.3|secret|ep[hbs]_|Bearer|@/);
       expect(fields).not.toContain(api.admin);
     }
     const requests = api.base.logged.filter((line) => line.startsWith("info request "));

@@ -1,0 +1,24 @@
+import type { Context } from "hono";
+import { brandFor } from "../brands.ts";
+import type { Client, Principal } from "../context.ts";
+import { languageFor } from "../text/index.ts";
+import type { PageView } from "../web/frame.ts";
+import { cookieOf, LANGUAGE_COOKIE } from "./browser.ts";
+import type { Env } from "./route.ts";
+
+/** How a page is shown: in whose language, under which brand, with whose navigation. */
+export async function viewOf(c: Context<Env>, client: Client, principal: Principal | null): Promise<PageView> {
+  const person = principal !== null && (principal.kind === "user" || principal.kind === "staff") ? principal : null;
+  const url = new URL(c.req.url);
+  const asked = url.searchParams.get("lang") ?? person?.language ?? cookieOf(c, LANGUAGE_COOKIE);
+  const { language, text } = languageFor(asked, c.req.header("accept-language") ?? "");
+  return {
+    language,
+    t: text,
+    brand: await brandFor(c.env, new URL(client.origin).hostname),
+    person,
+    timeZone: person?.timeZone ?? "UTC",
+    path: url.pathname,
+    now: c.env.now(),
+  };
+}

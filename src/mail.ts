@@ -1,0 +1,114 @@
+import { brandFor } from "./brands.ts";
+import type { Base, Ctx, Mail } from "./context.ts";
+import { AppError } from "./errors.ts";
+import { LIMITS } from "./limits.ts";
+import { open, seal } from "./seal.ts";
+import * as store from "./store/mails.ts";
+import { textFor } from "./text/index.ts";
+
+/** What each mail needs to be written. The texts are in src/text/<language>/mail.ts, under the same names. */
+export interface MailData {
+  /** To an address that signs up. */
+  signup: { link: string };
+  /** To one that has an account already. */
+  signupKnown: { link: string };
+  reset: { link: string };
+  passwordChanged: { link: string };
+  /** To the new address; then to the old one. */
+  emailChange: { link: string };
+  emailChanged: { link: string };
+  mobileChanged: { link: string };
+  newSignIn: { browser: string; time: string; link: string };
+  lockout: { time: string; link: string };
+  factorAdded: { what: string; link: string };
+  factorRemoved: { what: string; link: string };
+  secured: { link: string };
+  invite: { account: string; link: string };
+  /** `device` is the last four digits of the IMEI. */
+  activationTries: { device: string; link: string };
+  statementChanged: { title: string; effective: string; link: string };
+  windowOpened: { until: string; link: string };
+  setup: { link: string };
+}
+export type MailKind = keyof MailData;
+
+/** A mail as the catalogue writes it: lines are paragraphs, a link stands alone. */
+export interface MailText {
+  subject: string;
+  lines: readonly string[];
+  /** The text of the link, which is `data.link`. */
+  action?: string;
+}
+
+/**
+ * Writes a mail and queues it; it is tried at once, and again by the job when that fails.
+ * @param to where it goes; sealed until it is sent
+ * @param userId whose mail it is: it goes with them when they are erased
+ */
+export async function queueMail<K extends MailKind>(
+  ctx: Ctx,
+  kind: K,
+  { to, userId, language, data }: { to: string; userId: number | null; language: string; data: MailData[K] },
+): Promise<void> {
+  const text = (textFor(language).mail as unknown as { [P in MailKind]: (data: MailData[P]) => MailText })[kind](data);
+  const mail: Mail = { from: ctx.config.mailFrom, to, ...written(text, (data as { link?: string }).link) };
+  const now = ctx.now();
+  const sealed = await seal(ctx, "mail", kind, JSON.stringify(mail));
+  const id = await store.insertMail(ctx.db, { userId, kind, sealed, createdAt: now, dueAt: now });
+  ctx.defer(trySend(ctx, id));
+}
+
+const escapeHtml = (text: string) =>
+  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
+
+function written(
+  { subject, lines, action }: MailText,
+  link: string | undefined,
+): Pick<Mail, "subject" | "text" | "html"> {
+  const linked = action !== undefined && link !== undefined;
+  const html = lines.map((line) => `<p>${escapeHtml(line)}</p>`);
+  if (linked) html.push(`<p><a href="${escapeHtml(link)}">${escapeHtml(action)}</a></p>`);
+  return {
+    subject: subject.replaceAll(/[\r\n]+/g, " "),
+    text: `${[...lines, ...(linked ? [`${action}: ${link}`] : [])].join("\n\n")}\n`,
+    html: html.join("\n"),
+  };
+}
+
+/** Sends one queued mail; a failure leaves it for the job, later and later. */
+async function trySend(base: Base, id: number): Promise<boolean> {
+  const now = base.now();
+  // Taken for a minute: of two that try at once, one sends.
+  const row = await store.takeMail(base.db, id, now, now + 60_000);
+  if (row === null) return false;
+  try {
+    if (base.sendMail === null) throw new Error("Nobody delivers mails here");
+    await base.sendMail(JSON.parse(await open(base, "mail", row.kind, row.sealed)) as Mail);
+    await store.deleteMail(base.db, id);
+    return true;
+  } catch (error) {
+    base.log.error("mail.failed", { mail: id, kind: row.kind, attempts: row.attempts }, error);
+    await store.postponeMail(base.db, id, now + Math.min(60_000 * 2 ** row.attempts, 3_600_000));
+    return false;
+  }
+}
+
+/** Sends what is due, and gives up what could not be sent for a day. @returns mails sent or given up */
+export async function sendDueMails(base: Base): Promise<number> {
+  let changed = await store.purgeMails(base.db, base.now() - LIMITS.mailMs);
+  for (const id of await store.dueMails(base.db, base.now(), 100)) if (await trySend(base, id)) changed++;
+  return changed;
+}
+
+/**
+ * The address of one of our pages, for a mail. A forged Host header must not lead people elsewhere: without PUBLIC_URL
+ * only the hostname of a brand, or this machine's own, is taken from the request.
+ * @throws {AppError} unavailable
+ */
+export async function linkTo(ctx: Ctx, path: string): Promise<string> {
+  const { hostname, origin } = new URL(ctx.client.origin);
+  const isLocal = /^(localhost|127\.0\.0\.1|\[::1\]|[\w-]+\.localhost)$/.test(hostname);
+  if (isLocal || (await brandFor(ctx, hostname)).id !== null) return origin + path;
+  if (ctx.config.publicUrl !== undefined) return ctx.config.publicUrl + path;
+  throw new AppError("unavailable", "PUBLIC_URL is not set, so no link can be sent; tell the operator");
+}

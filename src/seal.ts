@@ -1,0 +1,85 @@
+import type { Base } from "./context.ts";
+
+// What must be read again later but never lie open in the database (a second factor's secret, a mail's text) is sealed
+// with AES-256-GCM under a key of its purpose, derived from the root key with HKDF-SHA-256.
+
+const text = new TextEncoder();
+const keys = new Map<string, CryptoKey>();
+
+/** The raw key is remembered, never a promise of it: in workerd a promise dies with the request that made it. */
+async function keyFor(base: Base, purpose: string, use: "seal" | "hash"): Promise<CryptoKey> {
+  const name = `${use}\0${purpose}\0${base.config.rootKey}`;
+  const known = keys.get(name);
+  if (known !== undefined) return known;
+  const bytes = Uint8Array.from(base.config.rootKey.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
+  const root = await crypto.subtle.importKey("raw", bytes, "HKDF", false, ["deriveKey"]);
+  const info = text.encode(`ephemeris ${use} ${purpose}`);
+  const derived = await crypto.subtle.deriveKey(
+    { name: "HKDF", hash: "SHA-256", salt: new Uint8Array(32), info },
+    root,
+    use === "seal" ? { name: "AES-GCM", length: 256 } : { name: "HMAC", hash: "SHA-256", length: 256 },
+    false,
+    use === "seal" ? ["encrypt", "decrypt"] : ["sign"],
+  );
+  keys.set(name, derived);
+  return derived;
+}
+
+/**
+ * Seals a text. @param purpose what it is and for whom ("totp", "mail"): opening under another purpose fails
+ * @param bound what it belongs to, such as a user's id: opening it elsewhere fails
+ */
+export async function seal(base: Base, purpose: string, bound: string | number, plain: string): Promise<string> {
+  const iv = base.random(12) as Uint8Array<ArrayBuffer>;
+  const additionalData = text.encode(String(bound));
+  const key = await keyFor(base, purpose, "seal");
+  const sealed = new Uint8Array(
+    await crypto.subtle.encrypt({ name: "AES-GCM", iv, additionalData }, key, text.encode(plain)),
+  );
+  const whole = new Uint8Array(iv.length + sealed.length);
+  whole.set(iv);
+  whole.set(sealed, iv.length);
+  return toBase64Url(whole);
+}
+
+/** @throws when it was sealed for another purpose, for something else, or altered */
+export async function open(base: Base, purpose: string, bound: string | number, sealed: string): Promise<string> {
+  const whole = fromBase64Url(sealed);
+  const additionalData = text.encode(String(bound));
+  const key = await keyFor(base, purpose, "seal");
+  const algorithm = { name: "AES-GCM", iv: whole.subarray(0, 12), additionalData };
+  return new TextDecoder().decode(await crypto.subtle.decrypt(algorithm, key, whole.subarray(12)));
+}
+
+/**
+ * A keyed hash, hex, for what is short enough to be guessed from a plain one: an address, an IMEI, a six-digit code.
+ * The same text under another purpose gives another hash.
+ */
+export async function keyedHash(base: Base, purpose: string, plain: string): Promise<string> {
+  const key = await keyFor(base, purpose, "hash");
+  return toHex(new Uint8Array(await crypto.subtle.sign("HMAC", key, text.encode(plain))));
+}
+
+export function toHex(bytes: Uint8Array): string {
+  let hex = "";
+  for (const byte of bytes) hex += byte.toString(16).padStart(2, "0");
+  return hex;
+}
+
+export function toBase64Url(bytes: Uint8Array): string {
+  let binary = "";
+  for (const byte of bytes) binary += String.fromCharCode(byte);
+  return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
+
+/** @throws when it is not base64url */
+export function fromBase64Url(encoded: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(encoded.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0));
+}
+
+/** Compares two texts in the same time wherever they differ. */
+export function sameText(a: string, b: string): boolean {
+  let difference = a.length ^ b.length;
+  for (let i = 0; i < a.length; i++) difference |= a.charCodeAt(i) ^ b.charCodeAt(i % b.length);
+  return difference === 0;
+}

@@ -1,0 +1,39 @@
+import { eq } from "drizzle-orm";
+import type { Db } from "./db.ts";
+import { throttles } from "./schema.ts";
+
+/** Unix ms; 0 when it is not blocked. */
+export async function blockedUntil(db: Db, key: string): Promise<number> {
+  const [row] = await db.select({ at: throttles.blockedUntil }).from(throttles).where(eq(throttles.key, key));
+  return row?.at ?? 0;
+}
+
+/** Counts one failure; what had expired begins anew. @returns failures in the window, this one included */
+export async function countFailure(db: Db, key: string, now: number, expiresAt: number): Promise<number> {
+  const { rows } = await db.$client.execute({
+    sql: `INSERT INTO throttles (key, failures, blocked_until, expires_at) VALUES (?, 1, 0, ?)
+      ON CONFLICT (key) DO UPDATE SET
+        failures = CASE WHEN expires_at <= ? THEN 1 ELSE failures + 1 END,
+        expires_at = CASE WHEN expires_at <= ? THEN excluded.expires_at ELSE max(expires_at, excluded.expires_at) END
+      RETURNING failures`,
+    args: [key, expiresAt, now, now],
+  });
+  return rows[0]![0] as number;
+}
+
+export async function block(db: Db, key: string, blockedUntil: number, expiresAt: number): Promise<void> {
+  await db.update(throttles).set({ blockedUntil, expiresAt }).where(eq(throttles.key, key));
+}
+
+export async function forget(db: Db, key: string): Promise<void> {
+  await db.delete(throttles).where(eq(throttles.key, key));
+}
+
+/** @returns rows */
+export async function purge(db: Db, now: number, limit: number): Promise<number> {
+  const { rowsAffected } = await db.$client.execute({
+    sql: "DELETE FROM throttles WHERE key IN (SELECT key FROM throttles WHERE expires_at <= ? LIMIT ?)",
+    args: [now, limit],
+  });
+  return rowsAffected;
+}

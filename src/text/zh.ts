@@ -1,0 +1,11 @@
+import type { Text } from "./en.ts";
+import { admin } from "./zh/admin.ts";
+import { auth } from "./zh/auth.ts";
+import { common } from "./zh/common.ts";
+import { devices } from "./zh/devices.ts";
+import { legal } from "./zh/legal.ts";
+import { mail } from "./zh/mail.ts";
+import { people } from "./zh/people.ts";
+import { profile } from "./zh/profile.ts";
+import { security } from "./zh/security.ts";
+export const zh: Text = { admin, auth, common, devices, legal, mail, people, profile, security };

@@ -1,0 +1,3 @@
+import type { legal as en } from "../en/legal.ts";
+
+export const legal: typeof en = {};

@@ -1,0 +1,116 @@
+import { html } from "hono/html";
+import type { Brand } from "../brands.ts";
+import type { Principal } from "../context.ts";
+import { LANGUAGES, type Text } from "../text/index.ts";
+import { assetPath } from "./assets.ts";
+import { notice } from "./parts.ts";
+
+export type Html = ReturnType<typeof html>;
+
+/** What every page knows: whose language, brand and navigation it is shown with. */
+export interface PageView {
+  language: string;
+  t: Text;
+  brand: Brand;
+  /** who is signed in */
+  person: Extract<Principal, { kind: "user" | "staff" }> | null;
+  /** IANA name; every time on a page is shown in it */
+  timeZone: string;
+  path: string;
+  /** Unix ms */
+  now: number;
+}
+
+export interface PageContent {
+  /** The h1, and the title of the window. */
+  title: string;
+  /** What the page is for, in a sentence. */
+  lead?: string;
+  body: unknown;
+  /** From the query: key of what was just done. */
+  done?: string | undefined;
+  /** Names of islands: rows of ASSETS. */
+  islands?: readonly string[];
+  /** One column for a decision (sign-in, a single form), or the whole width. */
+  narrow?: boolean;
+}
+
+/** The pages that a signed-in person can go to, by role. */
+function navigation({ person, t }: PageView): [path: string, name: string][] {
+  if (person === null) return [];
+  const own: [string, string][] = [
+    ["/profile", t.common.profile],
+    ["/security", t.common.security],
+  ];
+  if (person.kind === "staff") return [["/admin", t.common.admin], ...own];
+  return [
+    ["/devices", t.common.devices],
+    ...(person.role === "owner" ? ([["/people", t.common.people]] as [string, string][]) : []),
+    ...(person.role === "viewer" ? [] : ([["/keys", t.common.keys]] as [string, string][])),
+    ["/support", t.common.support],
+    ...own,
+  ];
+}
+
+/** A whole page: head, skip link, navigation, content, footer. */
+export function frame(view: PageView, content: PageContent): Html {
+  const { t, brand, language, path, person } = view;
+  const { title, lead, body, done, islands = [], narrow = false } = content;
+  const said = done === undefined ? undefined : t.common.done[done];
+  return html`<!doctype html>
+<html lang="${language}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${title} – ${brand.name}</title>
+<link rel="icon" href="${assetPath("icon.svg")}">
+<link rel="stylesheet" href="${assetPath("style.css")}">
+${brand.accent === null ? "" : html`<link rel="stylesheet" href="/brand.css">`}
+${islands.map((name) => html`<script type="module" src="${assetPath(name)}"></script>`)}
+</head>
+<body>
+<a class="skip" href="#content">${t.common.skip}</a>
+<header class="top">
+  <a class="brand" href="/">${brand.hasLogo ? html`<img src="/brand/logo" alt="" height="32">` : ""}<span>${brand.name}</span></a>
+  ${
+    person === null
+      ? ""
+      : html`<nav aria-label="${t.common.navigation}"><ul>${navigation(view).map(
+          ([to, name]) =>
+            html`<li><a href="${to}"${path === to || path.startsWith(`${to}/`) ? html` aria-current="page"` : ""}>${name}</a></li>`,
+        )}</ul></nav>
+  <form method="post" action="/logout" class="out"><button class="quiet" name="act" value="signOut">${t.common.signOut}</button></form>`
+  }
+</header>
+<main id="content"${narrow ? html` class="narrow"` : ""} tabindex="-1">
+  ${said === undefined ? "" : notice("ok", said)}
+  <h1>${title}</h1>
+  ${lead === undefined ? "" : html`<p class="lead">${lead}</p>`}
+  ${body}
+</main>
+<footer>
+  <ul>
+    <li><a href="/legal/privacy">${t.common.privacy}</a></li>
+    <li><a href="/legal/terms">${t.common.terms}</a></li>
+  </ul>
+  <nav aria-label="${t.common.language}"><ul>${Object.entries(LANGUAGES).map(
+    ([code, { name }]) =>
+      html`<li><a href="?lang=${code}" lang="${code}" hreflang="${code}"${code === language ? html` aria-current="true"` : ""}>${name}</a></li>`,
+  )}</ul></nav>
+  ${brand.id === null ? "" : html`<p>${t.common.poweredBy}</p>`}
+</footer>
+</body>
+</html>`;
+}
+
+/** What a person sees when a page cannot be shown. */
+export function errorPage(view: PageView, error: { status: number; detail: string; requestId: string }): Html {
+  const { common } = view.t;
+  return frame(view, {
+    title: common.errorTitle[String(error.status)] ?? common.errorElse,
+    narrow: true,
+    body: html`<p>${error.detail}.</p><p>${common.errorHint}</p>
+      <p class="soft">${common.requestId} <code>${error.requestId}</code></p>
+      <p><a href="/">${common.home}</a></p>`,
+  });
+}

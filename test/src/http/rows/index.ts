@@ -1,0 +1,23 @@
+import { ADMIN_ROWS } from "./admin.ts";
+import { AUTH_ROWS } from "./auth.ts";
+import { CORE_ROWS } from "./core.ts";
+import { DEVICES_ROWS } from "./devices.ts";
+import { LEGAL_ROWS } from "./legal.ts";
+import { PEOPLE_ROWS } from "./people.ts";
+import { PROFILE_ROWS } from "./profile.ts";
+import type { Rows } from "./row.ts";
+import { SECURITY_ROWS } from "./security.ts";
+import { WEB_ROWS } from "./web.ts";
+
+/** One valid request for every route. A route without a row fails routes.test.ts. */
+export const ROWS: Rows = {
+  ...CORE_ROWS,
+  ...AUTH_ROWS,
+  ...SECURITY_ROWS,
+  ...LEGAL_ROWS,
+  ...DEVICES_ROWS,
+  ...PEOPLE_ROWS,
+  ...PROFILE_ROWS,
+  ...ADMIN_ROWS,
+  ...WEB_ROWS,
+};

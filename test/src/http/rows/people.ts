@@ -1,0 +1,3 @@
+import type { Rows } from "./row.ts";
+
+export const PEOPLE_ROWS: Rows = {};
