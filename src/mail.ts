@@ -5,40 +5,9 @@ import { LIMITS } from "./limits.ts";
 import { open, seal } from "./seal.ts";
 import * as store from "./store/mails.ts";
 import { textFor } from "./text/index.ts";
+import type { MailData, MailKind, MailText } from "./text/mails.ts";
 
-/** What each mail needs to be written. The texts are in src/text/<language>/mail.ts, under the same names. */
-export interface MailData {
-  /** To an address that signs up. */
-  signup: { link: string };
-  /** To one that has an account already. */
-  signupKnown: { link: string };
-  reset: { link: string };
-  passwordChanged: { link: string };
-  /** To the new address; then to the old one. */
-  emailChange: { link: string };
-  emailChanged: { link: string };
-  mobileChanged: { link: string };
-  newSignIn: { browser: string; time: string; link: string };
-  lockout: { time: string; link: string };
-  factorAdded: { what: string; link: string };
-  factorRemoved: { what: string; link: string };
-  secured: { link: string };
-  invite: { account: string; link: string };
-  /** `device` is the last four digits of the IMEI. */
-  activationTries: { device: string; link: string };
-  statementChanged: { title: string; effective: string; link: string };
-  windowOpened: { until: string; link: string };
-  setup: { link: string };
-}
-export type MailKind = keyof MailData;
-
-/** A mail as the catalogue writes it: lines are paragraphs, a link stands alone. */
-export interface MailText {
-  subject: string;
-  lines: readonly string[];
-  /** The text of the link, which is `data.link`. */
-  action?: string;
-}
+export type { MailData, MailKind } from "./text/mails.ts";
 
 /**
  * Writes a mail and queues it; it is tried at once, and again by the job when that fails.
@@ -50,8 +19,8 @@ export async function queueMail<K extends MailKind>(
   kind: K,
   { to, userId, language, data }: { to: string; userId: number | null; language: string; data: MailData[K] },
 ): Promise<void> {
-  const text = (textFor(language).mail as unknown as { [P in MailKind]: (data: MailData[P]) => MailText })[kind](data);
-  const mail: Mail = { from: ctx.config.mailFrom, to, ...written(text, (data as { link?: string }).link) };
+  const text = textFor(language).mail[kind](data);
+  const mail: Mail = { from: ctx.config.mailFrom, to, ...written(text, data.link) };
   const now = ctx.now();
   const sealed = await seal(ctx, "mail", kind, JSON.stringify(mail));
   const id = await store.insertMail(ctx.db, { userId, kind, sealed, createdAt: now, dueAt: now });
@@ -61,11 +30,8 @@ export async function queueMail<K extends MailKind>(
 const escapeHtml = (text: string) =>
   text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
 
-function written(
-  { subject, lines, action }: MailText,
-  link: string | undefined,
-): Pick<Mail, "subject" | "text" | "html"> {
-  const linked = action !== undefined && link !== undefined;
+function written({ subject, lines, action }: MailText, link: string): Pick<Mail, "subject" | "text" | "html"> {
+  const linked = action !== undefined;
   const html = lines.map((line) => `<p>${escapeHtml(line)}</p>`);
   if (linked) html.push(`<p><a href="${escapeHtml(link)}">${escapeHtml(action)}</a></p>`);
   return {

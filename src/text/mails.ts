@@ -1,0 +1,36 @@
+/** What each mail needs to be written. `link` is the page that it leads to. */
+export interface MailData {
+  /** To an address that signs up. */
+  signup: { link: string };
+  /** To one that has an account already. */
+  signupKnown: { link: string };
+  reset: { link: string };
+  passwordChanged: { link: string };
+  /** To the new address; then to the old one. */
+  emailChange: { link: string };
+  emailChanged: { link: string };
+  mobileChanged: { link: string };
+  newSignIn: { browser: string; time: string; link: string };
+  lockout: { time: string; link: string };
+  factorAdded: { what: string; link: string };
+  factorRemoved: { what: string; link: string };
+  secured: { link: string };
+  invite: { account: string; link: string };
+  /** `device` is the last four digits of the IMEI. */
+  activationTries: { device: string; link: string };
+  statementChanged: { title: string; effective: string; link: string };
+  windowOpened: { until: string; link: string };
+  setup: { link: string };
+}
+export type MailKind = keyof MailData;
+
+/** A mail as a language writes it: lines are paragraphs, a link stands alone. */
+export interface MailText {
+  subject: string;
+  lines: readonly string[];
+  /** The text of the link, which is `data.link`. */
+  action?: string;
+}
+
+/** Every mail of a language. */
+export type MailTexts = { readonly [K in MailKind]: (data: MailData[K]) => MailText };
