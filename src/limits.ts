@@ -128,6 +128,10 @@ export const LIMITS = {
   /** Between the two factors of a sign-in, and for a passkey's challenge. */
   pendingMs: 10 * 60_000,
 
+  /** Recovery codes of a second factor. */
+  recoveryCodes: 10,
+  passkeysPerUser: 20,
+
   /** A mail is tried for this long. */
   mailMs: 24 * 3_600_000,
 

@@ -1,1 +1,4 @@
-export const security = {};
+export const security = {
+  /** What was added or removed, within a sentence of a mail. */
+  what: { totp: "an authenticator app", passkey: "a passkey" },
+};
