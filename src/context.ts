@@ -54,6 +54,8 @@ export interface Base {
   random(length: number): Uint8Array;
   /** scrypt as the platform has it natively; 32 bytes. */
   scrypt(password: Uint8Array, salt: Uint8Array, cost: ScryptCost): Promise<Uint8Array>;
+  /** A file made by src/http/files.ts: the API's description, stylesheets, islands. Null: there is none of that name. */
+  asset(name: string): Promise<string | null>;
   /** Hands a mail to whoever delivers it. Throws when it was not taken. Null: this installation has nobody who does. */
   sendMail: ((mail: Mail) => Promise<void>) | null;
 }

@@ -6,6 +6,7 @@ import { type Client, createClient } from "@libsql/client";
 import { drizzle } from "drizzle-orm/libsql/node";
 import type { Base, Ctx, Db, Mail, Principal, Role, Scope } from "../src/context.ts";
 import { SESSION_COOKIE } from "../src/http/browser.ts";
+import { assetsInMemory } from "../src/http/files.ts";
 import { openSession } from "../src/sessions.ts";
 import * as schema from "../src/store/schema.ts";
 import { applyMigrations } from "../tools/migrate.ts";
@@ -98,6 +99,7 @@ export function aBase(db: Db, settings: { now?: number; retentionMonths?: number
     random: (length) => new Uint8Array(randomBytes(length)),
     // As the platforms have it, at a hundredth of the cost.
     scrypt: async (password, salt, { r, p }) => new Uint8Array(scryptSync(password, salt, 32, { N: 256, r, p })),
+    asset: assetsInMemory(),
     sendMail: async (mail) => {
       sent.push(mail);
     },

@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { writeAssets } from "./assets.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const CACHE = join(ROOT, "node_modules", ".cache", "ephemeris");
@@ -31,17 +32,21 @@ function hashOfSources(): string {
   return hash.digest("hex").slice(0, 16);
 }
 
-/**
- * The Worker as wrangler bundles it for production, built again only when a source has changed.
- * @returns path of the one module
- */
-export async function buildWorker(): Promise<string> {
+/** The Worker as wrangler bundles it: the one module, and the folder of its static assets. */
+export interface BuiltWorker {
+  script: string;
+  assets: string;
+}
+
+/** The Worker as it is deployed, built again only when a source has changed. */
+export async function buildWorker(): Promise<BuiltWorker> {
   const folder = join(CACHE, `worker-${hashOfSources()}`);
-  const script = join(folder, "workers.js");
-  if (existsSync(script)) return script;
+  const built = { script: join(folder, "workers.js"), assets: join(folder, "assets") };
+  if (existsSync(built.script)) return built;
   mkdirSync(CACHE, { recursive: true });
   const draft = `${folder}.${process.pid}.new`;
   await wrangler(["deploy", "--dry-run", "--outdir", draft]);
+  await writeAssets(join(draft, "assets"));
   try {
     renameSync(draft, folder);
   } catch {
@@ -53,7 +58,17 @@ export async function buildWorker(): Promise<string> {
       rmSync(join(CACHE, old), { recursive: true, force: true });
     }
   }
-  return script;
+  return built;
+}
+
+/** A copy of the built Worker in a folder, which stays as it is whatever is built meanwhile. */
+export async function copyWorker(folder: string): Promise<BuiltWorker> {
+  const built = await buildWorker();
+  const copy = { script: join(folder, "worker.js"), assets: join(folder, "assets") };
+  writeFileSync(copy.script, readFileSync(built.script), { mode: 0o600 });
+  rmSync(copy.assets, { recursive: true, force: true });
+  cpSync(built.assets, copy.assets, { recursive: true });
+  return copy;
 }
 
 function wrangler(args: string[]): Promise<void> {
@@ -61,7 +76,8 @@ function wrangler(args: string[]): Promise<void> {
     const command = join(ROOT, "node_modules", "wrangler", "bin", "wrangler.js");
     const child = spawn(process.execPath, [command, ...args], {
       cwd: ROOT,
-      env: { ...process.env, ...OFFLINE },
+      // wrangler.toml's build command finds the Node that runs this.
+      env: { ...process.env, ...OFFLINE, PATH: `${dirname(process.execPath)}:${process.env.PATH}` },
       stdio: ["ignore", "pipe", "pipe"],
     });
     let output = "";

@@ -1,5 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
-import { OFFLINE } from "./bundle.ts";
+import { type BuiltWorker, OFFLINE } from "./bundle.ts";
 import { Child, type ChildSpec } from "./child.ts";
 import { environment, inDeno, inNode } from "./launch.ts";
 
@@ -16,8 +16,8 @@ export interface EdgeOptions extends Pick<ChildSpec, "logDir" | "report"> {
   url: string;
   /** The app's own bindings or variables. */
   bindings: Record<string, string | undefined>;
-  /** The bundled Worker; not used by Deno. */
-  script: string;
+  /** The bundled Worker; null on Deno. */
+  worker: BuiltWorker | null;
 }
 
 /** The process that runs the app: a host of workerd, or Deno. */
@@ -28,14 +28,15 @@ export class Edge {
   #workerd: number | undefined;
   #nextFiring = 1;
 
-  constructor({ runtime, host, port, url, bindings, script, logDir, report }: EdgeOptions) {
+  constructor({ runtime, host, port, url, bindings, worker, logDir, report }: EdgeOptions) {
     this.#url = url;
     const env = {
       ...OFFLINE,
       ...bindings,
       HOST: host,
       PORT: String(port),
-      WORKER_SCRIPT: script,
+      WORKER_SCRIPT: worker?.script,
+      ASSETS_DIR: worker?.assets,
       DENO_NO_UPDATE_CHECK: "1",
     };
     this.child = new Child({

@@ -1,9 +1,9 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createClient } from "@libsql/client";
 import { JOBS } from "../src/jobs.ts";
 import { fileUrl } from "../src/runtime/config.ts";
-import { buildWorker } from "./bundle.ts";
+import { copyWorker } from "./bundle.ts";
 import { Child } from "./child.ts";
 import { startCrons } from "./crons.ts";
 import { clearRunning, endOrphans, lockDataDir, startOf, writeRunning } from "./data-dir.ts";
@@ -40,13 +40,6 @@ export interface Platform {
   /** Fires a cron trigger now and waits for its end. Only in workerd: Deno fires its own. */
   fireCron(cron: string): Promise<void>;
   stop(): Promise<void>;
-}
-
-/** A copy of the Worker that stays as it is while this platform runs, whatever is built meanwhile. */
-async function workerIn(dataDir: string): Promise<string> {
-  const script = join(dataDir, "worker.js");
-  writeFileSync(script, readFileSync(await buildWorker()), { mode: 0o600 });
-  return script;
 }
 
 /**
@@ -99,7 +92,7 @@ async function start(
   };
 
   // The bundle needs a core for two seconds: it is made while the database starts.
-  const bundle = runtime === "workerd" ? workerIn(dataDir) : Promise.resolve("");
+  const bundle = runtime === "workerd" ? copyWorker(dataDir) : Promise.resolve(null);
   bundle.catch(() => undefined);
   const database: { url: string; authToken?: string | undefined } = { url: fileUrl(join(dataDir, "main.db")) };
   if (options.databaseUrl !== undefined) {
@@ -124,7 +117,7 @@ async function start(
     PUBLIC_URL: options.publicUrl,
     RETENTION_MONTHS: String(options.retentionMonths ?? 3),
   };
-  const edge = new Edge({ ...common, runtime, host, port, url, bindings, script: await bundle });
+  const edge = new Edge({ ...common, runtime, host, port, url, bindings, worker: await bundle });
   await run("edge", edge.child, () => edge.start());
   if (runtime === "workerd") {
     const endCrons = startCrons(

@@ -9,7 +9,7 @@ import { BRIDGE } from "./bridge.ts";
 import { clientOf } from "./browser.ts";
 import { COMMANDS } from "./commands.ts";
 import { DEVICES } from "./devices.ts";
-import { docsOf } from "./docs.ts";
+import { DOCS } from "./docs.ts";
 import { DOCUMENTS } from "./documents.ts";
 import { HttpError, problem } from "./errors.ts";
 import { HEALTH } from "./health.ts";
@@ -49,7 +49,7 @@ const PAGES = [
 ].flat(2);
 
 /** Every route there is. /api/* stays free: it is reserved for compatibility with existing tracking clients. */
-export const ROUTES: readonly Route[] = [...API, ...docsOf(API), ...PAGES];
+export const ROUTES: readonly Route[] = [...API, ...DOCS, ...PAGES];
 
 /** On every response that does not say otherwise itself. No Access-Control-*: other origins are refused by default. */
 const HEADERS = {

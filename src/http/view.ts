@@ -3,6 +3,7 @@ import { brandFor } from "../brands.ts";
 import type { Client, Principal } from "../context.ts";
 import { languageFor } from "../text/index.ts";
 import type { PageView } from "../web/frame.ts";
+import { assetPaths } from "./assets.ts";
 import { cookieOf, LANGUAGE_COOKIE } from "./browser.ts";
 import type { Env } from "./route.ts";
 
@@ -20,5 +21,6 @@ export async function viewOf(c: Context<Env>, client: Client, principal: Princip
     timeZone: person?.timeZone ?? "UTC",
     path: url.pathname,
     now: c.env.now(),
+    asset: await assetPaths(c.env),
   };
 }

@@ -14,10 +14,15 @@ const hash: Base["scrypt"] = (password, salt, { N, r, p }) =>
   });
 
 /** The Base of a platform that has the Web's globals and node:crypto. */
-export function sharedBase(db: Db, config: Config, sendMail: ((mail: Mail) => Promise<void>) | null): Shared {
+export function sharedBase(
+  db: Db,
+  config: Config,
+  sendMail: ((mail: Mail) => Promise<void>) | null,
+  asset: Base["asset"],
+): Shared {
   const now = () => Date.now();
   const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));
-  return { db, config, now, log: consoleLog(now), random, scrypt: hash, sendMail };
+  return { db, config, now, log: consoleLog(now), random, scrypt: hash, sendMail, asset };
 }
 
 /** Adds `defer`. @param keepAlive keeps the platform from ending the request's work before `work` is done */

@@ -2,7 +2,6 @@ import { html } from "hono/html";
 import type { Brand } from "../brands.ts";
 import type { Principal } from "../context.ts";
 import { LANGUAGES, type Text } from "../text/index.ts";
-import { assetPath } from "./assets.ts";
 import { notice } from "./parts.ts";
 
 export type Html = ReturnType<typeof html>;
@@ -19,6 +18,8 @@ export interface PageView {
   path: string;
   /** Unix ms */
   now: number;
+  /** Where a page finds a row of ASSETS (assets.ts). */
+  asset(name: string): string;
 }
 
 export interface PageContent {
@@ -63,10 +64,10 @@ export function frame(view: PageView, content: PageContent): Html {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${title} – ${brand.name}</title>
-<link rel="icon" href="${assetPath("icon.svg")}">
-<link rel="stylesheet" href="${assetPath("style.css")}">
+<link rel="icon" href="${view.asset("icon.svg")}">
+<link rel="stylesheet" href="${view.asset("style.css")}">
 ${brand.accent === null ? "" : html`<link rel="stylesheet" href="/brand.css">`}
-${islands.map((name) => html`<script type="module" src="${assetPath(name)}"></script>`)}
+${islands.map((name) => html`<script type="module" src="${view.asset(name)}"></script>`)}
 </head>
 <body>
 <a class="skip" href="#content">${t.common.skip}</a>

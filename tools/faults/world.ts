@@ -1,8 +1,8 @@
-import { appendFileSync, copyFileSync, mkdirSync } from "node:fs";
+import { appendFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, createClient } from "@libsql/client";
-import { buildWorker, OFFLINE } from "../bundle.ts";
+import { type BuiltWorker, copyWorker, OFFLINE } from "../bundle.ts";
 import { applyMigrations } from "../migrate.ts";
 import { claimPort } from "../ports.ts";
 import { openSecrets } from "../secrets.ts";
@@ -62,12 +62,12 @@ export class World {
     seed: number;
     folder: string;
     /** The bundled Worker. */
-    script: string;
+    worker: BuiltWorker;
     ports: { database: number; runtime: number; bridge: number };
     database: { proxy: FaultProxy; url: string };
     edge: { proxy: FaultProxy; url: string };
   }) {
-    const { seed, folder, script, ports, database, edge } = parts;
+    const { seed, folder, worker, ports, database, edge } = parts;
     const secrets = openSecrets(folder);
     this.seed = seed;
     this.folder = folder;
@@ -99,7 +99,8 @@ export class World {
       arguments: [entry("../worker-host.ts")],
       env: {
         ...OFFLINE,
-        WORKER_SCRIPT: script,
+        WORKER_SCRIPT: worker.script,
+        ASSETS_DIR: worker.assets,
         PORT: String(ports.runtime),
         DATABASE_URL: database.url,
         DATABASE_TOKEN: secrets.databaseToken,
@@ -247,12 +248,11 @@ export async function openWorld(seed: number, folder: string): Promise<World> {
   const database = new FaultProxy(`http://127.0.0.1:${ports.database}`);
   const edge = new FaultProxy(`http://127.0.0.1:${ports.runtime}`);
   // A copy: whoever builds newer sources meanwhile removes the old bundle, and this run starts it again and again.
-  const script = join(folder, "worker.js");
-  copyFileSync(await buildWorker(), script);
+  const worker = await copyWorker(folder);
   const world = new World({
     seed,
     folder,
-    script,
+    worker,
     ports,
     database: { proxy: database, url: await database.listen() },
     edge: { proxy: edge, url: await edge.listen() },
