@@ -9,6 +9,7 @@ export const ERRORS = {
   not_found: { status: 404, title: "Not found" },
   conflict: { status: 409, title: "This conflicts with what is stored" },
   too_large: { status: 413, title: "The request is too large" },
+  pan_not_accepted: { status: 422, title: "Card numbers are never stored" },
   rate_limited: { status: 429, title: "Too many requests" },
   internal: { status: 500, title: "Internal error" },
   unavailable: { status: 503, title: "The service cannot answer now" },

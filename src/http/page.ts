@@ -1,6 +1,7 @@
 import type { Context } from "hono";
 import * as v from "valibot";
 import type { Access } from "../access.ts";
+import { requireNoCardNumbers } from "../card-numbers.ts";
 import type { Ctx } from "../context.ts";
 import { AppError } from "../errors.ts";
 import { LANGUAGES } from "../text/index.ts";
@@ -145,6 +146,7 @@ export function page<P extends Schema | undefined = undefined, Q = object, O = u
       const act = acts[typeof form.act === "string" ? form.act : ""];
       try {
         if (act === undefined) throw new AppError("invalid", "This form is not known here");
+        requireNoCardNumbers(form);
         const pageCall = {
           c,
           ctx,

@@ -11,6 +11,7 @@ import {
   requireRight,
   tokenHash,
 } from "../access.ts";
+import { requireNoCardNumbers } from "../card-numbers.ts";
 import type { Client, Ctx, Principal } from "../context.ts";
 import { AppError } from "../errors.ts";
 import { once } from "../idempotency.ts";
@@ -51,6 +52,7 @@ export function serve(route: Route): Handler<Env> {
     if (route.body === undefined) return handle(undefined);
     const { value, bytes } = await readJson(c.req.raw, LIMITS.jsonBodyBytes);
     const body = parse(route.body, value);
+    requireNoCardNumbers(value);
     if (key === undefined || route.idempotent !== true) return handle(body);
     const hash = await tokenHash(`${route.method} ${new URL(c.req.url).pathname}\n${new TextDecoder().decode(bytes)}`);
     const answer = await once(ctx, key, hash, async () => keep(await handle(body)));

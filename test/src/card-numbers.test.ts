@@ -1,0 +1,67 @@
+import { describe, expect, test } from "vitest";
+import { holdsCardNumber, requireNoCardNumbers } from "../../src/card-numbers.ts";
+import { anImei } from "../database.ts";
+
+describe("holdsCardNumber()", () => {
+  // Numbers that the card networks publish for tests.
+  test.each([
+    "4111111111111111",
+    "4111 1111 1111 1111",
+    "4111-1111-1111-1111",
+    "4111 – 1111 – 1111 – 1111",
+    "3782 822463 10005",
+    "4222222222222",
+    "6304 0000 0000 0000 000",
+    "card:5555555555554444!",
+    "x5555555555554444y",
+    "4111111111111111 12/27 123",
+    "Flat 7 4111 1111 1111 1111 99",
+    "４１１１１１１１１１１１１１１１",
+    "4111\u00a01111\u00a01111\u00a01111",
+    "line\n4111 1111 1111 1111\nline",
+  ])("finds the one in %j", (text) => expect(holdsCardNumber(text)).toBe(true));
+
+  test.each([
+    "",
+    "Van 12",
+    "4111 1111 1111 1112",
+    "411111111111",
+    "0000000000000",
+    "2026-03-01T12:00:00.000Z",
+    "12345678901234567890123456789012345678901234567890",
+    "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14",
+  ])("finds none in %j", (text) => expect(holdsCardNumber(text)).toBe(false));
+
+  test("takes no longer for a long text of digits", () => {
+    const before = performance.now();
+    holdsCardNumber("1 ".repeat(30_000));
+    holdsCardNumber("1".repeat(60_000));
+    expect(performance.now() - before).toBeLessThan(500);
+  });
+});
+
+test("requireNoCardNumbers() looks everywhere, names the field and not the number, and leaves the exempt alone", () => {
+  const number = "4111 1111 1111 1111";
+  for (const [input, field] of [
+    [{ name: number }, "name"],
+    [{ addresses: { shipping: { line1: number } } }, "addresses.shipping.line1"],
+    [{ rows: [{ reason: "fine" }, { reason: number }] }, "rows.1.reason"],
+  ] as const) {
+    let thrown: unknown;
+    try {
+      requireNoCardNumbers(input);
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toMatchObject({ code: "pan_not_accepted", status: 422, field });
+    expect((thrown as Error).message).not.toContain("4111");
+  }
+  requireNoCardNumbers({
+    imei: anImei(),
+    term: anImei(),
+    password: number,
+    response: { signature: number },
+    n: 1,
+    z: null,
+  });
+});
