@@ -33,7 +33,10 @@ const RULES: readonly { from: RegExp; may: readonly string[] }[] = [
     from: /^src\/web\//,
     may: ["src/web/", "src/text/", "src/http/page.ts!", "src/http/route.ts!", "src/[^/]+\\.ts$", "codec/", "hono"],
   },
-  { from: /^src\/runtime\//, may: ["src/", "codec/", "@libsql/client", "drizzle-orm", "hono", "node:crypto"] },
+  {
+    from: /^src\/runtime\//,
+    may: ["src/", "codec/", "@libsql/client", "drizzle-orm", "hono", "nodemailer", "node:crypto"],
+  },
   { from: /^src\/[^/]+\.ts$/, may: ["src/[^/]+\\.ts$", "src/store/", "src/text/", "codec/"] },
   {
     from: /^bridge\//,

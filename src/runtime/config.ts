@@ -7,6 +7,10 @@ export interface RuntimeConfig {
   config: Config;
   databaseUrl: string;
   databaseToken?: string;
+  /** Ways to send mails; src/runtime/mail.ts takes one. */
+  smtpUrl?: string;
+  outboxUrl?: string;
+  outboxToken?: string;
 }
 
 interface Binding {
@@ -32,6 +36,13 @@ export const BINDINGS = {
     pattern: /^([^\s<>@,;]+@[^\s<>@,;]+|[^<>\r\n"]{1,80} <[^\s<>@,;]+@[^\s<>@,;]+>)$/,
     default: "Ephemeris <noreply@localhost>",
   },
+  SMTP_URL: {
+    must: "an smtps: or smtp: URL",
+    pattern: /^smtps?:\/\/([^\s/@:]+(:[^\s/@]*)?@)?([\w.-]+|\[[\da-f:.]+\])(:\d{1,5})?\/?$/i,
+    default: null,
+  },
+  MAIL_OUTBOX_URL: { must: "an http: URL", pattern: /^http:\/\/[^\s/]\S*$/, default: null },
+  MAIL_OUTBOX_TOKEN: { ...TOKEN, default: null },
   RETENTION_MONTHS: { must: "a whole number from 1 to 120", pattern: /^([1-9]|[1-9]\d|1[01]\d|120)$/, default: "3" },
 } as const satisfies Record<string, Binding>;
 
@@ -56,8 +67,9 @@ export function readConfig(env: Readonly<Record<string, unknown>>): RuntimeConfi
     return value;
   };
   const required = (name: keyof typeof BINDINGS) => text(name) ?? "";
+  const given = (values: Record<string, string | undefined>): Record<string, string> =>
+    Object.fromEntries(Object.entries(values).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])));
   const publicUrl = text("PUBLIC_URL")?.replace(/\/+$/, "");
-  const databaseToken = text("DATABASE_TOKEN");
   return {
     config: {
       adminToken: required("ADMIN_TOKEN"),
@@ -68,6 +80,11 @@ export function readConfig(env: Readonly<Record<string, unknown>>): RuntimeConfi
       ...(publicUrl !== undefined && { publicUrl }),
     },
     databaseUrl: required("DATABASE_URL"),
-    ...(databaseToken !== undefined && { databaseToken }),
+    ...given({
+      databaseToken: text("DATABASE_TOKEN"),
+      smtpUrl: text("SMTP_URL"),
+      outboxUrl: text("MAIL_OUTBOX_URL"),
+      outboxToken: text("MAIL_OUTBOX_TOKEN"),
+    }),
   };
 }
