@@ -32,12 +32,12 @@ export function cookieOf(c: Context<Env>, name: string): string | undefined {
 
 export const sessionCookieOf = (c: Context<Env>) => cookieOf(c, SESSION_COOKIE);
 
-/** Where the request comes from. Behind a proxy that ends TLS, PUBLIC_URL says what people see. */
+/** Where the request comes from. Behind a proxy that ends TLS, PUBLIC_URL says with which scheme people come. */
 export function clientOf(c: Context<Env>): Client {
   const url = new URL(c.req.url);
   const { publicUrl } = c.env.config;
-  const origin =
-    publicUrl !== undefined && new URL(publicUrl).host === url.host ? new URL(publicUrl).origin : url.origin;
+  const protocol = publicUrl === undefined ? url.protocol : new URL(publicUrl).protocol;
+  const origin = `${protocol}//${url.host}`;
   return {
     origin,
     // The platform sets it; src/runtime/deno.ts replaces what a client sends.
@@ -57,7 +57,9 @@ export function requireSameOrigin(c: Context<Env>, client: Client, withCookie: b
   const host = new URL(client.origin).host;
   const refused =
     (site !== undefined && site !== "same-origin" && site !== "none") ||
-    (origin !== undefined && (!URL.canParse(origin) || new URL(origin).host !== host)) ||
+    // "null" is what a page without a referrer sends of itself; by itself it says nothing.
+    (origin === "null" && site !== "same-origin") ||
+    (origin !== undefined && origin !== "null" && (!URL.canParse(origin) || new URL(origin).host !== host)) ||
     (withCookie && site === undefined && origin === undefined);
   if (refused) throw new AppError("forbidden", "This request comes from another site");
 }

@@ -77,7 +77,11 @@ const CSP = [
 
 /** Sends a page. */
 export function htmlResponse(c: Context<Env>, body: string, status = 200): Response {
-  return c.html(body, status as 200, { "Content-Security-Policy": CSP });
+  return c.html(body, status as 200, {
+    "Content-Security-Policy": CSP,
+    // With no-referrer browsers would hide from us, too, that a form comes from our own page.
+    "Referrer-Policy": "same-origin",
+  });
 }
 
 /** Declares a page: the route that shows it and, where it has acts, the one that takes its forms. */
