@@ -1,12 +1,18 @@
+import { requireProof } from "./access.ts";
+import { record } from "./audit.ts";
 import type { Ctx } from "./context.ts";
 import { AppError } from "./errors.ts";
-import type { AccountRow } from "./store/accounts.ts";
+import { LIMITS } from "./limits.ts";
+import type { AccountRow, AddressRow, CountedAccount } from "./store/accounts.ts";
 import * as store from "./store/accounts.ts";
+import { listUsers, type UserRow } from "./store/users.ts";
 
-export type { AccountRow as Account } from "./store/accounts.ts";
+export type { AccountRow as Account, AddressRow as Address, CountedAccount } from "./store/accounts.ts";
 
-export function createAccount(ctx: Ctx, name: string): Promise<AccountRow> {
-  return store.insertAccount(ctx.db, { name, createdAt: ctx.now() });
+export async function createAccount(ctx: Ctx, name: string): Promise<CountedAccount> {
+  const account = await store.insertAccount(ctx.db, { name, createdAt: ctx.now() });
+  await record(ctx, "account.created", { accountId: account.id, subject: `account ${account.id}` });
+  return { ...account, users: 0, devices: 0 };
 }
 
 /** @throws {AppError} not_found */
@@ -17,6 +23,99 @@ export async function accountById(ctx: Ctx, id: number): Promise<AccountRow> {
 }
 
 /** One page of all accounts by id. @param after the last id of the page before, 0 for the first page */
-export function listAccounts(ctx: Ctx, after: number, limit: number): Promise<AccountRow[]> {
+export function listAccounts(ctx: Ctx, after: number, limit: number): Promise<CountedAccount[]> {
   return store.listAccounts(ctx.db, after, limit);
+}
+
+/** What the operator sees of a person: masked, unless they gave a reason. */
+export type ShownUser = Pick<
+  UserRow,
+  "id" | "role" | "name" | "mobile" | "createdAt" | "lastSignInAt" | "disabledAt"
+> & {
+  email: string;
+};
+
+/** An account with its people. Addresses and payment mode are for finance and the rest for the others: null there. */
+export interface AccountDetail extends AccountRow {
+  people: ShownUser[] | null;
+  addresses: AddressRow[] | null;
+}
+
+const first = (text: string) => `${[...text][0] ?? ""}***`;
+const maskName = (name: string | null) => (name === null ? null : first(name));
+/** Enough to compare with what somebody says on the phone: a***@e***.com. */
+export function maskEmail(email: string): string {
+  const [local = "", host = ""] = email.split("@");
+  return `${first(local)}@${first(host)}${/\.[^.]+$/.exec(host)?.[0] ?? ""}`;
+}
+const maskMobile = (mobile: string | null) => (mobile === null ? null : `***${mobile.slice(-2)}`);
+
+function shownUser(row: UserRow): ShownUser {
+  const { id, role, email, name, mobile, createdAt, lastSignInAt, disabledAt } = row;
+  return { id, role, email, name, mobile, createdAt, lastSignInAt, disabledAt };
+}
+
+const masked = (user: ShownUser): ShownUser => ({
+  ...user,
+  email: maskEmail(user.email),
+  name: maskName(user.name),
+  mobile: maskMobile(user.mobile),
+});
+
+/** An account as this one of the staff may see it: finance how it pays and where bills go, the others masked people. */
+export async function accountDetail(ctx: Ctx, account: AccountRow): Promise<AccountDetail> {
+  const { principal } = ctx;
+  if (principal.kind === "staff" && principal.role === "finance") {
+    return { ...account, stateReason: null, people: null, addresses: await store.addressesOf(ctx.db, account.id) };
+  }
+  const people = await listUsers(ctx.db, account.id, 0, LIMITS.usersPerAccount);
+  return { ...account, paymentMode: null, people: people.map(shownUser).map(masked), addresses: null };
+}
+
+/** A sentence that the customer reads. @throws {AppError} invalid, field `reason` */
+function requireReason(given: string): string {
+  const reason = given.trim();
+  const { reasonMinCharacters: min, reasonMaxCharacters: max } = LIMITS;
+  if ([...reason].length < min || [...reason].length > max || /\p{Cc}/u.test(reason)) {
+    throw new AppError("invalid", `reason must have ${min} to ${max} characters on one line`, { field: "reason" });
+  }
+  return reason;
+}
+
+/**
+ * Shows what is masked, this once. The customer sees that it was done, and why.
+ * @throws {AppError} invalid without a reason
+ */
+export async function unmaskAccount(ctx: Ctx, account: AccountRow, given: string): Promise<AccountDetail> {
+  requireProof(ctx);
+  const reason = requireReason(given);
+  // Written first: what cannot be recorded is not shown.
+  await record(ctx, "account.unmasked", { accountId: account.id, subject: `account ${account.id}`, reason });
+  const people = (await listUsers(ctx.db, account.id, 0, LIMITS.usersPerAccount)).map(shownUser);
+  return { ...account, people, addresses: await store.addressesOf(ctx.db, account.id) };
+}
+
+/**
+ * Leaves an account its rights only: read, export, correct, erase.
+ * @param given why; the customer reads it
+ * @throws {AppError} invalid; conflict when it is not active
+ */
+export async function suspendAccount(ctx: Ctx, account: AccountRow, given: string): Promise<AccountRow> {
+  requireProof(ctx);
+  const reason = requireReason(given);
+  if (!(await store.changeState(ctx.db, account.id, "active", "suspended", reason))) {
+    throw new AppError("conflict", "Only an active account can be suspended");
+  }
+  await record(ctx, "account.suspended", { accountId: account.id, subject: `account ${account.id}`, reason });
+  return accountById(ctx, account.id);
+}
+
+/** @throws {AppError} conflict when it is not suspended */
+export async function resumeAccount(ctx: Ctx, account: AccountRow): Promise<AccountRow> {
+  requireProof(ctx);
+  if (!(await store.changeState(ctx.db, account.id, "suspended", "active", null))) {
+    throw new AppError("conflict", "This account is not suspended");
+  }
+  await record(ctx, "account.resumed", { accountId: account.id, subject: `account ${account.id}` });
+  return accountById(ctx, account.id);
 }

@@ -1,4 +1,5 @@
 import { newToken } from "./access.ts";
+import { record } from "./audit.ts";
 import type { Ctx } from "./context.ts";
 import { AppError } from "./errors.ts";
 import type { BridgeRow } from "./store/bridges.ts";
@@ -10,6 +11,7 @@ export type { BridgeRow as Bridge } from "./store/bridges.ts";
 export async function createBridge(ctx: Ctx, name: string): Promise<BridgeRow & { token: string }> {
   const { token, hash } = await newToken(ctx, "bridge");
   const row = await store.insertBridge(ctx.db, { name, hash, createdAt: ctx.now() });
+  await record(ctx, "bridge.created", { subject: `bridge ${row.id}` });
   return { ...row, token };
 }
 
@@ -22,4 +24,5 @@ export function listBridges(ctx: Ctx, after: number, limit: number): Promise<Bri
 export async function revokeBridge(ctx: Ctx, id: number): Promise<void> {
   const revoked = await store.revokeBridge(ctx.db, id, ctx.now());
   if (!revoked) throw new AppError("not_found", "No such bridge, or it is revoked already");
+  await record(ctx, "bridge.revoked", { subject: `bridge ${id}` });
 }

@@ -102,6 +102,9 @@ export const LIMITS = {
   devicesPerLimit: 1000,
   usersPerAccount: 500,
   keysPerAccount: 500,
+  /** How long the operator's staff may be let see locations at a time. */
+  windowMinMinutes: 15,
+  windowMaxMinutes: 24 * 60,
 
   /**
    * Failures that block: `free` are without consequence in the window, each further one blocks for twice as long as the
@@ -114,6 +117,8 @@ export const LIMITS = {
     code: { free: 5, windowMs: 3_600_000, blockMs: 5 * 60_000, blockMaxMs: 3_600_000 },
     /** Mails that a stranger can make us send to one address. */
     mail: { free: 5, windowMs: 3_600_000, blockMs: 3_600_000, blockMaxMs: 3_600_000 },
+    /** Invitations, by account. */
+    invite: { free: 50, windowMs: 24 * 3_600_000, blockMs: 3_600_000, blockMaxMs: 24 * 3_600_000 },
     /** Activation codes, by IMEI. */
     activation: { free: 5, windowMs: 3_600_000, blockMs: 3_600_000, blockMaxMs: 3_600_000 },
   },
@@ -127,6 +132,8 @@ export const LIMITS = {
   changeLinkMs: 24 * 3_600_000,
   /** Between the two factors of a sign-in, and for a passkey's challenge. */
   pendingMs: 10 * 60_000,
+  /** Codes that can be tried on one pending sign-in. */
+  pendingTries: 5,
 
   /** Recovery codes of a second factor. */
   recoveryCodes: 10,
@@ -135,8 +142,53 @@ export const LIMITS = {
   /** A mail is tried for this long. */
   mailMs: 24 * 3_600_000,
 
+  /** Terms that a person looked for, where they want them kept; what one search finds; devices looked at last. */
+  searchesMs: 30 * 24 * 3_600_000,
+  searchCharacters: 100,
+  searchesShown: 200,
+  searchFinds: 50,
+  recentDevices: 10,
+  /** Rows of a table that "what is held" shows, newest first; rows of a tracker are counted up to this many. */
+  heldRows: 200,
+  heldCount: 100_000,
+  addressCharacters: 200,
+
+  /** A published text, and one act of publishing it in all its languages. */
+  documentBytes: 100 * 1024,
+  documentTexts: 8,
+  publishingBytes: 1024 * 1024,
+  /** Between the announcement of a material change and its effect, where the operator names no time. */
+  noticeMs: 30 * 24 * 3_600_000,
+  /** Owners who are told of a change by one statement, and statements of one run. */
+  announceRows: 200,
+  announceChunks: 50,
+  /** What a hostname shows is remembered this long, of so many hostnames. */
+  brandMs: 30_000,
+  brandEntries: 1000,
+  logoBytes: 64 * 1024,
+
+  /** Trackers that one request can load, and their list as CSV. */
+  activationsPerRequest: 1000,
+  activationCsvBytes: 256 * 1024,
+
   /** Form of a page. */
   formBytes: 512 * 1024,
+
+  /** The link that makes the first administrator. */
+  setupLinkMs: 7 * 24 * 3_600_000,
+  /** Training of staff: attested for a year at most; the first administrator's own; told of when it ends soon. */
+  trainingMaxMs: 366 * 24 * 3_600_000,
+  firstTrainingMs: 365 * 24 * 3_600_000,
+  trainingSoonMs: 30 * 24 * 3_600_000,
+  /** Why the operator looks at what is masked, or suspends: the customer reads it. */
+  reasonMinCharacters: 10,
+  reasonMaxCharacters: 200,
+
+  /** A bridge's last delivery is written at most this often. */
+  bridgeSeenEveryMs: 60_000,
+  /** The ingest rate is counted over this long, in this many of the newest positions. */
+  rateWindowMs: 5 * 60_000,
+  ratePositions: 20_000,
 
   /** Job runs are listed for this long. */
   jobRunsMs: 30 * 24 * 3_600_000,

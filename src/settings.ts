@@ -1,4 +1,5 @@
-import type { Base } from "./context.ts";
+import { record } from "./audit.ts";
+import type { Base, Ctx } from "./context.ts";
 import { AppError } from "./errors.ts";
 import { readSettings, writeSetting } from "./store/settings.ts";
 
@@ -60,9 +61,17 @@ export async function settingsOf(base: Base): Promise<Settings> {
   return { ...defaults, ...Object.fromEntries(stored.map(({ name, value }) => [name, value])) } as Settings;
 }
 
-/** @throws {AppError} invalid, naming the setting */
-export async function changeSetting(base: Base, name: SettingName, value: string): Promise<void> {
-  const { pattern, must }: Setting = SETTINGS[name];
-  if (!pattern.test(value)) throw new AppError("invalid", `${name} must be ${must}`, { field: name });
-  await writeSetting(base.db, name, value, base.now());
+/** Changes some settings, all or none. @throws {AppError} invalid, naming the setting */
+export async function changeSettings(ctx: Ctx, changes: Partial<Record<SettingName, string>>): Promise<void> {
+  const entries = Object.entries(changes) as [SettingName, string][];
+  for (const [name, value] of entries) {
+    const { pattern, must }: Setting = SETTINGS[name];
+    if (!pattern.test(value)) throw new AppError("invalid", `${name} must be ${must}`, { field: name });
+  }
+  const before = await settingsOf(ctx);
+  for (const [name, value] of entries) {
+    if (before[name] === value) continue;
+    await writeSetting(ctx.db, name, value, ctx.now());
+    await record(ctx, "setting.changed", { subject: `setting ${name}` });
+  }
 }

@@ -1,17 +1,97 @@
 import * as v from "valibot";
 import { SCOPES } from "../access.ts";
-import { type Account, accountById, createAccount, listAccounts } from "../accounts.ts";
+import {
+  type Account,
+  type AccountDetail,
+  accountById,
+  accountDetail,
+  type CountedAccount,
+  createAccount,
+  listAccounts,
+  resumeAccount,
+  suspendAccount,
+  unmaskAccount,
+} from "../accounts.ts";
 import { type Bridge, createBridge, listBridges, revokeBridge } from "../bridges.ts";
 import type { Ctx } from "../context.ts";
 import { listAllDevices } from "../devices.ts";
 import { type ApiKey, createKey, listKeys, revokeKey } from "../keys.ts";
+import { LIMITS } from "../limits.ts";
 import { DeviceJson, deviceJson } from "./devices.ts";
 import { Id, iso, isoOrNull, ListQuery, listOf, MaybeTime, Name, PathId, page, Time } from "./fields.ts";
 import { type Route, route } from "./route.ts";
 
-export const AccountJson = v.object({ id: Id, name: v.string(), createdAt: Time });
+const State = v.picklist(["unverified", "active", "suspended", "closing"]);
+const count = v.pipe(v.number(), v.integer());
+export const AccountJson = v.object({
+  id: Id,
+  name: v.string(),
+  createdAt: Time,
+  state: State,
+  users: count,
+  devices: count,
+});
 
-const accountJson = ({ id, name, createdAt }: Account) => ({ id, name, createdAt: iso(createdAt) });
+const accountJson = ({ id, name, createdAt, state, users, devices }: CountedAccount) => ({
+  id,
+  name,
+  createdAt: iso(createdAt),
+  state,
+  users,
+  devices,
+});
+
+const Shown = v.object({
+  id: Id,
+  role: v.string(),
+  email: v.string(),
+  name: v.nullable(v.string()),
+  mobile: v.nullable(v.string()),
+  createdAt: Time,
+  lastSignInAt: MaybeTime,
+  disabledAt: MaybeTime,
+});
+const text = v.nullable(v.string());
+const Address = v.object({
+  kind: v.string(),
+  recipient: text,
+  line1: v.string(),
+  line2: text,
+  city: v.string(),
+  region: text,
+  postcode: text,
+  country: v.string(),
+});
+const AccountDetailJson = v.object({
+  id: Id,
+  name: v.string(),
+  createdAt: Time,
+  state: State,
+  stateReason: text,
+  paymentMode: text,
+  people: v.pipe(v.nullable(v.array(Shown)), v.description("Masked; null for finance staff")),
+  addresses: v.pipe(v.nullable(v.array(Address)), v.description("For finance staff; null for the others")),
+});
+
+const detailJson = ({ id, name, createdAt, state, stateReason, paymentMode, people, addresses }: AccountDetail) => ({
+  id,
+  name,
+  createdAt: iso(createdAt),
+  state,
+  stateReason,
+  paymentMode,
+  people:
+    people?.map((person) => ({
+      ...person,
+      createdAt: iso(person.createdAt),
+      lastSignInAt: isoOrNull(person.lastSignInAt),
+      disabledAt: isoOrNull(person.disabledAt),
+    })) ?? null,
+  addresses: addresses?.map(({ accountId: _, updatedAt: __, ...address }) => address) ?? null,
+});
+
+const StateJson = v.object({ id: Id, state: State, stateReason: text });
+const stateJson = ({ id, state, stateReason }: Account) => ({ id, state, stateReason });
 
 export const ApiKeyJson = v.object({
   id: Id,
@@ -50,6 +130,12 @@ const bridgeJson = ({ id, name, createdAt, revokedAt }: Bridge) => ({
 const AnyDevice = v.object({ ...DeviceJson.entries, accountId: Id });
 
 const ById = v.object({ id: PathId });
+const Reasoned = v.strictObject({
+  reason: v.pipe(
+    v.string(),
+    v.description(`${LIMITS.reasonMinCharacters} to ${LIMITS.reasonMaxCharacters} characters`),
+  ),
+});
 const NewNamed = v.strictObject({ name: Name });
 const NewKey = v.strictObject({ scope: v.picklist(SCOPES), name: v.optional(v.nullable(Name), null) });
 
@@ -73,13 +159,65 @@ export const ADMIN: readonly Route[] = [
   route({
     method: "GET",
     path: "/v1/admin/accounts",
-    access,
+    access: "staff",
     tag,
     summary: "List accounts",
     query: ListQuery,
     answers: { 200: { description: "One page of accounts", schema: listOf(AccountJson) } },
     handle: async ({ c, ctx, query }) =>
       c.json(page(await listAccounts(ctx, query.cursor ?? 0, query.limit + 1), query.limit, accountJson)),
+  }),
+  route({
+    method: "GET",
+    path: "/v1/admin/accounts/{id}",
+    access: "staff",
+    tag,
+    summary: "Read an account",
+    description: "Its people masked; for finance staff how it pays and its addresses instead.",
+    params: ById,
+    find: findAccount,
+    answers: { 200: { description: "The account", schema: AccountDetailJson } },
+    handle: async ({ c, ctx, object }) => c.json(detailJson(await accountDetail(ctx, object))),
+  }),
+  route({
+    method: "POST",
+    path: "/v1/admin/accounts/{id}/unmask",
+    access: "support",
+    tag,
+    stepUp: true,
+    summary: "Read an account without masks",
+    description: "The customer sees that it was done, and the reason.",
+    params: ById,
+    find: findAccount,
+    body: Reasoned,
+    answers: { 200: { description: "The account with its values", schema: AccountDetailJson } },
+    handle: async ({ c, ctx, object, body }) => c.json(detailJson(await unmaskAccount(ctx, object, body.reason))),
+  }),
+  route({
+    method: "POST",
+    path: "/v1/admin/accounts/{id}/suspend",
+    access,
+    tag,
+    stepUp: true,
+    summary: "Suspend an account",
+    description: "It can still read, export, correct and erase. The customer reads the reason.",
+    params: ById,
+    find: findAccount,
+    body: Reasoned,
+    answers: { 200: { description: "Suspended", schema: StateJson } },
+    handle: async ({ c, ctx, object, body }) => c.json(stateJson(await suspendAccount(ctx, object, body.reason))),
+  }),
+  route({
+    method: "POST",
+    path: "/v1/admin/accounts/{id}/resume",
+    access,
+    tag,
+    stepUp: true,
+    summary: "Let a suspended account go on",
+    params: ById,
+    find: findAccount,
+    answers: { 200: { description: "Active", schema: StateJson } },
+    handle: async ({ c, ctx, object }) => c.json(stateJson(await resumeAccount(ctx, object))),
   }),
   route({
     method: "POST",

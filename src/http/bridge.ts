@@ -2,6 +2,7 @@ import { ENVELOPE_LIMITS } from "../../codec/envelope.ts";
 import { CodecError } from "../../codec/errors.ts";
 import { AppError } from "../errors.ts";
 import { ingest } from "../ingest.ts";
+import { noteBridge } from "../overview.ts";
 import { readBody } from "./body.ts";
 import { type Route, route } from "./route.ts";
 
@@ -32,6 +33,7 @@ export const BRIDGE: readonly Route[] = [
         if (error instanceof CodecError) throw new AppError("invalid", error.message);
         throw error;
       }
+      noteBridge(ctx, bridgeId);
       return new Response(answer as Uint8Array<ArrayBuffer>, { headers: { "Content-Type": mediaType } });
     },
   }),

@@ -1,5 +1,6 @@
 import * as v from "valibot";
-import { JOBS, type JobStatus, listJobs, runJob } from "../jobs.ts";
+import { JOBS, type JobStatus, listJobs } from "../jobs.ts";
+import { runJobNow } from "../overview.ts";
 import { listUnclaimed, type UnclaimedRow } from "../unclaimed.ts";
 import { Id, iso, isoOrNull, listOf, MaybeTime, Time } from "./fields.ts";
 import { type Route, route } from "./route.ts";
@@ -34,7 +35,7 @@ export const JobJson = v.object({
   lastRun: v.nullable(JobRunJson),
 });
 
-function jobJson({ name, cron, summary, lastRun }: JobStatus) {
+export function jobJson({ name, cron, summary, lastRun }: JobStatus) {
   if (lastRun === null) return { name, cron, summary, lastRun };
   const { id, state, startedAt, finishedAt, changed, error } = lastRun;
   const run = { id, state, startedAt: iso(startedAt), finishedAt: isoOrNull(finishedAt), changed, error };
@@ -77,6 +78,6 @@ export const OPERATIONS: readonly Route[] = [
         schema: v.object({ name: v.string(), changed: v.pipe(v.number(), v.integer()) }),
       },
     },
-    handle: async ({ c, ctx, params }) => c.json({ name: params.name, changed: await runJob(ctx, params.name) }),
+    handle: async ({ c, ctx, params }) => c.json({ name: params.name, changed: await runJobNow(ctx, params.name) }),
   }),
 ];

@@ -24,7 +24,14 @@ const list = async <T>(path: string): Promise<T[]> => {
 
 test("an account opened and a key made by the operator are enough to use the API", async () => {
   const account = await post<{ id: number; name: string }>("/v1/admin/accounts", { name: "Fleet" });
-  expect(account).toEqual({ id: expect.any(Number), name: "Fleet", createdAt: "2026-03-01T12:00:00.000Z" });
+  expect(account).toEqual({
+    id: expect.any(Number),
+    name: "Fleet",
+    createdAt: "2026-03-01T12:00:00.000Z",
+    state: "active",
+    users: 0,
+    devices: 0,
+  });
   const made = await post<{ id: number; key: string; scope: string }>(`/v1/admin/accounts/${account.id}/keys`, {
     scope: "write",
   });

@@ -1,3 +1,85 @@
-import type { Rows } from "./row.ts";
+import { at, OPERATOR, type Rows, STAFF, type Things } from "./row.ts";
 
-export const ADMIN_ROWS: Rows = {};
+const ANY_STAFF = ["adminToken", ...STAFF] as const;
+
+const idOf = async (response: Response) => ((await response.json()) as { id: number }).id;
+
+const anotherAccount = ({ api }: Things) =>
+  api.call("POST", "/v1/admin/accounts", { key: api.admin, body: { name: "Other" } }).then(idOf);
+
+async function suspended(things: Things): Promise<number> {
+  const id = await anotherAccount(things);
+  const { api } = things;
+  const body = { reason: "Asked for by its owner" };
+  await api.call("POST", `/v1/admin/accounts/${id}/suspend`, { key: api.admin, body });
+  return id;
+}
+
+let invited = 0;
+const aNewAddress = () => `colleague${invited++}@edge.test`;
+
+const aColleague = ({ api }: Things) =>
+  api.call("POST", "/v1/admin/staff", { key: api.admin, body: { email: aNewAddress(), role: "support" } }).then(idOf);
+
+const tomorrow = ({ api }: Things) => new Date(api.base.now() + 86_400_000).toISOString();
+const reason = { reason: "The customer called about it" };
+
+export const ADMIN_ROWS: Rows = {
+  "GET /v1/admin/accounts/{id}": {
+    who: ANY_STAFF,
+    path: ({ account }) => `/v1/admin/accounts/${account}`,
+    status: 200,
+  },
+  "POST /v1/admin/accounts/{id}/unmask": {
+    who: ["adminToken", "admin", "support"],
+    path: ({ account }) => `/v1/admin/accounts/${account}/unmask`,
+    body: () => reason,
+    status: 200,
+  },
+  "POST /v1/admin/accounts/{id}/suspend": {
+    who: OPERATOR,
+    path: async (things) => `/v1/admin/accounts/${await anotherAccount(things)}/suspend`,
+    body: () => reason,
+    status: 200,
+  },
+  "POST /v1/admin/accounts/{id}/resume": {
+    who: OPERATOR,
+    path: async (things) => `/v1/admin/accounts/${await suspended(things)}/resume`,
+    status: 200,
+  },
+  "GET /v1/admin/staff": { who: OPERATOR, path: at("/v1/admin/staff"), status: 200 },
+  "POST /v1/admin/staff": {
+    who: OPERATOR,
+    path: at("/v1/admin/staff"),
+    body: () => ({ email: aNewAddress(), role: "support" }),
+    status: 201,
+  },
+  "PATCH /v1/admin/staff/{id}": {
+    who: OPERATOR,
+    path: async (things) => `/v1/admin/staff/${await aColleague(things)}`,
+    body: () => ({ role: "finance" }),
+    status: 200,
+  },
+  "DELETE /v1/admin/staff/{id}": {
+    who: OPERATOR,
+    path: async (things) => `/v1/admin/staff/${await aColleague(things)}`,
+    status: 204,
+  },
+  "POST /v1/admin/staff/{id}/training": {
+    who: OPERATOR,
+    path: async (things) => `/v1/admin/staff/${await aColleague(things)}/training`,
+    body: (things) => ({ validUntil: tomorrow(things) }),
+    status: 200,
+  },
+  // The places that are tried have an administrator.
+  "POST /v1/admin/setup-links": { who: ["adminToken"], path: at("/v1/admin/setup-links"), status: 409 },
+  "GET /v1/admin/settings": { who: OPERATOR, path: at("/v1/admin/settings"), status: 200 },
+  "PATCH /v1/admin/settings": {
+    who: OPERATOR,
+    path: at("/v1/admin/settings"),
+    body: () => ({ operatorName: "The yard" }),
+    status: 200,
+  },
+  "GET /v1/admin/audit": { who: ["adminToken", "admin", "privacy"], path: at("/v1/admin/audit"), status: 200 },
+  "GET /v1/admin/overview": { who: ANY_STAFF, path: at("/v1/admin/overview"), status: 200 },
+};

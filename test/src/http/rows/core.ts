@@ -1,6 +1,6 @@
 import { RequestWriter } from "../../../../codec/envelope.ts";
 import { anImei } from "../../../database.ts";
-import { ANYONE, at, OPERATOR, READERS, type Rows, type Things, WRITERS } from "./row.ts";
+import { ANYONE, at, OPERATOR, READERS, type Rows, STAFF, type Things, WRITERS } from "./row.ts";
 
 const ofDevice = (rest: string) => (things: Things) => `/v1/devices/${things.device}${rest}`;
 
@@ -58,7 +58,7 @@ export const CORE_ROWS: Rows = {
     body: () => ({ name: "New" }),
     status: 201,
   },
-  "GET /v1/admin/accounts": { who: OPERATOR, path: at("/v1/admin/accounts"), status: 200 },
+  "GET /v1/admin/accounts": { who: ["adminToken", ...STAFF], path: at("/v1/admin/accounts"), status: 200 },
   "POST /v1/admin/accounts/{id}/keys": {
     who: OPERATOR,
     path: (things) => `/v1/admin/accounts/${things.account}/keys`,

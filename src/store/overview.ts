@@ -1,0 +1,88 @@
+import type { Db } from "./db.ts";
+
+/** Writes that a bridge delivered. */
+export async function markBridgeSeen(db: Db, bridgeId: number, now: number): Promise<void> {
+  await db.$client.execute({
+    sql: `INSERT INTO bridge_seen (bridge_id, last_seen_at) VALUES (?, ?)
+      ON CONFLICT (bridge_id) DO UPDATE SET last_seen_at = max(last_seen_at, excluded.last_seen_at)`,
+    args: [bridgeId, now],
+  });
+}
+
+export interface Figures {
+  bridges: { id: number; name: string | null; lastSeenAt: number | null }[];
+  /** Positions received since a time, at most as many as were asked for, and when the oldest of them came. */
+  received: { count: number; oldest: number | null };
+  unclaimed: number;
+  accounts: number;
+  users: number;
+  staff: number;
+  devices: number;
+  mails: { count: number; oldest: number | null };
+  /** A text in force is the product's own template. */
+  template: boolean;
+  /** Staff whose training has run out, or does before a time. */
+  training: { userId: number; validUntil: number | null }[];
+}
+
+/**
+ * What the operator sees at a glance, in one round trip.
+ * @param times since when positions are counted, since when unknown IMEIs are, before when training that ends is told
+ * @param positions how many of the newest positions are looked at
+ */
+export async function readFigures(
+  db: Db,
+  times: { now: number; receivedSince: number; unclaimedSince: number; trainingBefore: number },
+  positions: number,
+): Promise<Figures> {
+  const [bridges, received, counts, training] = await db.$client.batch(
+    [
+      {
+        sql: `SELECT 0 AS id, NULL AS name, (SELECT last_seen_at FROM bridge_seen WHERE bridge_id = 0)
+          UNION ALL SELECT b.id, b.name, s.last_seen_at FROM bridges b LEFT JOIN bridge_seen s ON s.bridge_id = b.id
+            WHERE b.revoked_at IS NULL ORDER BY 1 LIMIT 200`,
+        args: [],
+      },
+      {
+        sql: `SELECT count(*), min(received_at) FROM (SELECT received_at FROM positions ORDER BY id DESC LIMIT ?)
+          WHERE received_at >= ?`,
+        args: [positions, times.receivedSince],
+      },
+      {
+        sql: `SELECT (SELECT count(*) FROM unclaimed WHERE last_seen > ?), (SELECT count(*) FROM accounts),
+          (SELECT count(*) FROM users WHERE account_id IS NOT NULL), (SELECT count(*) FROM users WHERE account_id IS NULL),
+          (SELECT count(*) FROM devices WHERE deleting_at IS NULL), (SELECT count(*) FROM mails), (SELECT min(created_at) FROM mails),
+          EXISTS (SELECT 1 FROM documents d WHERE d.template = 1 AND d.effective_at <= ? AND NOT EXISTS (SELECT 1 FROM documents n
+            WHERE n.kind = d.kind AND n.product = d.product AND n.region = d.region AND n.version > d.version AND n.effective_at <= ?))`,
+        args: [times.unclaimedSince, times.now, times.now],
+      },
+      {
+        sql: `SELECT id, training_valid_until FROM users WHERE account_id IS NULL AND disabled_at IS NULL
+          AND coalesce(training_valid_until, 0) < ? ORDER BY id LIMIT 200`,
+        args: [times.trainingBefore],
+      },
+    ],
+    "read",
+  );
+  const row = counts!.rows[0]!;
+  const number = (index: number) => row[index] as number;
+  return {
+    bridges: bridges!.rows.map((found) => ({
+      id: found[0] as number,
+      name: found[1] as string | null,
+      lastSeenAt: found[2] as number | null,
+    })),
+    received: { count: received!.rows[0]![0] as number, oldest: received!.rows[0]![1] as number | null },
+    unclaimed: number(0),
+    accounts: number(1),
+    users: number(2),
+    staff: number(3),
+    devices: number(4),
+    mails: { count: number(5), oldest: row[6] as number | null },
+    template: number(7) === 1,
+    training: training!.rows.map((found) => ({
+      userId: found[0] as number,
+      validUntil: found[1] as number | null,
+    })),
+  };
+}
