@@ -19,12 +19,21 @@ export async function queueMail<K extends MailKind>(
   kind: K,
   { to, userId, language, data }: { to: string; userId: number | null; language: string; data: MailData[K] },
 ): Promise<void> {
-  const text = textFor(language).mail[kind](data);
-  const mail: Mail = { from: ctx.config.mailFrom, to, ...written(text, data.link) };
   const now = ctx.now();
-  const sealed = await seal(ctx, "mail", kind, JSON.stringify(mail));
+  const sealed = await sealMail(ctx, kind, { to, language, data });
   const id = await store.insertMail(ctx.db, { userId, kind, sealed, createdAt: now, dueAt: now });
   ctx.defer(trySend(ctx, id));
+}
+
+/** Writes a mail and seals it, for a queue row of its kind. */
+export function sealMail<K extends MailKind>(
+  base: Base,
+  kind: K,
+  { to, language, data }: { to: string; language: string; data: MailData[K] },
+): Promise<string> {
+  const text = textFor(language).mail[kind](data);
+  const mail: Mail = { from: base.config.mailFrom, to, ...written(text, data.link) };
+  return seal(base, "mail", kind, JSON.stringify(mail));
 }
 
 const escapeHtml = (text: string) =>

@@ -31,13 +31,22 @@ const RULES: readonly { from: RegExp; may: readonly string[] }[] = [
   },
   {
     from: /^src\/web\//,
-    may: ["src/web/", "src/text/", "src/http/page.ts!", "src/http/route.ts!", "src/[^/]+\\.ts$", "codec/", "hono"],
+    may: [
+      "src/web/",
+      "src/text/",
+      "src/http/page.ts!",
+      "src/http/route.ts!",
+      "src/[^/]+\\.ts$",
+      "codec/",
+      "hono",
+      "uqr",
+    ],
   },
   {
     from: /^src\/runtime\//,
     may: ["src/", "codec/", "@libsql/client", "drizzle-orm", "hono", "nodemailer", "node:crypto"],
   },
-  { from: /^src\/[^/]+\.ts$/, may: ["src/[^/]+\\.ts$", "src/store/", "src/text/", "codec/"] },
+  { from: /^src\/[^/]+\.ts$/, may: ["src/[^/]+\\.ts$", "src/store/", "src/text/", "codec/", "diff"] },
   {
     from: /^bridge\//,
     may: [
