@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { createClient } from "@libsql/client";
 import { JOBS } from "../src/jobs.ts";
 import { fileUrl } from "../src/runtime/config.ts";
+import { viaSmtp } from "../src/runtime/smtp.ts";
 import { copyWorker } from "./bundle.ts";
 import { Child } from "./child.ts";
 import { startCrons } from "./crons.ts";
@@ -10,6 +11,7 @@ import { clearRunning, endOrphans, lockDataDir, startOf, writeRunning } from "./
 import { Edge, type Runtime } from "./edge.ts";
 import { environment, inNode } from "./launch.ts";
 import { applyMigrations } from "./migrate.ts";
+import { type Outbox, startOutbox } from "./outbox.ts";
 import { claimPort } from "./ports.ts";
 import { makePrivateFolder, openSecrets, type Secrets } from "./secrets.ts";
 import { SettingError, type Settings } from "./settings.ts";
@@ -30,6 +32,8 @@ export interface Platform {
   url: string;
   bridgePort: number;
   metricsUrl: string;
+  /** The page with the mails that were sent; null when a mail server takes them. */
+  outboxUrl: string | null;
   dataDir: string;
   secrets: Secrets;
   runtime: Runtime;
@@ -106,6 +110,9 @@ async function start(
   } else writeFileSync(join(dataDir, "main.db"), "", { flag: "a", mode: 0o600 });
   await migrate(database, report, options.databaseUrl !== undefined);
 
+  const mail = await mailWay(options, runtime, dataDir);
+  if (mail.outbox !== undefined) undo.push(mail.outbox.close);
+
   const literal = host.includes(":") ? `[${host}]` : host;
   const url = `http://${/^(0\.0\.0\.0|::)$/.test(host) ? "127.0.0.1" : literal}:${port}`;
   const bindings = {
@@ -116,6 +123,8 @@ async function start(
     ROOT_KEY: secrets.rootKey,
     PUBLIC_URL: options.publicUrl,
     RETENTION_MONTHS: String(options.retentionMonths ?? 3),
+    MAIL_FROM: options.mailFrom,
+    ...mail.bindings,
   };
   const edge = new Edge({ ...common, runtime, host, port, url, bindings, worker: await bundle });
   await run("edge", edge.child, () => edge.start());
@@ -161,6 +170,7 @@ async function start(
     url,
     bridgePort,
     metricsUrl,
+    outboxUrl: options.smtpUrl === undefined ? (mail.outbox?.url ?? null) : null,
     dataDir,
     secrets,
     runtime,
@@ -177,6 +187,17 @@ async function start(
     fireCron: (cron) => edge.fireCron(cron),
     stop,
   };
+}
+
+/** How the app of this platform sends mails. workerd has no sockets for SMTP, so this process hands them on for it. */
+async function mailWay(
+  { smtpUrl }: PlatformOptions,
+  runtime: Runtime,
+  dataDir: string,
+): Promise<{ outbox?: Outbox; bindings: Record<string, string> }> {
+  if (smtpUrl !== undefined && runtime === "deno") return { bindings: { SMTP_URL: smtpUrl } };
+  const outbox = await startOutbox(join(dataDir, "outbox"), smtpUrl === undefined ? undefined : viaSmtp(smtpUrl));
+  return { outbox, bindings: { MAIL_OUTBOX_URL: outbox.postUrl, MAIL_OUTBOX_TOKEN: outbox.token } };
 }
 
 type Common = { logDir: string; report(line: string): void };

@@ -1,5 +1,6 @@
 import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { BINDINGS } from "../src/runtime/config.ts";
 
 /** A setting that cannot be used. The message is the whole sentence that a person reads. */
 export class SettingError extends Error {}
@@ -15,6 +16,8 @@ export interface Settings {
   databaseToken?: string;
   publicUrl?: string;
   retentionMonths: number;
+  smtpUrl?: string;
+  mailFrom?: string;
 }
 
 interface Setting {
@@ -102,7 +105,24 @@ export const SETTINGS = {
     must: "a whole number from 1 to 120",
     read: wholeNumber(1, 120),
   },
+  smtpUrl: {
+    name: "SMTP_URL",
+    what: "Mail server, with its login: `smtps://user:password@host`. Without it mails are kept in the local outbox",
+    default: null,
+    must: BINDINGS.SMTP_URL.must,
+    read: (text) => (BINDINGS.SMTP_URL.pattern.test(text) ? text : undefined),
+  },
+  mailFrom: {
+    name: "MAIL_FROM",
+    what: "Sender of mails, such as `Ephemeris <noreply@track.example>`; needed with `SMTP_URL`",
+    default: null,
+    must: BINDINGS.MAIL_FROM.must,
+    read: (text) => (BINDINGS.MAIL_FROM.pattern.test(text) ? text : undefined),
+  },
 } as const satisfies Record<keyof Settings, Setting>;
+
+/** Settings that are never shown, not even when they are wrong. */
+const SECRET: ReadonlySet<keyof Settings> = new Set(["databaseToken", "smtpUrl"]);
 
 /** The folder itself, or the nearest one above it that exists, can be written. */
 function isWritableFolder(path: string): boolean {
@@ -126,7 +146,7 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
     if (text === null) continue;
     const value = setting.read(text);
     if (value === undefined) {
-      const shown = key === "databaseToken" ? "what it is now" : JSON.stringify(text);
+      const shown = SECRET.has(key) ? "what it is now" : JSON.stringify(text);
       throw new SettingError(`${setting.name} must be ${setting.must}, not ${shown}.`);
     }
     values[key] = value;
@@ -137,6 +157,9 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
   }
   if (settings.databaseToken !== undefined && settings.databaseUrl === undefined) {
     throw new SettingError("DATABASE_TOKEN is set but DATABASE_URL is not; set both or neither.");
+  }
+  if (settings.smtpUrl !== undefined && settings.mailFrom === undefined) {
+    throw new SettingError("SMTP_URL is set but MAIL_FROM is not; set both or neither.");
   }
   return settings;
 }

@@ -14,13 +14,14 @@ The settings are environment variables; README.md lists them.`;
 const TITLES = { workerd: "workerd", deno: "Deno" } as const;
 
 /** Where everything is. */
-function addresses({ url, bridgePort, metricsUrl, dataDir, runtime }: Platform): string {
+function addresses({ url, bridgePort, metricsUrl, outboxUrl, dataDir, runtime }: Platform): string {
   const lines = [
     ["API", `${url}/v1`],
     ["reference", `${url}/docs`],
     ["health", `${url}/healthz`],
     ["trackers", `port ${bridgePort}, TCP and UDP`],
     ["bridge metrics", metricsUrl],
+    ["mails", outboxUrl ?? "sent by the server in SMTP_URL"],
     ["data", `${dataDir} (database, spool, secrets, logs)`],
   ];
   return [

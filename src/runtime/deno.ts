@@ -2,10 +2,12 @@ import { createClient } from "@libsql/client";
 import { drizzle } from "drizzle-orm/libsql";
 import type { Base, Db } from "../context.ts";
 import { app } from "../http/app.ts";
+import { assetsInMemory } from "../http/files.ts";
 import { JOBS, runCron } from "../jobs.ts";
 import * as schema from "../store/schema.ts";
 import { sharedBase, withDefer } from "./base.ts";
 import { ConfigError, fileUrl, readConfig } from "./config.ts";
+import { mailer } from "./mail.ts";
 
 /** The part of Deno's API that is used here. */
 declare const Deno: {
@@ -31,7 +33,7 @@ const PRAGMAS = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "sec
 
 async function openBase(env: Record<string, string>): Promise<{ base: Base; close(): Promise<void> }> {
   const file = env.DATABASE_PATH ? { DATABASE_URL: fileUrl(env.DATABASE_PATH) } : {};
-  const { config, databaseUrl: url, databaseToken: authToken } = readConfig({ ...env, ...file });
+  const { config, databaseUrl: url, databaseToken: authToken, ...mail } = readConfig({ ...env, ...file });
   const embedded = url.startsWith("file:");
   const client = createClient({
     url,
@@ -40,7 +42,10 @@ async function openBase(env: Record<string, string>): Promise<{ base: Base; clos
   });
   if (embedded) for (const pragma of PRAGMAS) await client.execute(`PRAGMA ${pragma}`);
   const pending = new Set<Promise<unknown>>();
-  const base = withDefer(sharedBase(drizzle(client, { schema }) as Db, config, null), (work) => {
+  // A library of some size, loaded where it is used.
+  const smtp = mail.smtpUrl === undefined ? undefined : (await import("./smtp.ts")).viaSmtp;
+  const sendMail = mailer({ ...mail, smtp });
+  const base = withDefer(sharedBase(drizzle(client, { schema }) as Db, config, sendMail, assetsInMemory()), (work) => {
     pending.add(work);
     void work.finally(() => pending.delete(work));
   });

@@ -1,23 +1,34 @@
 import { createClient } from "@libsql/client/http";
 import { drizzle } from "drizzle-orm/libsql/http";
-import type { Db } from "../context.ts";
+import type { Base, Db } from "../context.ts";
 import { app } from "../http/app.ts";
 import { runCron } from "../jobs.ts";
 import * as schema from "../store/schema.ts";
 import { notConfigured, type Shared, sharedBase, withDefer } from "./base.ts";
 import { ConfigError, readConfig } from "./config.ts";
+import { type EmailBinding, mailer } from "./mail.ts";
 
 let shared: Shared | undefined;
+
+/** Files from the static assets that wrangler.toml names. */
+function assetsOf(assets: Fetcher): Base["asset"] {
+  return async (name) => {
+    const response = await assets.fetch(`https://assets/${name}`);
+    return response.ok ? response.text() : null;
+  };
+}
 
 /** Once per isolate: building the drizzle instance costs more than most requests. */
 function open(env: Record<string, unknown>): Shared {
   if (shared !== undefined) return shared;
-  const { config, databaseUrl: url, databaseToken: authToken } = readConfig(env);
+  const { config, databaseUrl: url, databaseToken: authToken, ...mail } = readConfig(env);
   // The client's own queue would start a request's statement in whichever other request ends first, and workerd cancels
   // work that belongs to a request which is over.
   const limits = { concurrency: Number.POSITIVE_INFINITY };
   const client = createClient(authToken === undefined ? { url, ...limits } : { url, authToken, ...limits });
-  shared = sharedBase(drizzle(client, { schema }) as Db, config, null);
+  const email: EmailBinding | undefined = env.EMAIL as SendEmail | undefined;
+  const sendMail = mailer({ ...mail, email });
+  shared = sharedBase(drizzle(client, { schema }) as Db, config, sendMail, assetsOf(env.ASSETS as Fetcher));
   return shared;
 }
 
