@@ -1,25 +1,22 @@
+import { changeState } from "../../../../src/store/accounts.ts";
+import { anAccount, aUser } from "../../../database.ts";
 import { at, OPERATOR, type Rows, STAFF, type Things } from "./row.ts";
 
 const ANY_STAFF = ["adminToken", ...STAFF] as const;
 
-const idOf = async (response: Response) => ((await response.json()) as { id: number }).id;
-
-const anotherAccount = ({ api }: Things) =>
-  api.call("POST", "/v1/admin/accounts", { key: api.admin, body: { name: "Other" } }).then(idOf);
+// Made in the database: the walk must not use up what the admin token may ask.
+const anotherAccount = ({ api }: Things) => anAccount(api.base.db);
 
 async function suspended(things: Things): Promise<number> {
   const id = await anotherAccount(things);
-  const { api } = things;
-  const body = { reason: "Asked for by its owner" };
-  await api.call("POST", `/v1/admin/accounts/${id}/suspend`, { key: api.admin, body });
+  await changeState(things.api.base.db, id, "active", "suspended", "Asked for by its owner");
   return id;
 }
 
 let invited = 0;
 const aNewAddress = () => `colleague${invited++}@edge.test`;
 
-const aColleague = ({ api }: Things) =>
-  api.call("POST", "/v1/admin/staff", { key: api.admin, body: { email: aNewAddress(), role: "support" } }).then(idOf);
+const aColleague = async ({ api }: Things) => (await aUser(api.base.db, { role: "support" })).id;
 
 const tomorrow = ({ api }: Things) => new Date(api.base.now() + 86_400_000).toISOString();
 const reason = { reason: "The customer called about it" };
