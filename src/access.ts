@@ -30,6 +30,7 @@ export const ACCESS = {
   },
   customer: { roles: CUSTOMER_ROLES, needs: "a customer's session" },
   owner: { roles: ["owner"], needs: "the session of the account's owner" },
+  manager: { roles: ["owner", "manager"], needs: "the session of an owner or manager" },
   person: { roles: [...CUSTOMER_ROLES, ...STAFF_ROLES], needs: "a session" },
   admin: { adminToken: true, roles: ["admin"], needs: "the admin token, or the session of an administrator" },
   support: { adminToken: true, roles: ["admin", "support"], needs: "the admin token, or the session of support staff" },

@@ -1,19 +1,43 @@
 import { newToken } from "./access.ts";
-import type { Ctx, Scope } from "./context.ts";
+import { record } from "./audit.ts";
+import type { Ctx, Scope, UserPrincipal } from "./context.ts";
 import { AppError } from "./errors.ts";
+import { LIMITS } from "./limits.ts";
+import { requireDevices } from "./members.ts";
 import type { KeyRow } from "./store/keys.ts";
 import * as store from "./store/keys.ts";
 
 export type { KeyRow as ApiKey } from "./store/keys.ts";
 
-/** Makes an API key. The key itself is in this answer and nowhere else: only its hash is stored. */
+export interface NewKey {
+  scope: Scope;
+  name?: string | null | undefined;
+  /** Unix ms, to come; null: until it is revoked. */
+  expiresAt?: number | null | undefined;
+  /** The only devices that exist for it; null: all of the account's. */
+  devices?: readonly number[] | null | undefined;
+}
+
+/**
+ * Makes an API key. The key itself is in this answer and nowhere else: only its hash is stored.
+ * @throws {AppError} invalid when it would have expired; conflict when the account has too many
+ */
 export async function createKey(
   ctx: Ctx,
   accountId: number,
-  { scope, name = null }: { scope: Scope; name?: string | null },
+  { scope, name = null, expiresAt = null, devices = null }: NewKey,
 ): Promise<KeyRow & { key: string }> {
+  const now = ctx.now();
+  if (expiresAt !== null && expiresAt <= now) {
+    throw new AppError("invalid", "expiresAt must be a time to come", { field: "expiresAt" });
+  }
+  if ((await store.countKeys(ctx.db, accountId, now)) >= LIMITS.keysPerAccount) {
+    throw new AppError("conflict", `An account has ${LIMITS.keysPerAccount} keys at most: revoke one first`);
+  }
   const { token, hash } = await newToken(ctx, "key");
-  const row = await store.insertKey(ctx.db, accountId, { name, scope, hash, createdAt: ctx.now() });
+  const madeBy = ctx.principal.kind === "user" ? ctx.principal.userId : null;
+  const row = await store.insertKey(ctx.db, accountId, { name, scope, hash, createdAt: now, expiresAt, madeBy }, devices);
+  await record(ctx, "key.created", { accountId, subject: `key ${row.id}` });
   return { ...row, key: token };
 }
 
@@ -23,10 +47,67 @@ export function listKeys(ctx: Ctx, accountId: number, after: number, limit: numb
 }
 
 /**
- * Ends a key at once: the next request with it is refused.
+ * Ends a key of whatever account at once: the next request with it is refused. For the operator.
  * @throws {AppError} not_found
  */
 export async function revokeKey(ctx: Ctx, id: number): Promise<void> {
-  const revoked = await store.revokeKey(ctx.db, null, id, ctx.now());
-  if (!revoked) throw new AppError("not_found", "No such key, or it is revoked already");
+  await revoke(ctx, null, id);
+}
+
+async function revoke(ctx: Ctx, owner: number | null, id: number): Promise<void> {
+  const accountId = await store.revokeKey(ctx.db, owner, id, ctx.now());
+  if (accountId === null) throw new AppError("not_found", "No such key, or it is revoked already");
+  await record(ctx, "key.revoked", { accountId, subject: `key ${id}` });
+}
+
+// A key can do nothing that the person who makes it cannot, so only a signed-in person makes one: a key must not give
+// itself another life.
+
+/** @throws {AppError} forbidden */
+function maker(ctx: Ctx): UserPrincipal {
+  if (ctx.principal.kind === "user" && ctx.principal.role !== "viewer") return ctx.principal;
+  throw new AppError("forbidden", "API keys are made by an owner or manager who is signed in");
+}
+
+/** Who is limited to some devices sees the keys that they made; others see every key of the account. */
+const onlyOwn = ({ devices, userId }: UserPrincipal) => (devices === null ? null : userId);
+
+/**
+ * Makes a key for the caller's account.
+ * @param key `devices` are the caller's own when they are limited and name none
+ * @throws {AppError} as createKey(); not_found for a device that does not exist for the caller; forbidden when it may
+ *   write and the caller may only see one of the devices
+ */
+export async function createOwnKey(ctx: Ctx, key: NewKey): Promise<KeyRow & { key: string }> {
+  const { accountId, devices: reach, editable } = maker(ctx);
+  const devices = key.devices ?? reach;
+  const beyond = (ids: readonly number[] | null) => ids !== null && devices?.some((id) => !ids.includes(id)) === true;
+  if (beyond(reach)) throw new AppError("not_found", "No such device", { field: "devices" });
+  if (key.devices != null) await requireDevices(ctx, key.devices);
+  if (key.scope === "write" && beyond(editable)) {
+    throw new AppError("forbidden", "scope must be read: you may see one of these devices and not change it", {
+      field: "scope",
+    });
+  }
+  return createKey(ctx, accountId, { ...key, devices });
+}
+
+/** One page of the keys that the caller may see, by id. @param after the last id of the page before */
+export function listOwnKeys(ctx: Ctx, after: number, limit: number): Promise<KeyRow[]> {
+  const person = maker(ctx);
+  return store.listKeys(ctx.db, person.accountId, after, limit, onlyOwn(person));
+}
+
+/** @throws {AppError} not_found, also for a key of another account */
+export async function ownKey(ctx: Ctx, id: number): Promise<KeyRow> {
+  const { principal } = ctx;
+  const key = principal.kind === "user" ? await store.keyById(ctx.db, principal.accountId, id) : null;
+  const isSeen = principal.kind === "user" && (onlyOwn(principal) ?? key?.madeBy) === key?.madeBy;
+  if (key === null || !isSeen) throw new AppError("not_found", "No such key");
+  return key;
+}
+
+/** Ends one of these keys at once. @throws {AppError} not_found */
+export async function revokeOwnKey(ctx: Ctx, id: number): Promise<void> {
+  await revoke(ctx, (await ownKey(ctx, id)).accountId, id);
 }

@@ -58,9 +58,9 @@ export const PositionJson = v.object({
 const FORMATS = ["json", ...(Object.keys(EXPORTS) as ExportFormat[])] as const;
 type Format = (typeof FORMATS)[number];
 
-const Cursor = v.optional(v.pipe(v.string(), v.maxLength(100), v.description("nextCursor of the page before")));
+export const Cursor = v.optional(v.pipe(v.string(), v.maxLength(100), v.description("nextCursor of the page before")));
 
-const WINDOW = {
+export const WINDOW = {
   from: v.optional(queryTime("First fix time")),
   to: v.optional(queryTime("End of the fix times, not included")),
   order: v.optional(v.pipe(v.picklist(["asc", "desc"]), v.description("Of the fix times")), "asc"),

@@ -1,9 +1,15 @@
-import { and, asc, eq, gt, isNull } from "drizzle-orm";
+import { and, asc, eq, gt, isNull, or, sql } from "drizzle-orm";
 import type { Db } from "./db.ts";
-import { apiKeys } from "./schema.ts";
+import { apiKeys, users } from "./schema.ts";
 import { ACCOUNT_STANDING, type Admitted, admittedOf } from "./standing.ts";
 
-export type KeyRow = Omit<typeof apiKeys.$inferSelect, "hash">;
+/** A key without its hash. */
+export type KeyRow = Omit<typeof apiKeys.$inferSelect, "hash"> & {
+  /** The only devices that exist for it; null: all of the account's. */
+  devices: number[] | null;
+  /** What the one who made it is called, where they gave a name. */
+  makerName: string | null;
+};
 
 const VISIBLE = {
   id: apiKeys.id,
@@ -16,13 +22,36 @@ const VISIBLE = {
   madeBy: apiKeys.madeBy,
   expiresAt: apiKeys.expiresAt,
   deviceLimited: apiKeys.deviceLimited,
+  makerName: users.name,
+  devices: sql<
+    number[] | null
+  >`CASE ${apiKeys.deviceLimited} WHEN 1 THEN (SELECT json_group_array(device_id) FROM key_devices WHERE key_id = ${apiKeys.id}) END`.mapWith(
+    (value: string | null) => (value === null ? null : (JSON.parse(value) as number[])),
+  ),
 };
 
-export async function insertKey(db: Db, accountId: number, key: Omit<typeof apiKeys.$inferInsert, "accountId">) {
-  const [row] = await db
+const visible = (db: Db) => db.select(VISIBLE).from(apiKeys).leftJoin(users, eq(users.id, apiKeys.madeBy));
+
+/** @param devices null: all of the account's. Those that are another account's are left out */
+export async function insertKey(
+  db: Db,
+  accountId: number,
+  key: Omit<typeof apiKeys.$inferInsert, "accountId" | "deviceLimited">,
+  devices: readonly number[] | null = null,
+): Promise<KeyRow> {
+  // Limited before it has its devices: what stops half-way opens nothing.
+  const [made] = await db
     .insert(apiKeys)
-    .values({ ...key, accountId })
-    .returning(VISIBLE);
+    .values({ ...key, accountId, deviceLimited: devices === null ? 0 : 1 })
+    .returning({ id: apiKeys.id });
+  if (devices !== null) {
+    await db.$client.execute({
+      sql: `INSERT INTO key_devices (key_id, device_id) SELECT ?, id FROM devices
+        WHERE account_id = ? AND deleting_at IS NULL AND id IN (SELECT value FROM json_each(?))`,
+      args: [made.id, accountId, JSON.stringify(devices)],
+    });
+  }
+  const [row] = await visible(db).where(eq(apiKeys.id, made.id));
   return row;
 }
 
@@ -58,19 +87,38 @@ export async function markKeyUsed(db: Db, id: number, now: number): Promise<void
   await db.update(apiKeys).set({ lastUsedAt: now }).where(eq(apiKeys.id, id));
 }
 
-/** Keys of an account by id, revoked ones too. */
-export function listKeys(db: Db, accountId: number, after: number, limit: number): Promise<KeyRow[]> {
-  return db
-    .select(VISIBLE)
-    .from(apiKeys)
-    .where(and(eq(apiKeys.accountId, accountId), gt(apiKeys.id, after)))
+/** Keys of an account by id, revoked ones too. @param madeBy only those of this user; null: of everybody */
+export function listKeys(
+  db: Db,
+  accountId: number,
+  after: number,
+  limit: number,
+  madeBy: number | null = null,
+): Promise<KeyRow[]> {
+  const ofMaker = madeBy === null ? undefined : eq(apiKeys.madeBy, madeBy);
+  return visible(db)
+    .where(and(eq(apiKeys.accountId, accountId), gt(apiKeys.id, after), ofMaker))
     .orderBy(asc(apiKeys.id))
     .limit(limit);
 }
 
-/** @param accountId null: of whatever account, for the operator. @returns false when there is no such key that still works */
-export async function revokeKey(db: Db, accountId: number | null, id: number, now: number): Promise<boolean> {
-  const revoked = await db
+/** Keys of an account that work. */
+export function countKeys(db: Db, accountId: number, now: number): Promise<number> {
+  const lives = or(isNull(apiKeys.expiresAt), gt(apiKeys.expiresAt, now));
+  return db.$count(apiKeys, and(eq(apiKeys.accountId, accountId), isNull(apiKeys.revokedAt), lives));
+}
+
+export async function keyById(db: Db, accountId: number, id: number): Promise<KeyRow | null> {
+  const [row] = await visible(db).where(and(eq(apiKeys.id, id), eq(apiKeys.accountId, accountId)));
+  return row ?? null;
+}
+
+/**
+ * @param accountId null: of whatever account, for the operator
+ * @returns the account whose key it was; null when there is no such key that still works
+ */
+export async function revokeKey(db: Db, accountId: number | null, id: number, now: number): Promise<number | null> {
+  const [revoked] = await db
     .update(apiKeys)
     .set({ revokedAt: now })
     .where(
@@ -80,6 +128,6 @@ export async function revokeKey(db: Db, accountId: number | null, id: number, no
         accountId === null ? undefined : eq(apiKeys.accountId, accountId),
       ),
     )
-    .returning({ id: apiKeys.id });
-  return revoked.length > 0;
+    .returning({ accountId: apiKeys.accountId });
+  return revoked?.accountId ?? null;
 }

@@ -12,6 +12,7 @@ export const ABOUT = {
     { name: "Devices", description: "Trackers of your account. A device of another account does not exist for you." },
     { name: "Positions", description: "Where devices are and were, as JSON or as a file." },
     { name: "Commands", description: "What a tracker is told to do, and what it answered." },
+    { name: "Account", description: "The people of your account, its API keys, and what was done with both." },
     { name: "Bridge", description: "How a bridge delivers what trackers send." },
     { name: "Administration", description: "For the operator of this installation." },
     { name: "Service", description: "The service itself." },
