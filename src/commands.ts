@@ -1,6 +1,6 @@
 import { type CommandCode, encodeCommand, IDENTIFIERS, identifierAt } from "../codec/commands.ts";
 import { CodecError } from "../codec/errors.ts";
-import { accountOf } from "./access.ts";
+import { accountOf, reachOf, requireEditable } from "./access.ts";
 import type { Ctx } from "./context.ts";
 import type { Device } from "./devices.ts";
 import { AppError } from "./errors.ts";
@@ -21,12 +21,12 @@ export interface NewCommand {
 /**
  * Queues a command for the bridge that holds the device's connection. It is encoded here, so that nothing is queued
  * that the tracker could not be told.
- * @throws {AppError} invalid, naming the argument; conflict when too many commands are under way to this device
+ * @throws {AppError} forbidden; invalid, naming the argument; conflict when too many commands are under way to this device
  */
 export async function queueCommand(ctx: Ctx, device: Device, command: NewCommand): Promise<CommandRow> {
+  requireEditable(ctx, device.id);
   const now = ctx.now();
-  const accountId = accountOf(ctx);
-  const open = await store.openCommands(ctx.db, accountId, device.id, now, now - LIMITS.commandReplyMs);
+  const open = await store.openCommands(ctx.db, reachOf(ctx), device.id, now, now - LIMITS.commandReplyMs);
   if (open.length >= LIMITS.commandsOpenPerDevice) {
     throw new AppError("conflict", `${open.length} commands to this device wait for their end; no more can be queued`);
   }
@@ -35,7 +35,7 @@ export async function queueCommand(ctx: Ctx, device: Device, command: NewCommand
     ctx.random(1)[0]!,
   );
   const { code, arguments: given } = command;
-  return store.insertCommand(ctx.db, accountId, {
+  return store.insertCommand(ctx.db, accountOf(ctx), {
     deviceId: device.id,
     code,
     arguments: given,
@@ -67,12 +67,12 @@ function encode(command: Parameters<typeof encodeCommand>[0]): Uint8Array {
 
 /** One page of a device's commands, newest first. @param before the last id of the page before, or null */
 export function listCommands(ctx: Ctx, device: Device, before: number | null, limit: number): Promise<CommandRow[]> {
-  return store.listCommands(ctx.db, accountOf(ctx), device.id, before, limit, ctx.now());
+  return store.listCommands(ctx.db, reachOf(ctx), device.id, before, limit, ctx.now());
 }
 
 /** @throws {AppError} not_found */
 export async function commandOf(ctx: Ctx, device: Device, id: number): Promise<CommandRow> {
-  const command = await store.commandById(ctx.db, accountOf(ctx), device.id, id, ctx.now());
+  const command = await store.commandById(ctx.db, reachOf(ctx), device.id, id, ctx.now());
   if (command === null) throw new AppError("not_found", "No such command");
   return command;
 }

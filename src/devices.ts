@@ -1,5 +1,6 @@
 import { MODEL_NAMES } from "../codec/models.ts";
-import { accountOf } from "./access.ts";
+import { accountOf, reachOf, requireEditable } from "./access.ts";
+import { record } from "./audit.ts";
 import type { Ctx } from "./context.ts";
 import { AppError } from "./errors.ts";
 import { removeDevice } from "./retention.ts";
@@ -32,32 +33,23 @@ function checkDigit(digits: string): number {
   return (10 - (sum % 10)) % 10;
 }
 
-/** The name of a model as its table writes it. */
-function modelNamed(model: string | null): string | null {
+/** The name of a model as its table writes it. @throws {AppError} invalid */
+export function modelNamed(model: string | null): string | null {
   const known = model === null ? null : MODEL_NAMES.find((name) => name.toUpperCase() === model.toUpperCase());
   if (known !== undefined) return known;
   throw new AppError("invalid", `model is not known; known are ${MODEL_NAMES.join(", ")}`, { field: "model" });
 }
 
-/** @throws {AppError} invalid; conflict when some account has the IMEI already */
-export async function createDevice(ctx: Ctx, device: DeviceSettings & { imei: string }): Promise<DeviceRow> {
-  requireImei(device.imei);
-  const model = modelNamed(device.model);
-  const made = await store.insertDevice(ctx.db, accountOf(ctx), { ...device, model, createdAt: ctx.now() });
-  if (made === null) throw new AppError("conflict", "A device with this IMEI is registered already", { field: "imei" });
-  return made;
-}
-
 /** @throws {AppError} not_found, also for a device of another account */
 export async function deviceOf(ctx: Ctx, id: number): Promise<DeviceRow> {
-  const device = await store.deviceById(ctx.db, accountOf(ctx), id);
+  const device = await store.deviceById(ctx.db, reachOf(ctx), id);
   if (device === null) throw new AppError("not_found", "No such device");
   return device;
 }
 
 /** One page of the caller's devices by id. @param after the last id of the page before, 0 for the first page */
 export function listDevices(ctx: Ctx, after: number, limit: number): Promise<DeviceRow[]> {
-  return store.listDevices(ctx.db, accountOf(ctx), after, limit);
+  return store.listDevices(ctx.db, reachOf(ctx), after, limit);
 }
 
 /** One page of the devices of all accounts, for the operator. */
@@ -67,24 +59,28 @@ export function listAllDevices(ctx: Ctx, after: number, limit: number): Promise<
 
 /**
  * Changes settings of a device as the caller saw it.
- * @throws {AppError} invalid; conflict when it was changed or removed in between
+ * @throws {AppError} forbidden; invalid; conflict when it was changed or removed in between
  */
 export async function changeDevice(ctx: Ctx, seen: DeviceRow, settings: Partial<DeviceSettings>): Promise<DeviceRow> {
+  requireEditable(ctx, seen.id);
   if (Object.keys(settings).length === 0) return seen;
   const checked = settings.model === undefined ? settings : { ...settings, model: modelNamed(settings.model) };
-  const changed = await store.updateDevice(ctx.db, accountOf(ctx), seen, checked);
+  const changed = await store.updateDevice(ctx.db, reachOf(ctx), seen, checked);
   if (changed === null) throw new AppError("conflict", "The device was changed by another request; read it again");
+  await record(ctx, "device.changed", { accountId: seen.accountId, subject: `device ${seen.id}` });
   return changed;
 }
 
 /**
  * Deletes a device with all it sent. It is hidden and its IMEI free from the first moment; what cannot be removed in
  * this call is removed by the job.
- * @throws {AppError} not_found
+ * @throws {AppError} forbidden, not_found
  */
 export async function deleteDevice(ctx: Ctx, id: number): Promise<void> {
-  const marked = await store.markDeviceDeleting(ctx.db, accountOf(ctx), id, ctx.now());
+  requireEditable(ctx, id);
+  const marked = await store.markDeviceDeleting(ctx.db, reachOf(ctx), id, ctx.now());
   if (!marked) throw new AppError("not_found", "No such device");
+  await record(ctx, "device.removed", { accountId: accountOf(ctx), subject: `device ${id}` });
   try {
     await forgetAnswers(ctx.db, accountOf(ctx), `/v1/devices/${id}`);
     await removeDevice(ctx, id);

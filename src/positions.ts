@@ -1,12 +1,12 @@
 import { PositionTable } from "../codec/columns.ts";
 import { type PositionJson, positionAt } from "../codec/position.ts";
 import { decodeRecordInto } from "../codec/record.ts";
-import { accountOf } from "./access.ts";
+import { reachOf } from "./access.ts";
 import type { Ctx } from "./context.ts";
 import { AppError } from "./errors.ts";
 import { EXPORTS, type ExportFormat, exportText } from "./export.ts";
 import { LIMITS } from "./limits.ts";
-import type { PositionRow, TrackQuery } from "./store/positions.ts";
+import type { Extent, PositionRow, TrackQuery } from "./store/positions.ts";
 import * as store from "./store/positions.ts";
 
 /** A position of a device as the API shows it. What the tracker did not send is undefined, which JSON leaves out. */
@@ -160,7 +160,7 @@ const byFix = (last: PositionRow) => cursorOf(last.fixTime, last.id);
  */
 export async function history(ctx: Ctx, deviceId: number, window: PageWindow = {}): Promise<Page<StoredPosition>> {
   const limit = limitOf(window.limit);
-  const rows = await store.trackOf(ctx.db, accountOf(ctx), deviceId, trackQuery(window, limit + 1));
+  const rows = await store.trackOf(ctx.db, reachOf(ctx), deviceId, trackQuery(window, limit + 1));
   return pageOf(rows, limit, byFix);
 }
 
@@ -176,7 +176,7 @@ export async function events(
 ): Promise<Page<StoredPosition>> {
   const limit = limitOf(window.limit);
   const query = trackQuery(window, limit + 1);
-  const rows = await store.eventsOf(ctx.db, accountOf(ctx), deviceId, window.codes ?? null, query);
+  const rows = await store.eventsOf(ctx.db, reachOf(ctx), deviceId, window.codes ?? null, query);
   return pageOf(rows, limit, byFix);
 }
 
@@ -187,12 +187,12 @@ export async function latest(
 ): Promise<Page<StoredPosition>> {
   const limit = limitOf(window.limit);
   const [after] = window.cursor === undefined ? [0] : cursorParts(window.cursor, 1);
-  const rows = await store.latestOf(ctx.db, accountOf(ctx), after, limit + 1);
+  const rows = await store.latestOf(ctx.db, reachOf(ctx), after, limit + 1);
   return pageOf(rows, limit, (last) => cursorOf(last.deviceId));
 }
 
 /**
- * What arrived after a cursor, over all devices of the account, in the order of arrival: trackers upload cached
+ * What arrived after a cursor, over all devices that the caller may see, in the order of arrival: trackers upload cached
  * positions late, so fix times run backwards. There is always a next cursor: asked again later, it gives what came since.
  */
 export async function feed(
@@ -201,8 +201,19 @@ export async function feed(
 ): Promise<Page<StoredPosition> & { nextCursor: string }> {
   const limit = limitOf(window.limit);
   const [after] = window.cursor === undefined ? [0] : cursorParts(window.cursor, 1);
-  const rows = await store.feedOf(ctx.db, accountOf(ctx), after, limit);
-  return { data: rows.map(storedPosition), nextCursor: cursorOf(rows.at(-1)?.id ?? after) };
+  const { rows, seen } = await store.feedOf(ctx.db, reachOf(ctx), after, limit);
+  return { data: rows.map(storedPosition), nextCursor: cursorOf(seen) };
+}
+
+/** The newest valid fix of each device behind `after` by id, as many as `limit`, by device id. */
+export async function newestFixes(ctx: Ctx, after: number, limit: number): Promise<Map<number, StoredPosition>> {
+  const rows = await store.latestOf(ctx.db, reachOf(ctx), after, limit);
+  return new Map(rows.map((row) => [row.deviceId, storedPosition(row)]));
+}
+
+/** How many positions a device has, and from when to when. */
+export function extentOf(ctx: Ctx, deviceId: number): Promise<Extent> {
+  return store.extentOf(ctx.db, reachOf(ctx), deviceId);
 }
 
 export interface ExportFile {
@@ -223,11 +234,11 @@ export async function exportTrack(
   window: TrackWindow & { limit?: number | undefined },
   format: ExportFormat,
 ): Promise<ExportFile> {
-  const accountId = accountOf(ctx);
+  const reach = reachOf(ctx);
   let left = window.limit ?? Number.POSITIVE_INFINITY;
   let query = trackQuery(window, Math.min(left, LIMITS.exportPage));
   const read = async () => {
-    const rows = await store.trackOf(ctx.db, accountId, device.id, query);
+    const rows = await store.trackOf(ctx.db, reach, device.id, query);
     if (rows === null) throw new AppError("not_found", "No such device");
     return rows;
   };

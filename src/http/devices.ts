@@ -1,5 +1,6 @@
 import * as v from "valibot";
-import { changeDevice, createDevice, type Device, deleteDevice, deviceOf, listDevices } from "../devices.ts";
+import { createDevice } from "../activation.ts";
+import { changeDevice, type Device, deleteDevice, deviceOf, listDevices } from "../devices.ts";
 import { LIMITS } from "../limits.ts";
 import { requireMatch, resource } from "./etag.ts";
 import { Id, iso, ListQuery, listOf, Name, PathId, page, Time } from "./fields.ts";
@@ -17,7 +18,7 @@ const Model = v.pipe(
   v.description("Tracker model as in GET /v1/models; it decides how voltages are scaled. null: not known"),
 );
 const ConfirmCce = v.pipe(v.boolean(), v.description("Answer CCE packets, for a tracker that repeats them until then"));
-const Imei = v.pipe(
+export const Imei = v.pipe(
   v.string(),
   v.description("15 digits; the last is the Luhn check digit"),
   v.examples(["359999000000018"]),
@@ -38,8 +39,16 @@ export function deviceJson(device: Device): v.InferOutput<typeof DeviceJson> {
   return { id, imei, name, model, clockOffsetMinutes, confirmCce, createdAt: iso(createdAt) };
 }
 
+export const Code = v.pipe(
+  v.string(),
+  v.maxLength(40),
+  v.description("The activation code on the tracker's box; grouped or not, in capitals or not"),
+  v.examples(["7KQ2M-X4T9B"]),
+);
+
 const NewDevice = v.strictObject({
   imei: Imei,
+  code: v.exactOptional(Code),
   name: Name,
   model: v.optional(Model, null),
   clockOffsetMinutes: v.optional(ClockOffset, 0),
@@ -66,7 +75,10 @@ export const DEVICES: readonly Route[] = [
     access: "write",
     tag,
     summary: "Register a tracker",
-    description: "Its frames are stored from now on; what an unknown IMEI sent before is not kept.",
+    description:
+      "Its frames are stored from now on; what an unknown IMEI sent before is not kept. An account that signed up itself " +
+      "needs the tracker's activation code, unless the platform is run open. The code works once (409 after that); a wrong " +
+      "one, a tracker that another account has and one that nobody sold all answer 404 alike, and 429 after five of them in an hour.",
     body: NewDevice,
     idempotent: true,
     answers: { 201: { description: "The device", schema: DeviceJson, headers: ["Location", "ETag"] } },
@@ -121,6 +133,8 @@ export const DEVICES: readonly Route[] = [
     access: "write",
     tag,
     summary: "Delete a device with everything it sent",
+    right: true,
+    stepUp: true,
     params: DevicePath,
     etag: true,
     find: findDevice,

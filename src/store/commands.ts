@@ -1,5 +1,6 @@
 import { and, desc, eq, gt, lt, or, sql } from "drizzle-orm";
 import { bytesOf, type Db, type Statement } from "./db.ts";
+import { type Reach, within } from "./reach.ts";
 import { type CommandState, commands } from "./schema.ts";
 
 export interface CommandRow {
@@ -50,7 +51,7 @@ export async function insertCommand(
 
 export async function commandById(
   db: Db,
-  accountId: number,
+  reach: Reach,
   deviceId: number,
   id: number,
   now: number,
@@ -58,14 +59,16 @@ export async function commandById(
   const [row] = await db
     .select(columnsAt(now))
     .from(commands)
-    .where(and(eq(commands.id, id), eq(commands.deviceId, deviceId), eq(commands.accountId, accountId)));
+    .where(
+      and(eq(commands.id, id), eq(commands.deviceId, deviceId), within(reach, commands.accountId, commands.deviceId)),
+    );
   return row ?? null;
 }
 
 /** Commands of a device, newest first. @param before the last id of the page before, or null for the first page */
 export function listCommands(
   db: Db,
-  accountId: number,
+  reach: Reach,
   deviceId: number,
   before: number | null,
   limit: number,
@@ -77,7 +80,7 @@ export function listCommands(
     .where(
       and(
         eq(commands.deviceId, deviceId),
-        eq(commands.accountId, accountId),
+        within(reach, commands.accountId, commands.deviceId),
         before === null ? undefined : lt(commands.id, before),
       ),
     )
@@ -91,7 +94,7 @@ export function listCommands(
  */
 export function openCommands(
   db: Db,
-  accountId: number,
+  reach: Reach,
   deviceId: number,
   now: number,
   sentSince: number,
@@ -102,7 +105,7 @@ export function openCommands(
     .where(
       and(
         eq(commands.deviceId, deviceId),
-        eq(commands.accountId, accountId),
+        within(reach, commands.accountId, commands.deviceId),
         or(
           and(eq(commands.state, "queued"), gt(commands.expiresAt, now)),
           and(eq(commands.state, "sent"), gt(commands.sentAt, sentSince)),

@@ -1,5 +1,6 @@
 import { and, asc, eq, gt, isNull, sql } from "drizzle-orm";
 import type { Db } from "./db.ts";
+import { type Reach, within } from "./reach.ts";
 import { devices } from "./schema.ts";
 
 export interface DeviceRow {
@@ -48,22 +49,22 @@ export async function insertDevice(
   return row ?? null;
 }
 
-export async function deviceById(db: Db, accountId: number, id: number): Promise<DeviceRow | null> {
+export async function deviceById(db: Db, reach: Reach, id: number): Promise<DeviceRow | null> {
   const [row] = await db
     .select(COLUMNS)
     .from(devices)
-    .where(and(eq(devices.id, id), eq(devices.accountId, accountId), isNull(devices.deletingAt)));
+    .where(and(eq(devices.id, id), within(reach, devices.accountId, devices.id), isNull(devices.deletingAt)));
   return row ?? null;
 }
 
-/** Devices by id. @param accountId null: of all accounts, for the operator */
-export function listDevices(db: Db, accountId: number | null, after: number, limit: number): Promise<DeviceRow[]> {
+/** Devices by id. @param reach null: of all accounts, for the operator */
+export function listDevices(db: Db, reach: Reach | null, after: number, limit: number): Promise<DeviceRow[]> {
   return db
     .select(COLUMNS)
     .from(devices)
     .where(
       and(
-        accountId === null ? undefined : eq(devices.accountId, accountId),
+        reach === null ? undefined : within(reach, devices.accountId, devices.id),
         gt(devices.id, after),
         isNull(devices.deletingAt),
       ),
@@ -78,7 +79,7 @@ export function listDevices(db: Db, accountId: number | null, after: number, lim
  */
 export async function updateDevice(
   db: Db,
-  accountId: number,
+  reach: Reach,
   seen: DeviceRow,
   settings: Partial<DeviceSettings>,
 ): Promise<DeviceRow | null> {
@@ -88,7 +89,7 @@ export async function updateDevice(
     .where(
       and(
         eq(devices.id, seen.id),
-        eq(devices.accountId, accountId),
+        within(reach, devices.accountId, devices.id),
         isNull(devices.deletingAt),
         eq(devices.name, seen.name),
         sql`${devices.model} IS ${seen.model}`,
@@ -104,11 +105,11 @@ export async function updateDevice(
  * Hides a device from every reader and from ingest, and frees its IMEI; its rows are removed afterwards.
  * @returns false when it is gone already
  */
-export async function markDeviceDeleting(db: Db, accountId: number, id: number, now: number): Promise<boolean> {
+export async function markDeviceDeleting(db: Db, reach: Reach, id: number, now: number): Promise<boolean> {
   const marked = await db
     .update(devices)
     .set({ deletingAt: now })
-    .where(and(eq(devices.id, id), eq(devices.accountId, accountId), isNull(devices.deletingAt)))
+    .where(and(eq(devices.id, id), within(reach, devices.accountId, devices.id), isNull(devices.deletingAt)))
     .returning({ id: devices.id });
   return marked.length > 0;
 }

@@ -1,5 +1,6 @@
 import type { InValue } from "@libsql/client";
 import type { Db } from "./db.ts";
+import type { Reach } from "./reach.ts";
 
 /** A stored position. Times are Unix ms. */
 export interface PositionRow {
@@ -69,18 +70,20 @@ function positionRows(text: unknown): PositionRow[] {
 }
 
 /**
- * Reads a stretch of a track, and in the same statement whether the account has the device.
+ * Reads a stretch of a track, and in the same statement whether the account has the device. It is known by its id, so
+ * whether it is within reach needs no SQL.
  * @param more conditions beside the window
  * @returns null when it has not
  */
 async function track(
   db: Db,
-  accountId: number,
+  { accountId, devices }: Reach,
   deviceId: number,
   query: TrackQuery,
   more: string,
   moreArgs: InValue[],
 ): Promise<PositionRow[] | null> {
+  if (devices !== null && !devices.includes(deviceId)) return null;
   const direction = query.descending ? "DESC" : "ASC";
   const beyond = query.descending ? "<" : ">";
   const order = `fix_time ${direction}, id ${direction}`;
@@ -102,8 +105,8 @@ async function track(
 }
 
 /** A device's positions in fix order. @returns null when the account has no such device */
-export function trackOf(db: Db, accountId: number, deviceId: number, query: TrackQuery): Promise<PositionRow[] | null> {
-  return track(db, accountId, deviceId, query, "", []);
+export function trackOf(db: Db, reach: Reach, deviceId: number, query: TrackQuery): Promise<PositionRow[] | null> {
+  return track(db, reach, deviceId, query, "", []);
 }
 
 /**
@@ -113,7 +116,7 @@ export function trackOf(db: Db, accountId: number, deviceId: number, query: Trac
  */
 export function eventsOf(
   db: Db,
-  accountId: number,
+  reach: Reach,
   deviceId: number,
   codes: readonly number[] | null,
   query: TrackQuery,
@@ -125,28 +128,74 @@ export function eventsOf(
     ...(codes === null ? [] : ["event IN (SELECT value FROM json_each(?))"]),
   ];
   const args = codes === null ? [] : [JSON.stringify(codes)];
-  return track(db, accountId, deviceId, query, `AND ${more.join(" AND ")}`, args);
+  return track(db, reach, deviceId, query, `AND ${more.join(" AND ")}`, args);
 }
 
-/** The newest valid fix of each device of an account, by device id. @param after the last device id of the page before */
-export async function latestOf(db: Db, accountId: number, after: number, limit: number): Promise<PositionRow[]> {
+/** The newest valid fix of each device within reach, by device id. @param after the last device id of the page before */
+export async function latestOf(
+  db: Db,
+  { accountId, devices }: Reach,
+  after: number,
+  limit: number,
+): Promise<PositionRow[]> {
+  const limited = limitedTo("d.id", devices);
   const { rows } = await db.$client.execute({
     sql: `SELECT ${packed("device_id")} FROM (
       SELECT l.position_id AS id, l.device_id, l.fix_time, l.received_at, l.clock, l.record
       FROM devices d JOIN latest l ON l.device_id = d.id
-      WHERE d.account_id = ? AND d.id > ? AND d.deleting_at IS NULL ORDER BY d.id LIMIT ?)`,
-    args: [accountId, after, limit],
+      WHERE d.account_id = ? AND d.id > ? AND d.deleting_at IS NULL ${limited.sql} ORDER BY d.id LIMIT ?)`,
+    args: [accountId, after, ...limited.args, limit],
   });
   return positionRows(rows[0][0]);
 }
 
-/** An account's positions in the order in which they were stored. @param after the last id of the page before */
-export async function feedOf(db: Db, accountId: number, after: number, limit: number): Promise<PositionRow[]> {
+/** The condition that a device is one of some; nothing at all for a caller who may see every device. */
+function limitedTo(column: string, devices: Reach["devices"]): { sql: string; args: InValue[] } {
+  if (devices === null) return { sql: "", args: [] };
+  return { sql: `AND ${column} IN (SELECT value FROM json_each(?))`, args: [JSON.stringify(devices)] };
+}
+
+/**
+ * Positions within reach in the order in which they were stored.
+ * @param after the last id of the page before
+ * @returns `seen`: the id up to which everything has been looked at. For a caller who sees only some devices it may lie
+ *   beyond the last row, so that the next page does not look again at what is not theirs.
+ */
+export async function feedOf(
+  db: Db,
+  { accountId, devices }: Reach,
+  after: number,
+  limit: number,
+): Promise<{ rows: PositionRow[]; seen: number }> {
+  const limited = limitedTo("device_id", devices);
+  const newest = devices === null ? "" : ", (SELECT max(id) FROM positions WHERE account_id = ?)";
   const { rows } = await db.$client.execute({
-    sql: `SELECT ${packed("id")} FROM (SELECT ${COLUMNS} FROM positions WHERE account_id = ? AND id > ?
+    sql: `SELECT ${packed("id")}${newest} FROM (SELECT ${COLUMNS} FROM positions WHERE account_id = ? AND id > ? ${limited.sql}
         AND device_id NOT IN (SELECT id FROM devices WHERE account_id = ? AND deleting_at IS NOT NULL)
       ORDER BY id LIMIT ?)`,
-    args: [accountId, after, accountId, limit],
+    args: [...(devices === null ? [] : [accountId]), accountId, after, ...limited.args, accountId, limit],
   });
-  return positionRows(rows[0][0]);
+  const found = positionRows(rows[0][0]);
+  const last = found.at(-1)?.id ?? after;
+  if (devices === null || found.length === limit) return { rows: found, seen: last };
+  return { rows: found, seen: Math.max(last, Number(rows[0][1] ?? 0)) };
+}
+
+/** What a track holds: how many positions, and the first and last fix time; null without one. */
+export interface Extent {
+  positions: number;
+  from: number | null;
+  to: number | null;
+}
+
+/** Counts along the index of the device's track alone. @returns nothing counted for a device that is not within reach */
+export async function extentOf(db: Db, { accountId, devices }: Reach, deviceId: number): Promise<Extent> {
+  if (devices !== null && !devices.includes(deviceId)) return { positions: 0, from: null, to: null };
+  const { rows } = await db.$client.execute({
+    sql: `SELECT count(*), min(fix_time), max(fix_time) FROM positions WHERE device_id = ?
+      AND EXISTS (SELECT 1 FROM devices WHERE id = ? AND account_id = ? AND deleting_at IS NULL)`,
+    args: [deviceId, deviceId, accountId],
+  });
+  const [positions, from, to] = rows[0] as unknown as [number, number | null, number | null];
+  return { positions, from, to };
 }

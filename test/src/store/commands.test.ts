@@ -16,6 +16,8 @@ import type { Statement } from "../../../src/store/db.ts";
 import { aDatabase, aDevice, NOON, type TestDatabase } from "../../database.ts";
 
 const MINUTE = 60_000;
+/** The reach of a caller who may see everything of the device's account. */
+const all = ({ accountId }: { accountId: number }) => ({ accountId, devices: null });
 
 let database: TestDatabase;
 let device: { id: number; accountId: number; imei: string };
@@ -43,13 +45,13 @@ async function queued(spec: { to?: typeof device; code?: string; identifier?: st
 
 const run = async (statement: Statement) => database.client.execute(statement);
 const stateOf = async (id: number, now = NOON) =>
-  (await commandById(database.db, device.accountId, device.id, id, now))?.state;
+  (await commandById(database.db, all(device), device.id, id, now))?.state;
 const claim = async (ids: number[], bridge = 0, now = NOON, at = version) =>
   claimedFrames((await run(claimStatement(bridge, ids, at, now))).rows);
 
 test("insertCommand() gives the command back as queued, with its arguments", async () => {
   const id = await queued();
-  expect(await commandById(database.db, device.accountId, device.id, id, NOON)).toEqual({
+  expect(await commandById(database.db, all(device), device.id, id, NOON)).toEqual({
     id,
     deviceId: device.id,
     code: "A10",
@@ -62,8 +64,8 @@ test("insertCommand() gives the command back as queued, with its arguments", asy
     reply: null,
   });
   const other = await aDevice(database.db);
-  expect(await commandById(database.db, other.accountId, device.id, id, NOON)).toBeNull();
-  expect(await listCommands(database.db, other.accountId, device.id, null, 10, NOON)).toEqual([]);
+  expect(await commandById(database.db, all(other), device.id, id, NOON)).toBeNull();
+  expect(await listCommands(database.db, all(other), device.id, null, 10, NOON)).toEqual([]);
 });
 
 test("a command is claimed once, by one bridge, in its time", async () => {
@@ -136,7 +138,7 @@ test("answerStatement() keeps the first answer, and answers nothing that was not
   });
   await run(answerStatement([answer(sent, "acked"), answer(never, "acked")], version));
   await run(answerStatement([answer(sent, "refused")], version));
-  expect(await commandById(database.db, device.accountId, device.id, sent, NOON)).toMatchObject({
+  expect(await commandById(database.db, all(device), device.id, sent, NOON)).toMatchObject({
     state: "acked",
     answeredAt: NOON + 5,
     reply: "OK",
@@ -149,7 +151,7 @@ test("sentCommands() and openCommands() leave out what is over", async () => {
   await claim([a]);
   expect((await sentCommands(database.db, [device.id], NOON - 1)).map((row) => row.id)).toEqual([a]);
   expect(await sentCommands(database.db, [device.id], NOON)).toEqual([]);
-  const open = await openCommands(database.db, device.accountId, device.id, NOON, NOON - 1);
+  const open = await openCommands(database.db, all(device), device.id, NOON, NOON - 1);
   expect(open.map((row) => row.id)).toEqual([a, b]);
   expect(c).toBeGreaterThan(b);
 });
