@@ -9,6 +9,8 @@ import type { Env } from "./route.ts";
 /** Every cookie that is set. `__Host-`: this host only, over TLS only, for every path (browsers take localhost for safe). */
 export const SESSION_COOKIE = "__Host-session";
 export const LANGUAGE_COOKIE = "__Host-language";
+/** A sign-in that waits for its second step. */
+export const SIGN_IN_COOKIE = "__Host-signin";
 
 const cookie = (name: string, value: string, maxAgeS: number, more: string) =>
   `${name}=${value}; Path=/; Secure; SameSite=Lax; Max-Age=${maxAgeS}${more}`;
@@ -19,6 +21,10 @@ export const sessionCookie = (value: string, expiresInMs: number = LIMITS.sessio
 
 /** Set-Cookie that takes the session from the browser. */
 export const noSessionCookie = () => cookie(SESSION_COOKIE, "", 0, "; HttpOnly");
+
+export const signInCookie = (token: string) =>
+  cookie(SIGN_IN_COOKIE, token, Math.floor(LIMITS.pendingMs / 1000), "; HttpOnly");
+export const noSignInCookie = () => cookie(SIGN_IN_COOKIE, "", 0, "; HttpOnly");
 
 export const languageCookie = (language: string) => cookie(LANGUAGE_COOKIE, language, 365 * 24 * 3600, "; HttpOnly");
 

@@ -30,7 +30,7 @@ export interface PageCall<P, Q, O> extends Pick<Call<P, Q, undefined, O>, "c" | 
 }
 
 /** Where to go after an act, or a result to show on the page itself. */
-export type Outcome = string | { to: string; cookie?: string } | { show: unknown };
+export type Outcome = string | { to: string; cookie?: string | readonly string[] } | { show: unknown };
 
 interface PageDefinition<P, Q, O> {
   path: string;
@@ -167,7 +167,7 @@ export function page<P extends Schema | undefined = undefined, Q = object, O = u
           return await render(call as never, { result: outcome.show });
         const { to, cookie } = typeof outcome === "string" ? { to: outcome, cookie: undefined } : outcome;
         const headers = new Headers({ Location: to });
-        if (cookie !== undefined) headers.append("Set-Cookie", cookie);
+        for (const each of [cookie ?? []].flat()) headers.append("Set-Cookie", each);
         return new Response(null, { status: 303, headers });
       } catch (error) {
         if (!(error instanceof AppError) || ELSEWHERE.has(error.code)) throw error;

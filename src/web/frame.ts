@@ -104,13 +104,21 @@ ${islands.map((name) => html`<script type="module" src="${view.asset(name)}"></s
 </html>`;
 }
 
+/** Pages that a link in a mail opens, and where a new link is asked for. */
+const LINKS: Readonly<Record<string, string>> = { confirm: "/signup", invite: "/signup", reset: "/forgot" };
+
 /** What a person sees when a page cannot be shown. */
 export function errorPage(view: PageView, error: { status: number; detail: string; requestId: string }): Html {
-  const { common } = view.t;
+  const { common, auth } = view.t;
+  const again = error.status === 404 ? LINKS[view.path.split("/")[1] ?? ""] : undefined;
   return frame(view, {
     title: common.errorTitle[String(error.status)] ?? common.errorElse,
     narrow: true,
-    body: html`<p>${error.detail}.</p><p>${common.errorHint}</p>
+    body: html`${
+      again === undefined
+        ? html`<p>${error.detail}.</p><p>${common.errorHint}</p>`
+        : html`<p>${auth.problems.link}</p><p class="actions"><a class="button" href="${again}">${auth.newLink}</a></p>`
+    }
       <p class="soft">${common.requestId} <code>${error.requestId}</code></p>
       <p><a href="/">${common.home}</a></p>`,
   });

@@ -25,8 +25,9 @@ export function errorSummary(view: PageView, problems: readonly FormProblem[]): 
     )}</ul></div></div>`;
 }
 
-/** A message of a rule begins with the field's name and has no full stop. */
-const sentence = (message: string) => `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
+/** A message of a rule begins with the field's name and has no full stop; one of the texts is a sentence already. */
+const sentence = (message: string) =>
+  `${message.charAt(0).toUpperCase()}${message.slice(1)}${/[.!?。！？]$/.test(message) ? "" : "."}`;
 const idOf = (field: string) => field.replaceAll(/[^\w-]/g, "-");
 
 /** A form that posts to its own page. */

@@ -29,7 +29,12 @@ export const common = {
   nothingYet: "Nothing here yet.",
   problemTitle: "There is a problem",
   requestId: "Request",
-  done: { saved: "Saved.", removed: "Removed.", signedOut: "You are signed out." } as Record<string, string>,
+  done: {
+    saved: "Saved.",
+    removed: "Removed.",
+    signedOut: "You are signed out.",
+    passwordReset: "Your password is changed. Sign in with it.",
+  } as Record<string, string>,
   errorTitle: { "403": "You may not do this", "404": "Nothing is here", "429": "Too many attempts" } as Record<
     string,
     string

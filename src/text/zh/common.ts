@@ -31,7 +31,12 @@ export const common: typeof en = {
   nothingYet: "暂无内容。",
   problemTitle: "有一处需要修改",
   requestId: "请求编号",
-  done: { saved: "已保存。", removed: "已删除。", signedOut: "您已退出登录。" },
+  done: {
+    saved: "已保存。",
+    removed: "已删除。",
+    signedOut: "您已退出登录。",
+    passwordReset: "密码已修改，请用新密码登录。",
+  },
   errorTitle: { "403": "您没有此权限", "404": "此处没有内容", "429": "尝试次数过多" },
   errorElse: "操作未成功",
   errorHint: "请返回重试。如问题仍然存在，求助时请提供请求编号。",

@@ -1,0 +1,144 @@
+import type { Db, Statement } from "./db.ts";
+
+/** What is known of an address after somebody asked for something with it. */
+export interface AddressRow {
+  userId: number;
+  verified: boolean;
+  disabled: boolean;
+  language: string;
+  /** null: the operator's staff */
+  account: { name: string; state: string } | null;
+}
+
+export interface Registration {
+  email: string;
+  name: string | null;
+  mobile: string | null;
+  language: string;
+  accountName: string;
+  /** of the link's token */
+  hash: string;
+  now: number;
+  expiresAt: number;
+}
+
+const ASKED = (email: string): Statement => ({
+  sql: `SELECT u.id, u.email_verified_at IS NOT NULL, u.disabled_at IS NOT NULL, u.language, a.name, a.state
+    FROM users u LEFT JOIN accounts a ON a.id = u.account_id WHERE u.email = ?`,
+  args: [email],
+});
+
+/**
+ * Takes up an address that signs up. The statements are the same whoever has it: a new one gets an account and its
+ * owner, one that nobody confirmed a new link in place of older ones, any other nothing.
+ */
+export async function registerAddress(db: Db, registration: Registration): Promise<AddressRow | null> {
+  const { email, name, mobile, language, accountName, hash, now, expiresAt } = registration;
+  const isNew = "WHERE NOT EXISTS (SELECT 1 FROM users WHERE email = ?)";
+  const unconfirmed = "u.email = ? AND u.email_verified_at IS NULL AND u.disabled_at IS NULL";
+  return asked(db, [
+    {
+      sql: `INSERT INTO accounts (name, created_at, state, privacy_accepted, terms_accepted) SELECT ?, ?, 'unverified', 0, 0 ${isNew}`,
+      args: [accountName, now, email],
+    },
+    {
+      sql: `INSERT INTO users (account_id, role, email, name, mobile, language, created_at)
+        SELECT last_insert_rowid(), 'owner', ?, ?, ?, ?, ? ${isNew}`,
+      args: [email, name, mobile, language, now, email],
+    },
+    {
+      sql: `DELETE FROM tokens WHERE kind IN ('signup', 'invite') AND user_id = (SELECT u.id FROM users u WHERE ${unconfirmed})`,
+      args: [email],
+    },
+    {
+      sql: `INSERT INTO tokens (kind, hash, user_id, created_at, expires_at)
+        SELECT CASE a.state WHEN 'unverified' THEN 'signup' ELSE 'invite' END, ?, u.id, ?, ?
+        FROM users u LEFT JOIN accounts a ON a.id = u.account_id WHERE ${unconfirmed}`,
+      args: [hash, now, expiresAt, email],
+    },
+    ASKED(email),
+  ]);
+}
+
+/** Makes a reset link's token, in place of older ones, for an address that can sign in. The statements are the same for any. */
+export async function insertResetToken(
+  db: Db,
+  { email, hash, now, expiresAt }: { email: string; hash: string; now: number; expiresAt: number },
+): Promise<AddressRow | null> {
+  const known = "u.email = ? AND u.email_verified_at IS NOT NULL AND u.disabled_at IS NULL";
+  return asked(db, [
+    {
+      sql: `DELETE FROM tokens WHERE kind = 'reset' AND user_id = (SELECT u.id FROM users u WHERE ${known})`,
+      args: [email],
+    },
+    {
+      sql: `INSERT INTO tokens (kind, hash, user_id, created_at, expires_at) SELECT 'reset', ?, u.id, ?, ? FROM users u WHERE ${known}`,
+      args: [hash, now, expiresAt, email],
+    },
+    ASKED(email),
+  ]);
+}
+
+async function asked(db: Db, statements: Statement[]): Promise<AddressRow | null> {
+  const row = (await db.$client.batch(statements, "write")).at(-1)?.rows[0];
+  if (row === undefined) return null;
+  return {
+    userId: row[0] as number,
+    verified: row[1] === 1,
+    disabled: row[2] === 1,
+    language: row[3] as string,
+    account: row[5] === null ? null : { name: row[4] as string, state: row[5] as string },
+  };
+}
+
+const OF_TOKEN = "(SELECT user_id FROM tokens WHERE hash = ? AND kind = ? AND expires_at > ?)";
+
+/**
+ * Uses up the link of a sign-up or an invitation: the address is confirmed, the password set, a new account active.
+ * @param hash of the token
+ * @returns false when the token is not valid, used or over: of two that come at once, one gets true
+ */
+export async function joinWithToken(
+  db: Db,
+  kind: "signup" | "invite",
+  hash: string,
+  { passwordHash, name, now }: { passwordHash: string; name: string | null; now: number },
+): Promise<boolean> {
+  const token = [hash, kind, now];
+  const [joined] = await db.$client.batch(
+    [
+      {
+        sql: `UPDATE users SET email_verified_at = ?, password_hash = ?, name = coalesce(?, name), last_sign_in_at = ?
+          WHERE id = ${OF_TOKEN} AND email_verified_at IS NULL AND disabled_at IS NULL`,
+        args: [now, passwordHash, name, now, ...token],
+      },
+      {
+        sql: `UPDATE accounts SET state = 'active' WHERE state = 'unverified' AND id = (SELECT account_id FROM users WHERE id = ${OF_TOKEN})`,
+        args: token,
+      },
+      { sql: `DELETE FROM tokens WHERE kind IN ('signup', 'invite') AND user_id = ${OF_TOKEN}`, args: token },
+    ],
+    "write",
+  );
+  return joined!.rowsAffected === 1;
+}
+
+/**
+ * Uses up the link of a reset: the password is set, and every session and every other token of the user ends.
+ * @returns false when the token is not valid, used or over
+ */
+export async function resetWithToken(db: Db, hash: string, passwordHash: string, now: number): Promise<boolean> {
+  const token = [hash, "reset", now];
+  const [reset] = await db.$client.batch(
+    [
+      {
+        sql: `UPDATE users SET password_hash = ? WHERE id = ${OF_TOKEN} AND disabled_at IS NULL`,
+        args: [passwordHash, ...token],
+      },
+      { sql: `DELETE FROM sessions WHERE user_id = ${OF_TOKEN}`, args: token },
+      { sql: `DELETE FROM tokens WHERE user_id = ${OF_TOKEN}`, args: token },
+    ],
+    "write",
+  );
+  return reset!.rowsAffected === 1;
+}
