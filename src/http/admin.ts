@@ -101,10 +101,14 @@ export const ApiKeyJson = v.object({
   createdAt: Time,
   lastUsedAt: MaybeTime,
   revokedAt: MaybeTime,
+  expiresAt: MaybeTime,
+  deviceLimited: v.boolean(),
+  devices: v.pipe(v.array(Id), v.description("The only devices that exist for a limited key; empty for another")),
+  madeBy: v.pipe(v.nullable(Id), v.description("The user who made it; null: the operator, or somebody who is gone")),
 });
-const MadeKey = v.object({ ...ApiKeyJson.entries, key: v.pipe(v.string(), v.description("Shown this once only")) });
+export const MadeKey = v.object({ ...ApiKeyJson.entries, key: v.pipe(v.string(), v.description("Shown this once only")) });
 
-const keyJson = (key: ApiKey) => ({
+export const keyJson = (key: ApiKey) => ({
   id: key.id,
   accountId: key.accountId,
   name: key.name,
@@ -112,6 +116,10 @@ const keyJson = (key: ApiKey) => ({
   createdAt: iso(key.createdAt),
   lastUsedAt: isoOrNull(key.lastUsedAt),
   revokedAt: isoOrNull(key.revokedAt),
+  expiresAt: isoOrNull(key.expiresAt),
+  deviceLimited: key.devices !== null,
+  devices: key.devices ?? [],
+  madeBy: key.madeBy,
 });
 
 export const BridgeJson = v.object({ id: Id, name: v.string(), createdAt: Time, revokedAt: MaybeTime });
