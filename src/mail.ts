@@ -20,21 +20,37 @@ export async function queueMail<K extends MailKind>(
   { to, userId, language, data }: { to: string; userId: number | null; language: string; data: MailData[K] },
 ): Promise<void> {
   const now = ctx.now();
-  const sealed = await sealMail(ctx, kind, { to, language, data });
+  const sealed = await sealMail(ctx, kind, { from: await senderFor(ctx), to, language, data });
   const id = await store.insertMail(ctx.db, { userId, kind, sealed, createdAt: now, dueAt: now });
   ctx.defer(trySend(ctx, id));
 }
 
-/** Writes a mail and seals it, for a queue row of its kind. */
+/** Writes a mail and seals it, for a queue row of its kind. @param from absent: the configured sender */
 export function sealMail<K extends MailKind>(
   base: Base,
   kind: K,
-  { to, language, data }: { to: string; language: string; data: MailData[K] },
+  mailOf: { from?: string; to: string; language: string; data: MailData[K] },
 ): Promise<string> {
+  const { from = base.config.mailFrom, to, language, data } = mailOf;
   const text = textFor(language).mail[kind](data);
-  const mail: Mail = { from: base.config.mailFrom, to, ...written(text, data.link) };
+  const mail: Mail = { from, to, ...written(text, data.link) };
   return seal(base, "mail", kind, JSON.stringify(mail));
 }
+
+/** A reseller's customers hear from the reseller, by the name; the address stays the one that may send. */
+async function senderFor(ctx: Ctx): Promise<string> {
+  const { mailFrom } = ctx.config;
+  const { id, name } = await brandFor(ctx, new URL(ctx.client.origin).hostname);
+  if (id === null) return mailFrom;
+  const plain = oneLine(name)
+    .replaceAll(/[<>"@,;]/g, "")
+    .trim();
+  return plain === "" ? mailFrom : `${plain} <${/<(.*)>$/.exec(mailFrom)?.[1] ?? mailFrom}>`;
+}
+
+/** What becomes a header must not begin another one. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
+const oneLine = (text: string) => text.replaceAll(/[\x00-\x1f\x7f\u2028\u2029]+/g, " ");
 
 const escapeHtml = (text: string) =>
   text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
@@ -44,7 +60,7 @@ function written({ subject, lines, action }: MailText, link: string): Pick<Mail,
   const html = lines.map((line) => `<p>${escapeHtml(line)}</p>`);
   if (linked) html.push(`<p><a href="${escapeHtml(link)}">${escapeHtml(action)}</a></p>`);
   return {
-    subject: subject.replaceAll(/[\r\n]+/g, " "),
+    subject: oneLine(subject),
     text: `${[...lines, ...(linked ? [`${action}: ${link}`] : [])].join("\n\n")}\n`,
     html: html.join("\n"),
   };

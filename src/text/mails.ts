@@ -14,6 +14,8 @@ export interface MailData {
   lockout: { time: string; link: string };
   factorAdded: { what: string; link: string };
   factorRemoved: { what: string; link: string };
+  /** The link that secures an account, for who cannot sign in. */
+  report: { link: string };
   secured: { link: string };
   invite: { account: string; link: string };
   /** `device` is the last four digits of the IMEI. */

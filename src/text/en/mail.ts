@@ -76,6 +76,14 @@ export const mail: MailTexts = {
     lines: [`Your account no longer asks for or takes: ${what}.`, notYou],
     action: "Secure my account",
   }),
+  report: () => ({
+    subject: "Secure your account",
+    lines: [
+      "Somebody asked to secure your account. The link below leads to one button that ends every session and every API key of yours; it works once, for a day.",
+      ignore,
+    ],
+    action: "Secure my account",
+  }),
   secured: () => ({
     subject: "Your account is secured",
     lines: [
@@ -87,7 +95,7 @@ export const mail: MailTexts = {
   invite: ({ account }) => ({
     subject: "You are invited",
     lines: [
-      `Somebody of “${account}” invites you to see its trackers. The link below is for you alone; it works once, for seven days.`,
+      `Somebody of “${account}” invites you to join it. The link below is for you alone; it works once, for seven days.`,
       "If you do not know them, do nothing: after seven days your address is deleted.",
     ],
     action: "Join",

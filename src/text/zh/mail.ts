@@ -68,6 +68,14 @@ export const mail: MailTexts = {
     lines: [`您的账户不再要求或接受：${what}。`, notYou],
     action: "保护我的账户",
   }),
+  report: () => ({
+    subject: "保护您的账户",
+    lines: [
+      "有人请求保护您的账户。打开下方链接并点击按钮，您的所有登录和 API 密钥都会立即失效。链接一天内有效，只能使用一次。",
+      ignore,
+    ],
+    action: "保护我的账户",
+  }),
   secured: () => ({
     subject: "您的账户已受到保护",
     lines: [
@@ -79,7 +87,7 @@ export const mail: MailTexts = {
   invite: ({ account }) => ({
     subject: "您收到一份邀请",
     lines: [
-      `“${account}”的成员邀请您查看其定位设备。下面的链接仅供您本人使用，七天内有效，只能使用一次。`,
+      `“${account}”邀请您加入。下面的链接仅供您本人使用，七天内有效，只能使用一次。`,
       "如果您不认识对方，无需理会：七天后您的邮箱地址会被删除。",
     ],
     action: "加入",
