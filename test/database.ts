@@ -9,7 +9,7 @@ import { SESSION_COOKIE } from "../src/http/browser.ts";
 import { assetsInMemory } from "../src/http/files.ts";
 import { openSession } from "../src/sessions.ts";
 import * as schema from "../src/store/schema.ts";
-import { applyMigrations } from "../tools/migrate.ts";
+import { applyMigrations, seedDocuments } from "../tools/migrate.ts";
 
 /** 2026-03-01T12:00:00Z, the time of every test that does not set its own. */
 export const NOON = Date.UTC(2026, 2, 1, 12);
@@ -22,6 +22,7 @@ export interface TestDatabase {
 
 async function prepared(client: Client, close: () => void): Promise<TestDatabase> {
   await applyMigrations(client);
+  await seedDocuments(client, { now: NOON - 86_400_000 });
   return { db: drizzle(client, { schema }) as Db, client, close };
 }
 

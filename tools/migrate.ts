@@ -1,9 +1,13 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Client, createClient, LibsqlError } from "@libsql/client";
+import { fillPlaceholders, sha256Of } from "../src/publishing.ts";
+import { SETTINGS } from "../src/settings.ts";
 
 /** The folder with the numbered SQL files. */
 export const MIGRATIONS_DIR = join(import.meta.dirname, "..", "migrations");
+/** The statement and the terms that the product ships, as <kind>.<language>.md. */
+export const TEMPLATES_DIR = join(import.meta.dirname, "..", "templates");
 
 /**
  * Applies every migration that the database does not have yet, in order of their numbers, each in one transaction. The
@@ -45,6 +49,48 @@ async function apply(client: Client, name: string, sql: string): Promise<boolean
   }
 }
 
+const TITLES: Readonly<Record<string, string>> = {
+  "privacy.en": "Privacy statement",
+  "privacy.zh": "隐私声明",
+  "terms.en": "Terms of use",
+  "terms.zh": "服务条款",
+};
+
+/**
+ * Publishes the templates as version 1 where nothing was ever published, marked as templates: sign-up needs a text to
+ * accept. Their placeholders are filled with the settings that the database has. One statement, so that of two runners
+ * one finds the other's rows.
+ * @returns texts published now
+ */
+export async function seedDocuments(
+  client: Client,
+  { now = Date.now(), retentionMonths = 3 }: { now?: number; retentionMonths?: number } = {},
+): Promise<number> {
+  const { rows } = await client.execute("SELECT name, value FROM settings");
+  const set = new Map(rows.map((row) => [String(row.name), String(row.value)]));
+  const value = (name: "operatorName" | "contactEmail" | "governingLaw") => set.get(name) ?? SETTINGS[name].default;
+  const values = {
+    operatorName: value("operatorName"),
+    contactEmail: value("contactEmail"),
+    governingLaw: value("governingLaw"),
+    retentionMonths,
+  };
+  const texts = await Promise.all(
+    Object.entries(TITLES).map(async ([name, title]) => {
+      const [kind, language = "en"] = name.split(".");
+      const body = fillPlaceholders(readFileSync(join(TEMPLATES_DIR, `${name}.md`), "utf8"), language, values);
+      return { kind, language, title, body, sha256: await sha256Of(body) };
+    }),
+  );
+  const { rowsAffected } = await client.execute({
+    sql: `INSERT INTO documents (kind, version, language, title, body, sha256, material, template, published_at, effective_at)
+          SELECT value ->> 'kind', 1, value ->> 'language', value ->> 'title', value ->> 'body', value ->> 'sha256', 1, 1, ?1, ?1
+          FROM json_each(?2) WHERE NOT EXISTS (SELECT 1 FROM documents)`,
+    args: [now, JSON.stringify(texts)],
+  });
+  return rowsAffected;
+}
+
 if (import.meta.main) {
   const { DATABASE_URL: url = "", DATABASE_TOKEN: authToken = "" } = process.env;
   try {
@@ -52,6 +98,7 @@ if (import.meta.main) {
       throw new Error("DATABASE_URL must name the database, such as libsql://name.turso.io or file:main.db");
     const client = createClient(authToken === "" ? { url } : { url, authToken });
     const applied = await applyMigrations(client);
+    await seedDocuments(client, { retentionMonths: Number(process.env.RETENTION_MONTHS || 3) });
     client.close();
     console.log(applied.length === 0 ? "The database is up to date." : `Applied ${applied.join(", ")}.`);
   } catch (error) {

@@ -10,7 +10,7 @@ import { startCrons } from "./crons.ts";
 import { clearRunning, endOrphans, lockDataDir, startOf, writeRunning } from "./data-dir.ts";
 import { Edge, type Runtime } from "./edge.ts";
 import { environment, inNode } from "./launch.ts";
-import { applyMigrations } from "./migrate.ts";
+import { applyMigrations, seedDocuments } from "./migrate.ts";
 import { type Outbox, startOutbox } from "./outbox.ts";
 import { claimPort } from "./ports.ts";
 import { makePrivateFolder, openSecrets, type Secrets } from "./secrets.ts";
@@ -108,7 +108,7 @@ async function start(
     database.url = `http://127.0.0.1:${libsqld.port()}`;
     database.authToken = secrets.databaseToken;
   } else writeFileSync(join(dataDir, "main.db"), "", { flag: "a", mode: 0o600 });
-  await migrate(database, report, options.databaseUrl !== undefined);
+  await migrate(database, report, options.databaseUrl !== undefined, options.retentionMonths ?? 3);
 
   const mail = await mailWay(options, runtime, dataDir);
   if (mail.outbox !== undefined) undo.push(mail.outbox.close);
@@ -238,10 +238,12 @@ async function migrate(
   { url, authToken }: { url: string; authToken?: string | undefined },
   report: (line: string) => void,
   outside: boolean,
+  retentionMonths: number,
 ): Promise<void> {
   const client = createClient(authToken === undefined ? { url } : { url, authToken });
   try {
     const applied = await applyMigrations(client);
+    await seedDocuments(client, { retentionMonths });
     if (applied.length > 0) report(`Migrations applied: ${applied.join(", ")}.`);
   } catch (error) {
     if (!outside) throw error;

@@ -1,12 +1,13 @@
 import { execFile } from "node:child_process";
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { type Client, createClient } from "@libsql/client";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startLibsqld } from "../../tools/libsqld.ts";
-import { applyMigrations, MIGRATIONS_DIR } from "../../tools/migrate.ts";
+import { applyMigrations, MIGRATIONS_DIR, seedDocuments, TEMPLATES_DIR } from "../../tools/migrate.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "migrate-"));
 let next = 0;
@@ -110,6 +111,58 @@ test("the product's own migrations apply to an empty database, twice", async () 
   expect(await applyMigrations(client)).toEqual([]);
   expect((await client.execute("PRAGMA integrity_check")).rows[0][0]).toBe("ok");
   await done();
+});
+
+test.each(databases)("seedDocuments() publishes the templates once in %s, also by two runners", async (_, open) => {
+  const { client, done } = await open();
+  await applyMigrations(client);
+  await client.execute("INSERT INTO settings VALUES ('operatorName', 'Acme Tracking', 0)");
+  const seeded = await Promise.all([
+    seedDocuments(client, { now: 5, retentionMonths: 6 }),
+    seedDocuments(client, { now: 6 }),
+  ]);
+  expect(seeded.toSorted()).toEqual([0, 4]);
+  expect(await seedDocuments(client)).toBe(0);
+  const { rows } = await client.execute("SELECT * FROM documents ORDER BY kind, language");
+  expect(
+    rows.map(({ kind, language, version, material, template }) => [kind, language, version, material, template]),
+  ).toEqual([
+    ["privacy", "en", 1, 1, 1],
+    ["privacy", "zh", 1, 1, 1],
+    ["terms", "en", 1, 1, 1],
+    ["terms", "zh", 1, 1, 1],
+  ]);
+  for (const { body, sha256, effective_at, published_at } of rows) {
+    expect(createHash("sha256").update(String(body)).digest("hex")).toBe(sha256);
+    expect(body).toContain("Acme Tracking");
+    expect(body).not.toMatch(/[{}]/);
+    expect(effective_at).toBe(published_at);
+  }
+  await expect(client.execute("UPDATE documents SET body = 'other'")).rejects.toThrow("never changed");
+  await done();
+});
+
+test("seedDocuments() adds nothing to a database where the operator published", async () => {
+  const { client, done } = await databases[0][1]();
+  await applyMigrations(client);
+  await client.execute(
+    `INSERT INTO documents (kind, version, language, title, body, sha256, material, published_at, effective_at)
+     VALUES ('terms', 1, 'en', 'T', 'B', 'h', 1, 0, 0)`,
+  );
+  expect(await seedDocuments(client)).toBe(0);
+  await done();
+});
+
+test("the templates say on top that they are templates, and leave nothing to fill that the product does not know", () => {
+  const names = readdirSync(TEMPLATES_DIR).sort();
+  expect(names).toEqual(["privacy.en.md", "privacy.zh.md", "terms.en.md", "terms.zh.md"]);
+  for (const name of names) {
+    const text = readFileSync(join(TEMPLATES_DIR, name), "utf8");
+    expect(text).toMatch(/^> \*\*(Template\.|模板。)\*\*/);
+    expect([...text.matchAll(/\{\{(\w+)\}\}/g)].map(([, key]) => key)).toEqual(
+      expect.arrayContaining(["operatorName", "contactEmail", "governingLaw", "retentionMonths"]),
+    );
+  }
 });
 
 test("npm run migrate says what it did, and which setting is missing", async () => {
