@@ -25,6 +25,18 @@ test("readConfig() takes what is needed and has defaults for the rest", () => {
     databaseToken: "t",
     config: { publicUrl: "https://track.example", retentionMonths: 12 },
   });
+  const mail = {
+    MAIL_FROM: "noreply@track.example",
+    SMTP_URL: "smtps://user%40track.example:p%40ss@mail.example:465",
+    MAIL_OUTBOX_URL: "http://127.0.0.1:1/mails",
+    MAIL_OUTBOX_TOKEN: "c".repeat(43),
+  };
+  expect(readConfig({ ...GOOD, ...mail })).toMatchObject({
+    config: { mailFrom: mail.MAIL_FROM },
+    smtpUrl: mail.SMTP_URL,
+    outboxUrl: mail.MAIL_OUTBOX_URL,
+    outboxToken: mail.MAIL_OUTBOX_TOKEN,
+  });
 });
 
 test.each([
@@ -40,6 +52,15 @@ test.each([
   ["RETENTION_MONTHS", "0"],
   ["RETENTION_MONTHS", "121"],
   ["RETENTION_MONTHS", 3],
+  ["MAIL_FROM", "Ephemeris"],
+  ["MAIL_FROM", "Ephemeris\r\nBcc: x@y.test <noreply@track.example>"],
+  ["MAIL_FROM", "a@track.example, b@track.example"],
+  ["SMTP_URL", "mail.example"],
+  ["SMTP_URL", "https://mail.example"],
+  ["SMTP_URL", "smtp://user:secret with spaces@mail.example"],
+  ["SMTP_URL", "smtp://mail.example/?tls.rejectUnauthorized=false"],
+  ["MAIL_OUTBOX_URL", "ftp://127.0.0.1/"],
+  ["MAIL_OUTBOX_TOKEN", "short"],
 ])("readConfig() names %s when it is %j, and does not show it", (name, value) => {
   const read = () => readConfig({ ...GOOD, [name]: value });
   expect(read).toThrow(ConfigError);

@@ -31,6 +31,8 @@ test("readSettings() takes what is set", () => {
     DATABASE_URL: "libsql://name.example",
     DATABASE_TOKEN: "secret",
     PUBLIC_URL: "https://track.example/",
+    SMTP_URL: "smtp://user:secret@mail.example",
+    MAIL_FROM: "Track <noreply@track.example>",
   };
   expect(readSettings(env)).toMatchObject({
     port: 0,
@@ -39,6 +41,8 @@ test("readSettings() takes what is set", () => {
     databaseUrl: "libsql://name.example",
     databaseToken: "secret",
     publicUrl: "https://track.example",
+    smtpUrl: "smtp://user:secret@mail.example",
+    mailFrom: "Track <noreply@track.example>",
   });
   expect(existsSync(join(folder, "not"))).toBe(false);
 });
@@ -57,6 +61,8 @@ test.each([
   ["DATABASE_TOKEN", "two words"],
   ["PUBLIC_URL", "track.example"],
   ["RETENTION_MONTHS", "0"],
+  ["SMTP_URL", "https://mail.example"],
+  ["MAIL_FROM", "nobody"],
 ])("readSettings() refuses %s=%s with one sentence that names it", (name, value) => {
   const env = { DATABASE_URL: "http://127.0.0.1:1", [name]: value };
   expect(() => readSettings(env)).toThrow(SettingError);
@@ -66,6 +72,8 @@ test.each([
 test("readSettings() never shows a token, and refuses combinations that cannot work", () => {
   const env = { DATABASE_URL: "http://127.0.0.1:1", DATABASE_TOKEN: "two words" };
   expect(() => readSettings(env)).not.toThrow(/two words/);
+  expect(() => readSettings({ SMTP_URL: "smtp://user:se cret@mail.example" })).toThrow(/^SMTP_URL must be (?!.*cret)/);
+  expect(() => readSettings({ SMTP_URL: "smtp://mail.example" })).toThrow("MAIL_FROM");
   expect(() => readSettings({ DATABASE_TOKEN: "x" })).toThrow("DATABASE_URL");
   expect(() => readSettings({ PORT: "5020" })).toThrow("PORT and BRIDGE_PORT");
 });
