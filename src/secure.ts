@@ -1,8 +1,14 @@
-import { personOf } from "./access.ts";
+import { newToken, personOf } from "./access.ts";
+import { record } from "./audit.ts";
 import type { Ctx } from "./context.ts";
 import { AppError } from "./errors.ts";
+import { LIMITS } from "./limits.ts";
 import { linkTo, type MailData, type MailKind, queueMail } from "./mail.ts";
-import { type UserRow, userById } from "./store/users.ts";
+import { mayMail, noLink, requireEmail } from "./signup.ts";
+import { endEverything } from "./store/factors.ts";
+import { insertToken } from "./store/tokens.ts";
+import { type UserRow, userByEmail, userById } from "./store/users.ts";
+import { makeToken, readToken, takeToken } from "./tokens.ts";
 
 export type SelfUser = UserRow;
 
@@ -33,4 +39,57 @@ export async function tell<K extends MailKind>(
     if (!(error instanceof AppError)) throw error;
     ctx.log.warn("mail.no_link", { kind });
   }
+}
+
+/**
+ * Secures the caller's account: everything that could be in strange hands ends with this call, this session too.
+ * A new password comes by mail; authenticator app and passkeys stay, as they are in the person's own hands.
+ */
+export async function secureAccount(ctx: Ctx): Promise<void> {
+  await secure(ctx, await selfOf(ctx));
+}
+
+async function secure(ctx: Ctx, user: UserRow): Promise<void> {
+  const { id, accountId, role } = user;
+  const ownedAccountId = role === "owner" ? accountId : null;
+  await endEverything(ctx.db, { userId: id, ownedAccountId, now: ctx.now() });
+  const by = { kind: "user", userId: id } as const;
+  await record(ctx, "account.secured", { accountId, subject: `user ${id}`, by });
+  const token = await makeToken(ctx, "reset", { userId: id, lifeMs: LIMITS.resetLinkMs });
+  await tell(ctx, user, "secured", { path: `/reset/${token}` });
+}
+
+/**
+ * Sends a link to secure an account to whoever asks, if the address has one. The caller learns nothing: same answer,
+ * same work, and the mail, if there is one, is written after the answer.
+ * @throws {AppError} invalid
+ */
+export async function askToSecure(ctx: Ctx, typed: string): Promise<void> {
+  const email = requireEmail(typed);
+  const { token, hash } = await newToken(ctx, "link");
+  const link = await linkTo(ctx, `/secure/${token}`);
+  if (!(await mayMail(ctx, email))) return;
+  const user = await userByEmail(ctx.db, email);
+  if (user === null || user.emailVerifiedAt === null || user.disabledAt !== null) return;
+  const { id: userId, language } = user;
+  const now = ctx.now();
+  const mailed = async () => {
+    const expiresAt = now + LIMITS.changeLinkMs;
+    await insertToken(ctx.db, { kind: "report", hash, userId, sealed: null, createdAt: now, expiresAt });
+    await queueMail(ctx, "report", { to: email, userId, language, data: { link } });
+  };
+  ctx.defer(mailed());
+}
+
+/** @throws {AppError} not_found when the link is not valid, used or over */
+export async function requireReport(ctx: Ctx, token: string): Promise<void> {
+  if ((await readToken(ctx, "report", token)) === null) throw noLink();
+}
+
+/** Secures an account with the link that was mailed. @throws {AppError} not_found when it is not valid, used or over */
+export async function secureByLink(ctx: Ctx, token: string): Promise<void> {
+  const taken = await takeToken(ctx, "report", token);
+  const user = taken?.userId == null ? null : await userById(ctx.db, taken.userId);
+  if (user === null) throw noLink();
+  await secure(ctx, user);
 }

@@ -39,7 +39,8 @@ import { USERS } from "./users.ts";
 import { viewOf } from "./view.ts";
 
 const API = [
-  [SIGNUP, SESSIONS, SECURITY, ME, DOCUMENTS, USERS, KEYS, SUPPORT],
+  // SECURITY before SESSIONS, whose /v1/sessions/{id} would take "passkey" for an id.
+  [SIGNUP, SECURITY, SESSIONS, ME, DOCUMENTS, USERS, KEYS, SUPPORT],
   [DEVICES, ACTIVATION, MODELS, POSITIONS, COMMANDS, BRIDGE],
   [ADMIN, STAFF, BRANDS, SETTINGS, AUDIT, OVERVIEW, OPERATIONS, HEALTH],
 ].flat(2);

@@ -82,3 +82,38 @@ export async function removeTotp(db: Db, userId: number): Promise<boolean> {
   );
   return results[1]!.rowsAffected === 1;
 }
+
+/**
+ * Ends everything that opens a user's account but their second factors: sessions, open links, the password, an
+ * authenticator app that is only being set up, the API keys that they made.
+ * @param ownedAccountId the account that they own: also every key, every user's sessions and support's window end; else
+ *   null
+ */
+export async function endEverything(
+  db: Db,
+  { userId, ownedAccountId, now }: { userId: number; ownedAccountId: number | null; now: number },
+): Promise<void> {
+  await db.$client.batch(
+    [
+      {
+        sql: "DELETE FROM sessions WHERE user_id = ? OR user_id IN (SELECT id FROM users WHERE account_id = ?)",
+        args: [userId, ownedAccountId],
+      },
+      { sql: "DELETE FROM tokens WHERE user_id = ?", args: [userId] },
+      {
+        sql: `UPDATE users SET password_hash = NULL, totp_secret = CASE WHEN totp_since IS NULL THEN NULL ELSE totp_secret END
+          WHERE id = ?`,
+        args: [userId],
+      },
+      {
+        sql: "UPDATE api_keys SET revoked_at = ? WHERE revoked_at IS NULL AND (made_by = ? OR account_id = ?)",
+        args: [now, userId, ownedAccountId],
+      },
+      {
+        sql: "UPDATE support_windows SET closed_at = ? WHERE account_id = ? AND closed_at IS NULL AND expires_at > ?",
+        args: [now, ownedAccountId, now],
+      },
+    ],
+    "write",
+  );
+}

@@ -51,6 +51,8 @@ export interface Row {
   as?: Caller;
   /** names an object of an account: a stranger gets 404 whatever they send */
   owned?: true;
+  /** it ends sessions or keys that other rows need: they are put back after each request */
+  ends?: true;
 }
 export type Rows = Readonly<Record<string, Row>>;
 
