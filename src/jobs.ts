@@ -1,7 +1,17 @@
 import type { Base } from "./context.ts";
+import { announceDocuments } from "./documents.ts";
 import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
-import { finishRemovals, purgeExpired, purgeIdempotencyKeys } from "./retention.ts";
+import { sendDueMails } from "./mail.ts";
+import {
+  finishRemovals,
+  forgetOldSearches,
+  purgeAudit,
+  purgeExpired,
+  purgeIdempotencyKeys,
+  purgeSignIns,
+  purgeUnconfirmed,
+} from "./retention.ts";
 import { expireCommands } from "./store/commands.ts";
 import { endJobRun, type JobRun, lastJobRuns, purgeJobRuns, startJobRun } from "./store/job-runs.ts";
 import { purgeUnclaimed } from "./unclaimed.ts";
@@ -23,6 +33,12 @@ export const JOBS = [
     run: (ctx) => expireCommands(ctx.db, ctx.now(), LIMITS.deleteRows),
   },
   {
+    name: "send-mail",
+    cron: "* * * * *",
+    summary: "Sends mails that wait, and gives up those of a day ago",
+    run: sendDueMails,
+  },
+  {
     name: "finish-removals",
     cron: "*/10 * * * *",
     summary: "Ends removals of devices that stopped half-way",
@@ -41,10 +57,40 @@ export const JOBS = [
     run: purgeIdempotencyKeys,
   },
   {
+    name: "purge-sessions",
+    cron: "*/10 * * * *",
+    summary: "Forgets sessions, links and failed tries that are over, and the networks of sessions after two weeks",
+    run: purgeSignIns,
+  },
+  {
+    name: "announce-documents",
+    cron: "*/10 * * * *",
+    summary: "Goes on telling owners of a material change of the statement or the terms",
+    run: announceDocuments,
+  },
+  {
     name: "retention",
     cron: "7 * * * *",
     summary: "Deletes positions and commands older than the retention period",
     run: purgeExpired,
+  },
+  {
+    name: "purge-unverified",
+    cron: "7 * * * *",
+    summary: "Forgets registrations and invitations that nobody confirmed in seven days",
+    run: purgeUnconfirmed,
+  },
+  {
+    name: "purge-searches",
+    cron: "7 * * * *",
+    summary: "Deletes what people looked for more than 30 days ago",
+    run: forgetOldSearches,
+  },
+  {
+    name: "purge-audit",
+    cron: "7 * * * *",
+    summary: "Deletes what was recorded about acts and looks more than three years ago",
+    run: purgeAudit,
   },
   {
     name: "purge-job-runs",

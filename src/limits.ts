@@ -139,6 +139,9 @@ export const LIMITS = {
   recoveryCodes: 10,
   passkeysPerUser: 20,
 
+  /** What was done, by whom, and who looked at locations is kept this long. */
+  auditMs: 3 * 365 * 24 * 3_600_000,
+
   /** A mail is tried for this long. */
   mailMs: 24 * 3_600_000,
 

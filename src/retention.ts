@@ -1,8 +1,12 @@
 import type { Base } from "./context.ts";
 import { LIMITS } from "./limits.ts";
+import { purgeSearches } from "./searches.ts";
 import { purgeCommands } from "./store/commands.ts";
 import * as store from "./store/retention.ts";
 import { emptyLog } from "./store/scrub.ts";
+import { forgetNetworks, purgeSessions } from "./store/sessions.ts";
+import { purgeTokens } from "./store/tokens.ts";
+import { purgeThrottles } from "./throttle.ts";
 
 /**
  * The same day and time some calendar months earlier, in UTC; the last day of the month where it has no such day:
@@ -88,4 +92,44 @@ export function purgeIdempotencyKeys(ctx: Base): Promise<number> {
   return inSteps((limit) => store.deleteIdempotencyKeysExpiredBefore(ctx.db, ctx.now(), limit), {
     left: LIMITS.deleteStatements,
   });
+}
+
+/** Forgets registrations that nobody confirmed, and invitations that nobody took. @returns accounts and users */
+export async function purgeUnconfirmed(ctx: Base): Promise<number> {
+  const now = ctx.now();
+  // One step is at most two full ones: as many accounts and as many users.
+  const step = (limit: number) => store.deleteUnconfirmed(ctx.db, now - LIMITS.unverifiedMs, now, limit);
+  const deleted = await inSteps(step, { left: LIMITS.removalStatements });
+  if (deleted > 0) await scrub(ctx);
+  return deleted;
+}
+
+/** Forgets sessions, links and failed tries that are over, and where older sessions came from. @returns rows */
+export async function purgeSignIns(ctx: Base): Promise<number> {
+  const now = ctx.now();
+  const statements = { left: LIMITS.deleteStatements };
+  let changed = await inSteps((limit) => purgeSessions(ctx.db, now, limit), statements);
+  changed += await inSteps((limit) => purgeTokens(ctx.db, now, limit), statements);
+  changed += await inSteps(() => purgeThrottles(ctx), statements);
+  changed += await forgetNetworks(ctx.db, now - LIMITS.networkMs);
+  if (changed > 0) await scrub(ctx);
+  return changed;
+}
+
+/** Deletes what was recorded about acts and looks longer ago than it is kept. @returns rows */
+export async function purgeAudit(ctx: Base): Promise<number> {
+  const before = ctx.now() - LIMITS.auditMs;
+  const statements = { left: LIMITS.deleteStatements };
+  let deleted = await inSteps((limit) => store.deleteAuditBefore(ctx.db, before, limit), statements);
+  deleted += await inSteps((limit) => store.deleteLooksBefore(ctx.db, before, limit), statements);
+  deleted += await inSteps((limit) => store.deleteWindowsBefore(ctx.db, before, limit), statements);
+  if (deleted > 0) await scrub(ctx);
+  return deleted;
+}
+
+/** Deletes what people looked for longer ago than it is kept. @returns rows */
+export async function forgetOldSearches(ctx: Base): Promise<number> {
+  const deleted = await inSteps(() => purgeSearches(ctx), { left: LIMITS.deleteStatements });
+  if (deleted > 0) await scrub(ctx);
+  return deleted;
 }

@@ -51,11 +51,14 @@ export async function deleteMarkedDevice(db: Db, deviceId: number): Promise<bool
     [
       { sql: `DELETE FROM latest WHERE device_id ${gone}`, args: [deviceId] },
       { sql: `DELETE FROM commands WHERE device_id ${gone}`, args: [deviceId] },
+      { sql: `DELETE FROM user_devices WHERE device_id ${gone}`, args: [deviceId] },
+      { sql: `DELETE FROM key_devices WHERE device_id ${gone}`, args: [deviceId] },
+      { sql: `DELETE FROM recent_devices WHERE device_id ${gone}`, args: [deviceId] },
       { sql: `DELETE FROM devices WHERE id ${gone}`, args: [deviceId] },
     ],
     "write",
   );
-  return results[2].rowsAffected > 0;
+  return results.at(-1)!.rowsAffected > 0;
 }
 
 /** Devices whose removal began and has not ended, oldest first. */
@@ -72,6 +75,54 @@ export function deleteIdempotencyKeysExpiredBefore(db: Db, before: number, limit
     db,
     `DELETE FROM idempotency_keys WHERE (account_id, key) IN (
       SELECT account_id, key FROM idempotency_keys WHERE expires_at <= ? LIMIT ?)`,
+    [before, limit],
+  );
+}
+
+/** A link that a person was sent and may still follow. */
+const WAITING =
+  "EXISTS (SELECT 1 FROM tokens t WHERE t.user_id = u.id AND t.kind IN ('signup', 'invite') AND t.expires_at > ?)";
+
+/**
+ * Deletes registrations that nobody confirmed and people who were invited and never came, with everything of theirs, what
+ * was recorded about the registration too. Who was sent a fresh link has the time that it says.
+ * @param before made earlier than that
+ * @returns accounts and users
+ */
+export async function deleteUnconfirmed(db: Db, before: number, now: number, limit: number): Promise<number> {
+  const accounts = `SELECT a.id FROM accounts a WHERE a.state = 'unverified' AND a.created_at < ?
+    AND NOT EXISTS (SELECT 1 FROM users u WHERE u.account_id = a.id AND ${WAITING}) ORDER BY a.id LIMIT ?`;
+  const users = `SELECT u.id FROM users u WHERE u.email_verified_at IS NULL AND u.password_hash IS NULL
+    AND u.last_sign_in_at IS NULL AND u.created_at < ? AND NOT ${WAITING}
+    AND NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = u.account_id AND a.state = 'unverified') LIMIT ?`;
+  const args = [before, now, limit];
+  const results = await db.$client.batch(
+    [
+      { sql: `DELETE FROM audit WHERE account_id IN (${accounts})`, args },
+      { sql: `DELETE FROM users WHERE account_id IN (${accounts})`, args },
+      { sql: `DELETE FROM accounts WHERE id IN (${accounts})`, args },
+      { sql: `DELETE FROM users WHERE id IN (${users})`, args },
+    ],
+    "write",
+  );
+  return results[2]!.rowsAffected + results[3]!.rowsAffected;
+}
+
+// What the operator and the account did, and who looked, oldest first.
+
+export function deleteAuditBefore(db: Db, before: number, limit: number): Promise<number> {
+  return changed(db, "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ? LIMIT ?)", [before, limit]);
+}
+
+export function deleteLooksBefore(db: Db, before: number, limit: number): Promise<number> {
+  return changed(db, "DELETE FROM looks WHERE id IN (SELECT id FROM looks WHERE at < ? LIMIT ?)", [before, limit]);
+}
+
+/** Windows that ended before a time. */
+export function deleteWindowsBefore(db: Db, before: number, limit: number): Promise<number> {
+  return changed(
+    db,
+    "DELETE FROM support_windows WHERE id IN (SELECT id FROM support_windows WHERE min(expires_at, coalesce(closed_at, expires_at)) < ? LIMIT ?)",
     [before, limit],
   );
 }

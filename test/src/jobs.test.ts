@@ -3,7 +3,19 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { AppError } from "../../src/errors.ts";
 import { JOBS, listJobs, runCron, runJob } from "../../src/jobs.ts";
 import { LIMITS } from "../../src/limits.ts";
-import { aBase, aDatabase, aDevice, NOON, type TestBase, type TestDatabase } from "../database.ts";
+import { signUp } from "../../src/signup.ts";
+import {
+  aBase,
+  aContext,
+  aDatabase,
+  aDevice,
+  anAccount,
+  aSession,
+  aUser,
+  NOON,
+  type TestBase,
+  type TestDatabase,
+} from "../database.ts";
 
 let database: TestDatabase;
 let base: TestBase;
@@ -85,4 +97,125 @@ test("purge-job-runs keeps the last run of each job however old it is", async ()
   await runJob(base, "purge-job-runs");
   const { rows } = await database.client.execute("SELECT name FROM job_runs ORDER BY id");
   expect(rows.map((row) => row.name)).toEqual(["retention", "purge-job-runs"]);
+});
+
+const DAY = 86_400_000;
+
+/** How many rows each table has, beside those that the jobs themselves write. */
+async function counts(): Promise<Record<string, number>> {
+  const { rows } = await database.client.execute(
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> 'job_runs'",
+  );
+  const found: Record<string, number> = {};
+  for (const { name } of rows) {
+    const { rows: count } = await database.client.execute(`SELECT count(*) FROM ${name}`);
+    found[String(name)] = Number(count[0][0]);
+  }
+  return found;
+}
+
+const signUpAs = (email: string) =>
+  signUp(aContext(base, { kind: "anonymous" }), { email, name: "Canary", mobile: null, language: "en" });
+
+test("purge-unverified: a registration that nobody confirms is there on day 6 and has left no row on day 8", async () => {
+  base.sendMail = null;
+  const before = await counts();
+  await signUpAs("canary@edge.test");
+  await base.settled();
+  const after = await counts();
+  expect(after).toMatchObject({ accounts: 1, users: 1, tokens: 1, mails: 1 });
+  base.at(NOON + 6 * DAY);
+  for (const cron of ["7 * * * *", "*/10 * * * *"]) await runCron(base, cron);
+  expect(await counts()).toMatchObject({ accounts: 1, users: 1, tokens: 1 });
+  base.at(NOON + 8 * DAY);
+  for (const cron of new Set(JOBS.map((job) => job.cron))) await runCron(base, cron);
+  expect(await counts()).toEqual(before);
+});
+
+test("purge-unverified keeps whose fresh link has not run out, and forgets them when it has", async () => {
+  await signUpAs("canary@edge.test");
+  await base.settled();
+  base.at(NOON + 6 * DAY);
+  await signUpAs("canary@edge.test");
+  await base.settled();
+  base.at(NOON + 8 * DAY);
+  expect(await runJob(base, "purge-unverified")).toBe(0);
+  base.at(NOON + 13 * DAY);
+  expect(await runJob(base, "purge-unverified")).toBe(1);
+  expect(await counts()).toMatchObject({ accounts: 0, users: 0 });
+});
+
+test("purge-unverified forgets who was invited and never came, and nobody else", async () => {
+  const accountId = await anAccount(database.db);
+  const old = { createdAt: NOON - 8 * DAY };
+  const never = { emailVerifiedAt: null, passwordHash: null };
+  await aUser(database.db, { accountId, role: "owner", ...old });
+  await aUser(database.db, { accountId, role: "viewer", ...never, createdAt: NOON - 6 * DAY });
+  const gone = await aUser(database.db, { accountId, role: "viewer", ...never, ...old });
+  const staff = await aUser(database.db, { role: "support", ...never, ...old });
+  const device = await aDevice(database.db, { accountId });
+  await database.client.execute(`INSERT INTO user_devices (user_id, device_id) VALUES (${gone.id}, ${device.id})`);
+  expect(await runJob(base, "purge-unverified")).toBe(2);
+  const { rows } = await database.client.execute("SELECT id FROM users");
+  expect(rows).toHaveLength(2);
+  expect(rows.map((row) => row.id)).not.toContain(gone.id);
+  expect(rows.map((row) => row.id)).not.toContain(staff.id);
+  expect(await counts()).toMatchObject({ accounts: 1, devices: 1, user_devices: 0 });
+});
+
+test("purge-sessions forgets what is over and where older sessions came from", async () => {
+  const user = await aUser(database.db, { role: "owner" });
+  await aSession(base, user);
+  await database.client.batch([
+    `INSERT INTO tokens (kind, hash, user_id, created_at, expires_at) VALUES
+      ('reset', 'a', ${user.id}, 0, ${NOON}), ('reset', 'b', ${user.id}, 0, ${NOON + 1})`,
+    `INSERT INTO throttles (key, failures, blocked_until, expires_at) VALUES ('a', 1, 0, ${NOON}), ('b', 1, 0, ${NOON + 1})`,
+  ]);
+  expect(await runJob(base, "purge-sessions")).toBe(2);
+  expect(await counts()).toMatchObject({ sessions: 1, tokens: 1, throttles: 1 });
+  const network = async () => (await database.client.execute("SELECT network FROM sessions")).rows[0]?.network;
+  expect(await network()).toBe("192.0.2.0/24");
+  base.at(NOON + LIMITS.networkMs + 1);
+  await database.client.execute(`UPDATE sessions SET expires_at = ${base.now() + 1}`);
+  await runJob(base, "purge-sessions");
+  expect(await network()).toBeNull();
+  base.advance(1);
+  await runJob(base, "purge-sessions");
+  expect(await counts()).toMatchObject({ sessions: 0, tokens: 0, throttles: 0 });
+});
+
+test("purge-searches and purge-audit keep what is not old enough", async () => {
+  const user = await aUser(database.db, { role: "owner" });
+  const at = (ms: number) => [NOON - ms - 1, NOON - ms];
+  await database.client.batch([
+    ...at(LIMITS.searchesMs).map((time) => ({
+      sql: "INSERT INTO searches (user_id, term, searched_at) VALUES (?, 'van', ?)",
+      args: [user.id, time],
+    })),
+    ...at(LIMITS.auditMs).flatMap((time) => [
+      { sql: "INSERT INTO audit (at, actor, action) VALUES (?, 'system', 'job.run')", args: [time] },
+      {
+        sql: "INSERT INTO looks (account_id, window_id, actor, what, at) VALUES (?, 1, 'staff', 'latest', ?)",
+        args: [user.accountId, time],
+      },
+      {
+        sql: "INSERT INTO support_windows (account_id, opened_at, expires_at) VALUES (?, 0, ?)",
+        args: [user.accountId, time],
+      },
+    ]),
+  ]);
+  expect(await runJob(base, "purge-searches")).toBe(1);
+  expect(await runJob(base, "purge-audit")).toBe(3);
+  expect(await counts()).toMatchObject({ searches: 1, audit: 1, looks: 1, support_windows: 1 });
+});
+
+test("send-mail sends what waits", async () => {
+  const { sendMail } = base;
+  base.sendMail = null;
+  await signUpAs("canary@edge.test");
+  await base.settled();
+  base.sendMail = sendMail;
+  base.advance(5 * 60_000);
+  expect(await runJob(base, "send-mail")).toBe(1);
+  expect(base.sent).toMatchObject([{ to: "canary@edge.test" }]);
 });

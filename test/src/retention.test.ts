@@ -150,10 +150,14 @@ test("finishRemovals() ends a removal that stopped half-way, without foreign key
   await database.client.batch([
     `UPDATE devices SET deleting_at = 1 WHERE id = ${device.id}`,
     `INSERT INTO latest VALUES (${device.id}, 1, 1, 1, 0, x'01')`,
+    `INSERT INTO user_devices (user_id, device_id) VALUES (1, ${device.id})`,
+    `INSERT INTO key_devices (key_id, device_id) VALUES (1, ${device.id})`,
+    `INSERT INTO recent_devices (user_id, device_id, seen_at) VALUES (1, ${device.id}, 1)`,
   ]);
   expect(await finishRemovals(base)).toBe(1);
   const { rows } = await database.client.execute(
-    "SELECT (SELECT count(*) FROM devices) + (SELECT count(*) FROM positions) + (SELECT count(*) FROM latest) AS n",
+    `SELECT (SELECT count(*) FROM devices) + (SELECT count(*) FROM positions) + (SELECT count(*) FROM latest)
+      + (SELECT count(*) FROM user_devices) + (SELECT count(*) FROM key_devices) + (SELECT count(*) FROM recent_devices) AS n`,
   );
   expect(rows[0].n).toBe(0);
   expect(await finishRemovals(base)).toBe(0);
