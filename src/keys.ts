@@ -36,7 +36,12 @@ export async function createKey(
   }
   const { token, hash } = await newToken(ctx, "key");
   const madeBy = ctx.principal.kind === "user" ? ctx.principal.userId : null;
-  const row = await store.insertKey(ctx.db, accountId, { name, scope, hash, createdAt: now, expiresAt, madeBy }, devices);
+  const row = await store.insertKey(
+    ctx.db,
+    accountId,
+    { name, scope, hash, createdAt: now, expiresAt, madeBy },
+    devices,
+  );
   await record(ctx, "key.created", { accountId, subject: `key ${row.id}` });
   return { ...row, key: token };
 }
@@ -75,11 +80,14 @@ const onlyOwn = ({ devices, userId }: UserPrincipal) => (devices === null ? null
 /**
  * Makes a key for the caller's account.
  * @param key `devices` are the caller's own when they are limited and name none
- * @throws {AppError} as createKey(); not_found for a device that does not exist for the caller; forbidden when it may
+ * @throws {AppError} as createKey(); invalid; not_found for a device that does not exist for the caller; forbidden when it may
  *   write and the caller may only see one of the devices
  */
 export async function createOwnKey(ctx: Ctx, key: NewKey): Promise<KeyRow & { key: string }> {
   const { accountId, devices: reach, editable } = maker(ctx);
+  if (key.devices?.length === 0) {
+    throw new AppError("invalid", "devices must name at least one", { field: "devices" });
+  }
   const devices = key.devices ?? reach;
   const beyond = (ids: readonly number[] | null) => ids !== null && devices?.some((id) => !ids.includes(id)) === true;
   if (beyond(reach)) throw new AppError("not_found", "No such device", { field: "devices" });

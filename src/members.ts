@@ -5,9 +5,9 @@ import type { Base, Ctx, CustomerRole } from "./context.ts";
 import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 import { linkTo, queueMail } from "./mail.ts";
+import { requireEmail } from "./signup.ts";
 import type { DeviceLimit, MemberRow } from "./store/members.ts";
 import * as store from "./store/members.ts";
-import { requireEmail } from "./signup.ts";
 import { insertUser, userById } from "./store/users.ts";
 import { countFailure, requireUnblocked } from "./throttle.ts";
 import { dropTokens, makeToken } from "./tokens.ts";
@@ -41,7 +41,10 @@ export async function memberOf(ctx: Ctx, id: number): Promise<MemberRow> {
  * @throws {AppError} conflict when they are a member already, or the account is full; not_found for a device that the
  *   account does not have; rate_limited
  */
-export async function inviteMember(ctx: Ctx, { email: typed, ...rights }: MemberRights & { email: string }): Promise<void> {
+export async function inviteMember(
+  ctx: Ctx,
+  { email: typed, ...rights }: MemberRights & { email: string },
+): Promise<void> {
   const email = requireEmail(typed);
   const accountId = accountOf(ctx);
   const { userId } = personOf(ctx);

@@ -120,9 +120,15 @@ export const SUPPORT: readonly Route[] = [
     access: "owner",
     tag,
     summary: "Let the operator's staff see locations for a while",
-    description: "Positions of all devices of the account, and nothing else. Each look is listed; the other owners get a mail.",
+    description:
+      "Positions of all devices of the account, and nothing else. Each look is listed; the other owners get a mail.",
     body: v.strictObject({
-      minutes: v.pipe(v.number(), v.integer(), v.minValue(LIMITS.windowMinMinutes), v.maxValue(LIMITS.windowMaxMinutes)),
+      minutes: v.pipe(
+        v.number(),
+        v.integer(),
+        v.minValue(LIMITS.windowMinMinutes),
+        v.maxValue(LIMITS.windowMaxMinutes),
+      ),
     }),
     stepUp: true,
     answers: { 201: { description: "The window", schema: WindowJson } },
@@ -154,7 +160,8 @@ export const SUPPORT: readonly Route[] = [
     query: v.strictObject({ limit: Limit, cursor: Cursor }),
     find: (ctx, { id }) => accountById(ctx, id),
     answers: { 200: positionPage },
-    handle: async ({ c, ctx, object, query }) => c.json(await latest(await lookInto(ctx, object.id, null, "latest"), query)),
+    handle: async ({ c, ctx, object, query }) =>
+      c.json(await latest(await lookInto(ctx, object.id, null, "latest"), query)),
   }),
   route({
     method: "GET",

@@ -1,6 +1,14 @@
 import * as v from "valibot";
-import { changeMember, inviteAgain, inviteMember, listMembers, type Member, memberOf, removeMember } from "../members.ts";
 import { LIMITS } from "../limits.ts";
+import {
+  changeMember,
+  inviteAgain,
+  inviteMember,
+  listMembers,
+  type Member,
+  memberOf,
+  removeMember,
+} from "../members.ts";
 import { Id, iso, isoOrNull, ListQuery, listOf, MaybeTime, PathId, page, Time } from "./fields.ts";
 import { type Route, route } from "./route.ts";
 

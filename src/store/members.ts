@@ -110,7 +110,11 @@ export async function changeMember(
   db: Db,
   accountId: number,
   id: number,
-  { role, deviceLimited, devices }: Pick<MemberRow, "role" | "deviceLimited"> & { devices: readonly DeviceLimit[] | null },
+  {
+    role,
+    deviceLimited,
+    devices,
+  }: Pick<MemberRow, "role" | "deviceLimited"> & { devices: readonly DeviceLimit[] | null },
   now: number,
 ): Promise<number[] | null> {
   const results = await db.$client.batch(

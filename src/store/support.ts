@@ -1,6 +1,6 @@
 import { and, desc, eq, isNull, lt, sql } from "drizzle-orm";
 import type { Db } from "./db.ts";
-import { looks, supportWindows } from "./schema.ts";
+import { type looks, supportWindows } from "./schema.ts";
 
 export type WindowRow = typeof supportWindows.$inferSelect;
 
@@ -99,13 +99,7 @@ export async function listLooks(
       WHERE l.account_id = ? AND l.id < ?
         AND (? IS NULL OR l.device_id IS NULL OR l.device_id IN (SELECT value FROM json_each(?)))
       ORDER BY l.id DESC LIMIT ?`,
-    args: [
-      accountId,
-      before,
-      devices === null ? null : 1,
-      devices === null ? "[]" : JSON.stringify(devices),
-      limit,
-    ],
+    args: [accountId, before, devices === null ? null : 1, devices === null ? "[]" : JSON.stringify(devices), limit],
   });
   return rows.map((row) => ({
     id: row[0] as number,

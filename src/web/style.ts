@@ -46,7 +46,7 @@ h3 { font-size: 1.2rem; margin: 1.5rem 0 .5rem; }
 .number { font-size: 1.73rem; font-weight: 600; font-variant-numeric: tabular-nums; margin: 0; }
 code, pre { font: .875rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; background: var(--code); border-radius: .25rem; }
 code { padding: .1rem .25rem; overflow-wrap: anywhere; } pre { padding: 1rem; overflow-x: auto; margin: .5rem 0 1rem; }
-pre code { padding: 0; background: none; } pre.copy { user-select: all; white-space: pre-wrap; overflow-wrap: anywhere; }
+pre code { padding: 0; background: none; } .copy { user-select: all; } pre.copy { white-space: pre-wrap; overflow-wrap: anywhere; }
 form { margin: 0; }
 .field { margin: 0 0 1.25rem; } .field label { display: block; font-weight: 600; margin-bottom: .25rem; }
 .field label .soft { font-weight: 400; }
@@ -57,6 +57,7 @@ input[type=color] { padding: .25rem; width: 5rem; }
 .box { display: grid; grid-template-columns: auto 1fr; gap: 0 .75rem; align-items: start; } .box .error { grid-column: 1 / -1; }
 .box label { font-weight: 400; margin: 0; padding-top: .15rem; } input[type=checkbox], input[type=radio] { width: 1.5rem; height: 1.5rem; min-height: 0; margin: 0; accent-color: var(--accent); }
 .wrong { border-inline-start: 4px solid var(--stop); padding-inline-start: .75rem; } .wrong input, .wrong select, .wrong textarea { border-color: var(--stop); }
+fieldset { border: 0; padding: 0; margin: 0 0 1.25rem; min-width: 0; } legend { font-weight: 600; padding: 0; margin-bottom: .5rem; }
 .error { color: var(--stop); font-weight: 600; margin: 0 0 .375rem; }
 button, .button { font: inherit; font-weight: 600; min-height: 2.75rem; padding: .5rem 1.25rem; border-radius: .375rem; border: 1px solid var(--accent);
   background: var(--accent); color: var(--on-accent); cursor: pointer; text-decoration: none; display: inline-block; }

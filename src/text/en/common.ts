@@ -30,9 +30,16 @@ export const common = {
   problemTitle: "There is a problem",
   requestId: "Request",
   done: {
+    added: "Added.",
+    emailAsked: "A link is on its way to the new address, if it is free.",
+    emailConfirmed: "Your new address is in use.",
     saved: "Saved.",
     removed: "Removed.",
     signedOut: "You are signed out.",
+    invited: "The invitation is on its way.",
+    revoked: "The key no longer works.",
+    windowOpened: "Staff can see your positions now.",
+    windowClosed: "It is over: staff can no longer see your positions.",
     passwordReset: "Your password is changed. Sign in with it.",
   } as Record<string, string>,
   errorTitle: { "403": "You may not do this", "404": "Nothing is here", "429": "Too many attempts" } as Record<
