@@ -9,6 +9,7 @@ export const ABOUT = {
     "Tracking for Meitrack GPS trackers: register devices, read where they are and were, send them commands. " +
     "Positions are deleted when the retention period ends.",
   tags: [
+    { name: "Profile", description: "What is held about you: read it, correct it, clear it. In every state of the account." },
     { name: "Devices", description: "Trackers of your account. A device of another account does not exist for you." },
     { name: "Positions", description: "Where devices are and were, as JSON or as a file." },
     { name: "Commands", description: "What a tracker is told to do, and what it answered." },

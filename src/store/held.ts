@@ -1,0 +1,202 @@
+import type { InValue, ResultSet } from "@libsql/client";
+import { getTableColumns, is } from "drizzle-orm";
+import { getTableConfig, SQLiteTable } from "drizzle-orm/sqlite-core";
+import { bytesOf, type Db, type Statement } from "./db.ts";
+import { type Category, type Class, DATA_MAP } from "./personal.ts";
+import * as schema from "./schema.ts";
+
+// What is held about a person, read by the data map and by nothing else: a table or a column that is added there is
+// found here without an edit. The statements are put together from names of the schema, never from input.
+
+/** For whom is read. */
+export interface Holder {
+  userId: number;
+  /** null: the operator's staff, of whom only their own rows are shown */
+  accountId: number | null;
+  /** Ids of the only devices within reach; null: all of the account's. */
+  devices: readonly number[] | null;
+  /** Owners and managers see what is held about the account as a whole; others what names them. */
+  wholeAccount: boolean;
+}
+
+export interface HeldColumn {
+  name: string;
+  class: Class;
+  category: Category;
+}
+
+export type HeldValue = string | number | null;
+
+/** What one table holds. */
+export interface HeldTable {
+  /** As the data map names it. */
+  name: string;
+  of: "account" | "user" | "device";
+  /** Those that are about somebody, in the order of the values. */
+  columns: HeldColumn[];
+  /** Of columns whose values open something: stored and never shown. */
+  secret: HeldColumn[];
+  rows: number;
+  /** Newest first; null for what trackers sent, which is counted. Times are Unix ms. */
+  values: HeldValue[][] | null;
+  /** Of what is counted: Unix ms. */
+  oldest: number | null;
+  newest: number | null;
+}
+
+type TableMap = { readonly of: string; readonly columns: Readonly<Record<string, string>> };
+export type AnyDataMap = Readonly<Record<string, TableMap>>;
+
+const TABLES = schema as unknown as Readonly<Record<string, unknown>>;
+
+/** Columns that name a person without a reference, as the row outlives them. */
+const NAMES_PERSON: Readonly<Record<string, string>> = {
+  audit: "actor_id = :user AND actor IN ('user', 'staff')",
+  looks: "staff_id = :user",
+};
+
+interface Reader {
+  table: HeldTable;
+  statement: Statement;
+}
+
+/**
+ * Reads what is held.
+ * @param limit rows of a table whose values are shown
+ * @param countLimit up to how many rows of trackers are counted
+ * @param map the data map; a test gives an altered one
+ */
+export async function heldTables(
+  db: Db,
+  who: Holder,
+  limit: number,
+  countLimit: number,
+  map: AnyDataMap = DATA_MAP,
+): Promise<HeldTable[]> {
+  const readers = Object.entries(map).flatMap(([name, entry]) => readerOf(name, entry, who, limit, countLimit) ?? []);
+  const results = await db.$client.batch(
+    readers.map(({ statement }) => statement),
+    "read",
+  );
+  return readers.map(({ table }, i) => filled(table, results[i]!));
+}
+
+function readerOf(name: string, entry: TableMap, who: Holder, limit: number, countLimit: number): Reader | null {
+  const table = TABLES[name];
+  if (!is(table, SQLiteTable) || entry.of === "platform") return null;
+  const { name: sqlName, columns: sqlColumns } = getTableConfig(table);
+  const byName = getTableColumns(table);
+  const where = conditionOf(table, sqlName, entry.of, who);
+  if (where === null) return null;
+  const described = Object.entries(entry.columns).map(([column, described]) => {
+    const [cls, category] = described.split(" ") as [Class, Category];
+    return { name: column, class: cls, category };
+  });
+  const columns = described.filter((column) => column.class !== "none" && column.class !== "secret");
+  const held: HeldTable = {
+    name,
+    of: entry.of as HeldTable["of"],
+    columns,
+    secret: described.filter((column) => column.class === "secret"),
+    rows: 0,
+    values: entry.of === "device" ? null : [],
+    oldest: null,
+    newest: null,
+  };
+  const given: Record<string, InValue> = {
+    user: who.userId,
+    account: who.accountId,
+    devices: JSON.stringify(who.devices),
+  };
+  const bound = (named: string, rows: number): Statement => {
+    const args: InValue[] = [];
+    const sql = named.replaceAll(/:(\w+)/g, (_, name: string) => {
+      args.push(name === "limit" ? rows : (given[name] ?? null));
+      return "?";
+    });
+    return { sql, args };
+  };
+  if (held.values === null) {
+    // The ends are looked up device by device along the index; only the count reads row by row, and so far only.
+    const time = sqlColumns.find((column) => column.name === "fix_time")?.name ?? "created_at";
+    const ofDevice = `FROM ${sqlName} t WHERE t.device_id = d.id`;
+    const reach = deviceCondition(who);
+    return {
+      table: held,
+      statement: bound(
+        `SELECT (SELECT count(*) FROM (SELECT 1 FROM ${sqlName} WHERE ${where} LIMIT :limit)),
+          (SELECT min(at) FROM (SELECT (SELECT min(t.${time}) ${ofDevice}) AS at FROM devices d WHERE ${reach})),
+          (SELECT max(at) FROM (SELECT (SELECT max(t.${time}) ${ofDevice}) AS at FROM devices d WHERE ${reach}))`,
+        countLimit,
+      ),
+    };
+  }
+  const selected = columns.map((column) => `"${byName[column.name]?.name ?? column.name}"`);
+  const statement = bound(
+    `SELECT count(*) OVER ()${selected.map((column) => `, ${column}`).join("")} FROM ${sqlName}
+      WHERE ${where} ORDER BY rowid DESC LIMIT :limit`,
+    limit,
+  );
+  return { table: held, statement };
+}
+
+const deviceCondition = ({ devices }: Holder): string =>
+  `account_id = :account AND deleting_at IS NULL${devices === null ? "" : " AND id IN (SELECT value FROM json_each(:devices))"}`;
+
+/**
+ * Which rows of a table are about the holder: by a column of that name, by the table itself, or by what the table refers
+ * to. null: none can be.
+ */
+function conditionOf(table: SQLiteTable, name: string, of: string, who: Holder): string | null {
+  const { columns, foreignKeys } = getTableConfig(table);
+  const has = (column: string) => columns.some((candidate) => candidate.name === column);
+  const referring = (to: SQLiteTable) =>
+    foreignKeys.flatMap((key) => {
+      const { foreignTable, columns: own } = key.reference();
+      return foreignTable === to ? [own[0]!.name] : [];
+    });
+  if (name === "users") return "id = :user";
+  if (of === "user") return has("user_id") ? "user_id = :user" : null;
+  if (of === "device") {
+    return who.accountId === null ? null : `device_id IN (SELECT id FROM devices WHERE ${deviceCondition(who)})`;
+  }
+  if (who.accountId !== null) {
+    if (name === "accounts") return who.wholeAccount ? "id = :account" : null;
+    if (name === "devices") return deviceCondition(who);
+    if (who.wholeAccount && has("account_id")) return "account_id = :account";
+    if (who.wholeAccount) {
+      // One step further: what refers to something of the account.
+      for (const key of foreignKeys) {
+        const { foreignTable, columns: own } = key.reference();
+        const parent = getTableConfig(foreignTable);
+        if (foreignTable === (schema.devices as SQLiteTable) || !parent.columns.some((c) => c.name === "account_id"))
+          continue;
+        return `${own[0]!.name} IN (SELECT id FROM ${parent.name} WHERE account_id = :account)`;
+      }
+      return null;
+    }
+  }
+  const mine = [
+    ...referring(schema.users).map((column) => `${column} = :user`),
+    ...(NAMES_PERSON[name] ? [NAMES_PERSON[name]] : []),
+  ];
+  if (mine.length === 0) return null;
+  return mine.map((condition) => `(${condition})`).join(" OR ");
+}
+
+function filled(table: HeldTable, { rows }: ResultSet): HeldTable {
+  const [first] = rows;
+  if (first === undefined) return table;
+  if (table.values === null) {
+    const [count, oldest, newest] = [0, 1, 2].map((i) => first[i] as number | null);
+    return { ...table, rows: count ?? 0, oldest: oldest ?? null, newest: newest ?? null };
+  }
+  const values = rows.map((row) => table.columns.map((_, i) => shown(row[i + 1])));
+  return { ...table, rows: Number(first[0]), values };
+}
+
+/** Bytes are shown as hex. */
+function shown(value: unknown): HeldValue {
+  if (value === null || typeof value === "string" || typeof value === "number") return value;
+  return [...bytesOf(value)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}

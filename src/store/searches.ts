@@ -1,0 +1,62 @@
+import { and, asc, desc, eq, inArray, isNull, lt, or, sql } from "drizzle-orm";
+import type { Db } from "./db.ts";
+import { type Reach, within } from "./reach.ts";
+import { devices, searches } from "./schema.ts";
+
+export interface SearchRow {
+  id: number;
+  term: string;
+  searchedAt: number;
+}
+
+export interface FoundDevice {
+  id: number;
+  name: string;
+  imei: string;
+  model: string | null;
+}
+
+/** Devices in reach whose name or IMEI holds a term, by name. */
+export function findDevices(db: Db, reach: Reach, term: string, limit: number): Promise<FoundDevice[]> {
+  const pattern = `%${term.replaceAll(/[\\%_]/g, "\\$&")}%`;
+  return db
+    .select({ id: devices.id, name: devices.name, imei: devices.imei, model: devices.model })
+    .from(devices)
+    .where(
+      and(
+        within(reach, devices.accountId, devices.id),
+        isNull(devices.deletingAt),
+        or(sql`${devices.name} LIKE ${pattern} ESCAPE '\\'`, sql`${devices.imei} LIKE ${pattern} ESCAPE '\\'`),
+      ),
+    )
+    .orderBy(asc(devices.name), asc(devices.id))
+    .limit(limit);
+}
+
+/** Keeps a term, if the user wants them kept at that moment. */
+export async function insertSearch(db: Db, userId: number, term: string, now: number): Promise<void> {
+  await db.$client.execute({
+    sql: "INSERT INTO searches (user_id, term, searched_at) SELECT id, ?, ? FROM users WHERE id = ? AND search_history = 1",
+    args: [term, now, userId],
+  });
+}
+
+/** Newest first. */
+export function listSearches(db: Db, userId: number, limit: number): Promise<SearchRow[]> {
+  return db
+    .select({ id: searches.id, term: searches.term, searchedAt: searches.searchedAt })
+    .from(searches)
+    .where(eq(searches.userId, userId))
+    .orderBy(desc(searches.id))
+    .limit(limit);
+}
+
+export async function deleteSearches(db: Db, userId: number): Promise<void> {
+  await db.delete(searches).where(eq(searches.userId, userId));
+}
+
+/** @returns rows */
+export async function purgeSearches(db: Db, before: number, limit: number): Promise<number> {
+  const old = db.select({ id: searches.id }).from(searches).where(lt(searches.searchedAt, before)).limit(limit);
+  return (await db.delete(searches).where(inArray(searches.id, old)).returning({ id: searches.id })).length;
+}
