@@ -32,14 +32,14 @@ export async function isSetupOpen(ctx: Ctx, token: string): Promise<boolean> {
 
 /**
  * Makes the first administrator and signs them in. The link is used up only when everything else is right.
- * @throws {AppError} invalid, conflict; not_found when the link is used or over
+ * @throws {AppError} invalid, also when the link is used or over; conflict
  */
 export async function finishSetup(
   ctx: Ctx,
   token: string,
   { email, name, password, language }: { email: string; name: string | null; password: string; language: string },
 ): Promise<OpenedSession> {
-  const over = () => new AppError("not_found", "This link was used already, or is over: make a new one");
+  const over = () => new AppError("invalid", "This link was used already, or is over: make a new one");
   if (!(await isSetupOpen(ctx, token))) throw over();
   requireEmail(email);
   requireGoodPassword(password, email.toLowerCase());

@@ -82,6 +82,8 @@ details { margin: 0 0 1rem; } summary { cursor: pointer; padding: .5rem 0; font-
 .legal { max-width: 70ch; } .legal h2 { margin-top: 2rem; } ins { background: var(--ok-bg); color: var(--ok); } del { background: var(--stop-bg); color: var(--stop); }
 .qr { background: #fff; padding: 1rem; width: 12rem; max-width: 100%; border-radius: .375rem; }
 .out { margin-inline-start: auto; }
+.sub { margin: 0 0 1.5rem; padding-bottom: .5rem; border-bottom: 1px solid var(--line); } .sub a { display: inline-block; padding: .25rem 0; }
+.sub a[aria-current] { color: var(--ink); font-weight: 600; text-decoration: none; }
 @media (max-width: 40rem) {
   .top { padding: .5rem 1rem; } main { padding: 1.5rem 1rem 3rem; } .card { padding: 1rem; } h1 { font-size: 1.73rem; }
   thead { position: absolute; inset-inline-start: -99rem; } tr { display: block; border: 1px solid var(--line); border-radius: .5rem; padding: .5rem 1rem; margin: 0 0 .75rem; background: var(--card); }

@@ -1,7 +1,10 @@
 import { changeState } from "../../../../src/store/accounts.ts";
-import { anAccount, aUser } from "../../../database.ts";
-import { at, OPERATOR, type Rows, STAFF, type Things } from "./row.ts";
+import { insertBrand } from "../../../../src/store/brands.ts";
+import { anAccount, anImei, aUser } from "../../../database.ts";
+import { ANYONE, at, OPERATOR, type Rows, STAFF, type Things } from "./row.ts";
 
+const SUPPORT = ["adminToken", "admin", "support"] as const;
+const PRIVACY = ["adminToken", "admin", "privacy"] as const;
 const ANY_STAFF = ["adminToken", ...STAFF] as const;
 
 // Made in the database: the walk must not use up what the admin token may ask.
@@ -17,6 +20,14 @@ let invited = 0;
 const aNewAddress = () => `colleague${invited++}@edge.test`;
 
 const aColleague = async ({ api }: Things) => (await aUser(api.base.db, { role: "support" })).id;
+
+let branded = 0;
+const aHostname = () => `yard${branded++}.test`;
+async function aBrand({ api }: Things): Promise<number> {
+  const { db } = api.base;
+  const at = api.base.now();
+  return (await insertBrand(db, { hostname: aHostname(), name: "Yard", createdAt: at, updatedAt: at }))!.id;
+}
 
 const tomorrow = ({ api }: Things) => new Date(api.base.now() + 86_400_000).toISOString();
 const reason = { reason: "The customer called about it" };
@@ -79,4 +90,92 @@ export const ADMIN_ROWS: Rows = {
   },
   "GET /v1/admin/audit": { who: ["adminToken", "admin", "privacy"], path: at("/v1/admin/audit"), status: 200 },
   "GET /v1/admin/overview": { who: ANY_STAFF, path: at("/v1/admin/overview"), status: 200 },
+  "GET /admin": { who: ANY_STAFF, path: at("/admin"), status: 200 },
+  "POST /admin": {
+    who: OPERATOR,
+    path: at("/admin"),
+    body: () => ({ act: "run", job: "purge-unclaimed" }),
+    status: 200,
+  },
+  "GET /admin/accounts": { who: ANY_STAFF, path: at("/admin/accounts"), status: 200 },
+  "POST /admin/accounts": {
+    who: OPERATOR,
+    path: at("/admin/accounts"),
+    body: () => ({ act: "create", name: "Other" }),
+    status: 303,
+  },
+  "GET /admin/accounts/{id}": { who: ANY_STAFF, path: ({ account }) => `/admin/accounts/${account}`, status: 200 },
+  "POST /admin/accounts/{id}": {
+    who: ["adminToken", "admin", "support"],
+    path: ({ account }) => `/admin/accounts/${account}`,
+    body: () => ({ act: "unmask", ...reason }),
+    status: 200,
+  },
+  "GET /admin/devices": { who: OPERATOR, path: at("/admin/devices"), status: 200 },
+  "GET /admin/activations": { who: SUPPORT, path: at("/admin/activations"), status: 200 },
+  "POST /admin/activations": {
+    who: SUPPORT,
+    path: at("/admin/activations"),
+    body: () => ({ act: "load", devices: `imei,model\n${anImei()},T366\n` }),
+    status: 200,
+  },
+  "GET /admin/brands": { who: OPERATOR, path: at("/admin/brands"), status: 200 },
+  "POST /admin/brands": {
+    who: OPERATOR,
+    path: at("/admin/brands"),
+    body: () => ({ act: "create", hostname: aHostname(), name: "Yard" }),
+    status: 303,
+  },
+  "GET /admin/brands/{id}": {
+    who: OPERATOR,
+    path: async (things) => `/admin/brands/${await aBrand(things)}`,
+    status: 200,
+  },
+  "POST /admin/brands/{id}": {
+    who: OPERATOR,
+    path: async (things) => `/admin/brands/${await aBrand(things)}`,
+    body: () => ({ act: "texts", "privacy.en.url": "https://yard.test/privacy" }),
+    status: 303,
+  },
+  "GET /admin/documents": { who: PRIVACY, path: at("/admin/documents"), status: 200 },
+  "POST /admin/documents": {
+    who: PRIVACY,
+    path: at("/admin/documents"),
+    body: () => ({ act: "publish", kind: "notice", product: "Trackers", "en.title": "Notice", "en.body": "A text" }),
+    status: 303,
+  },
+  "GET /admin/staff": { who: OPERATOR, path: at("/admin/staff"), status: 200 },
+  "POST /admin/staff": {
+    who: OPERATOR,
+    path: at("/admin/staff"),
+    body: () => ({ act: "invite", email: aNewAddress(), role: "support", language: "zh" }),
+    status: 303,
+  },
+  "GET /admin/staff/{id}": {
+    who: OPERATOR,
+    path: async (things) => `/admin/staff/${await aColleague(things)}`,
+    status: 200,
+  },
+  "POST /admin/staff/{id}": {
+    who: OPERATOR,
+    path: async (things) => `/admin/staff/${await aColleague(things)}`,
+    body: (things) => ({ act: "attest", validUntil: tomorrow(things).slice(0, 10) }),
+    status: 303,
+  },
+  "GET /admin/settings": { who: OPERATOR, path: at("/admin/settings"), status: 200 },
+  "POST /admin/settings": {
+    who: OPERATOR,
+    path: at("/admin/settings"),
+    body: () => ({ act: "save", bridgePort: "5020" }),
+    status: 303,
+  },
+  "GET /admin/audit": { who: PRIVACY, path: at("/admin/audit"), status: 200 },
+  // Without a link that works: the places that are tried have an administrator.
+  "GET /setup/{token}": { who: ANYONE, path: at("/setup/nothing"), status: 200 },
+  "POST /setup/{token}": {
+    who: ANYONE,
+    path: at("/setup/nothing"),
+    body: () => ({ act: "setup", email: "first@edge.test", password: "a long and good one" }),
+    status: 400,
+  },
 };
