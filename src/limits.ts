@@ -138,6 +138,9 @@ export const LIMITS = {
   /** Recovery codes of a second factor. */
   recoveryCodes: 10,
   passkeysPerUser: 20,
+  /** What a person is shown of what happened to their own security. */
+  securityActsMs: 30 * 24 * 3_600_000,
+  securityActs: 50,
 
   /** What was done, by whom, and who looked at locations is kept this long. */
   auditMs: 3 * 365 * 24 * 3_600_000,

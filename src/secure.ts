@@ -5,12 +5,15 @@ import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 import { linkTo, type MailData, type MailKind, queueMail } from "./mail.ts";
 import { mayMail, noLink, requireEmail } from "./signup.ts";
+import { type AuditRow, listActsOfPerson } from "./store/audit.ts";
 import { endEverything } from "./store/factors.ts";
 import { insertToken } from "./store/tokens.ts";
 import { type UserRow, userByEmail, userById } from "./store/users.ts";
 import { makeToken, readToken, takeToken } from "./tokens.ts";
 
 export type SelfUser = UserRow;
+/** One line of what happened to a person's security. */
+export type SecurityAct = Pick<AuditRow, "at" | "action">;
 
 /** The signed-in person with everything that is stored about them: never to be shown as it is. */
 export async function selfOf(ctx: Ctx): Promise<UserRow> {
@@ -92,4 +95,12 @@ export async function secureByLink(ctx: Ctx, token: string): Promise<void> {
   const user = taken?.userId == null ? null : await userById(ctx.db, taken.userId);
   if (user === null) throw noLink();
   await secure(ctx, user);
+}
+
+/** What the caller did, and what was done to them, in the last while: newest first. @param actions of which kinds */
+export function listSecurityActs(ctx: Ctx, actions: readonly string[]): Promise<SecurityAct[]> {
+  const person = personOf(ctx);
+  const accountId = person.kind === "user" ? person.accountId : null;
+  const since = ctx.now() - LIMITS.securityActsMs;
+  return listActsOfPerson(ctx.db, accountId, person.userId, { actions, since, limit: LIMITS.securityActs });
 }

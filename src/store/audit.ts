@@ -1,4 +1,4 @@
-import { and, desc, eq, lt } from "drizzle-orm";
+import { and, desc, eq, gte, inArray, lt, or } from "drizzle-orm";
 import type { Db } from "./db.ts";
 import { audit } from "./schema.ts";
 
@@ -6,6 +6,31 @@ export type AuditRow = typeof audit.$inferSelect;
 
 export async function insertAudit(db: Db, row: typeof audit.$inferInsert): Promise<void> {
   await db.insert(audit).values(row);
+}
+
+/**
+ * What a person did, and what was done to them, of some kinds, newest first. @param accountId the person's; null: staff
+ */
+export function listActsOfPerson(
+  db: Db,
+  accountId: number | null,
+  userId: number,
+  { actions, since, limit }: { actions: readonly string[]; since: number; limit: number },
+): Promise<AuditRow[]> {
+  const theirs = and(inArray(audit.actor, ["user", "staff"]), eq(audit.actorId, userId));
+  return db
+    .select()
+    .from(audit)
+    .where(
+      and(
+        accountId === null ? undefined : eq(audit.accountId, accountId),
+        gte(audit.at, since),
+        inArray(audit.action, [...actions]),
+        or(theirs, eq(audit.subject, `user ${userId}`)),
+      ),
+    )
+    .orderBy(desc(audit.id))
+    .limit(limit);
 }
 
 /** Newest first. @param accountId null: of all accounts, for the operator. @param before the last id of the page before */

@@ -1,3 +1,4 @@
+import { passkey } from "./islands/passkey.js";
 import { STYLE } from "./style.ts";
 
 interface Asset {
@@ -13,6 +14,7 @@ const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect 
 export const ASSETS: Readonly<Record<string, Asset>> = {
   "style.css": { text: STYLE },
   "icon.svg": { text: ICON },
+  "passkey.js": { text: `(${passkey})();\n` },
 };
 
 /** The name under which a file is served. It changes with the content, so that a browser may keep a file for ever. */

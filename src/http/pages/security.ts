@@ -1,3 +1,158 @@
-import type { Route } from "../route.ts";
+import * as v from "valibot";
+import { personOf, requireProof } from "../../access.ts";
+import type { Ctx } from "../../context.ts";
+import { AppError } from "../../errors.ts";
+import { LIMITS } from "../../limits.ts";
+import { listPasskeys, removePasskey } from "../../passkeys.ts";
+import { changePassword, prove } from "../../proof.ts";
+import { confirmTotp, countRecoveryCodes, pendingTotp, removeTotp, startTotp } from "../../second-factor.ts";
+import { askToSecure, listSecurityActs, requireReport, secureAccount, secureByLink, selfOf } from "../../secure.ts";
+import { endOtherSessions, endSession, listSessions } from "../../sessions.ts";
+import type { PageView } from "../../web/frame.ts";
+import { provePage, reportPage, secureLinkPage, securityPage } from "../../web/security.ts";
+import { noSessionCookie, safeNext } from "../browser.ts";
+import { page, typed } from "../page.ts";
+import type { Form, Route } from "../route.ts";
 
-export const SECURITY_PAGES: readonly Route[] = [];
+/** The token of a link: random, so it may stand in a path. */
+const TokenPath = v.object({ token: v.pipe(v.string(), v.regex(/^[\w-]{20,100}$/)) });
+
+/** What a rule refuses, in the words of the page's language. @param fields names in the page's form, by the rule's own */
+async function inWords<T>(view: PageView, work: Promise<T>, fields: Record<string, string> = {}): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    const { problems } = view.t.security;
+    const { code, retryAfterS } = error;
+    if (code === "rate_limited" && retryAfterS !== undefined) {
+      throw new AppError(code, problems.wait(Math.ceil(retryAfterS / 60)), { retryAfterS });
+    }
+    const field = fields[error.field ?? ""] ?? error.field ?? "";
+    const words = (problems as Record<string, unknown>)[field];
+    if (code === "invalid" && typeof words === "string") throw new AppError(code, words, { field });
+    throw error;
+  }
+}
+
+const idIn = (form: Form) => (/^[1-9]\d{0,15}$/.test(typed(form, "id")) ? Number(typed(form, "id")) : 0);
+
+function isProved(ctx: Ctx): boolean {
+  return ctx.now() - personOf(ctx).provedAt < LIMITS.stepUpMs;
+}
+
+export const SECURITY_PAGES: readonly Route[] = [
+  page({
+    path: "/security",
+    access: "person",
+    right: true,
+    summary: "Sessions, second factors, password, and securing the account",
+    show: async ({ ctx, view, query, form, problems, result }) => {
+      const { sessionId, kind } = personOf(ctx);
+      const user = await selfOf(ctx);
+      const content = {
+        sessions: await listSessions(ctx),
+        sessionId,
+        isOwner: kind === "user" && user.role === "owner",
+        hasPassword: user.passwordHash !== null,
+        totpSince: user.totpSince,
+        recoveryCodes: await countRecoveryCodes(ctx),
+        pending: isProved(ctx) ? await pendingTotp(ctx) : null,
+        passkeys: await listPasskeys(ctx),
+        acts: await listSecurityActs(ctx, Object.keys(view.t.security.act)),
+        newCodes: result as string[] | null,
+        done: query.done,
+      };
+      return securityPage(view, content, { form, problems });
+    },
+    acts: {
+      end: async ({ ctx, form }) => {
+        const id = idIn(form);
+        await endSession(ctx, id);
+        if (id !== personOf(ctx).sessionId) return "/security?done=ended";
+        return { to: "/login?done=signedOut", cookie: noSessionCookie() };
+      },
+      endOthers: async ({ ctx }) => {
+        await endOtherSessions(ctx);
+        return "/security?done=ended";
+      },
+      startTotp: async ({ ctx }) => {
+        requireProof(ctx);
+        await startTotp(ctx);
+        return "/security#totp";
+      },
+      confirmTotp: async ({ ctx, view, form }) => {
+        if ((await pendingTotp(ctx)) === null) throw new AppError("conflict", view.t.security.problems.begun);
+        return { show: await inWords(view, confirmTotp(ctx, typed(form, "code"))) };
+      },
+      removeTotp: async ({ ctx }) => {
+        requireProof(ctx);
+        await removeTotp(ctx);
+        return "/security?done=removed";
+      },
+      removePasskey: async ({ ctx, form }) => {
+        requireProof(ctx);
+        await removePasskey(ctx, idIn(form));
+        return "/security?done=removed";
+      },
+      changePassword: async ({ ctx, view, form }) => {
+        const [current, password] = [typed(form, "current"), typed(form, "password")];
+        await inWords(view, changePassword(ctx, { current, password }));
+        return "/security?done=saved";
+      },
+      secure: async ({ ctx }) => {
+        await secureAccount(ctx);
+        return { to: "/login?done=secured", cookie: noSessionCookie() };
+      },
+    },
+  }),
+  page({
+    path: "/prove",
+    access: "person",
+    right: true,
+    summary: "Prove again that it is you",
+    show: async ({ ctx, view, query, form, problems }) => {
+      const user = await selfOf(ctx);
+      const content = {
+        hasPassword: user.passwordHash !== null,
+        hasTotp: user.totpSince !== null,
+        hasPasskey: (await listPasskeys(ctx)).length > 0,
+        next: safeNext(query.next),
+      };
+      return provePage(view, content, { form, problems });
+    },
+    acts: {
+      prove: async ({ ctx, view, query, form }) => {
+        const proof = { password: typed(form, "proof"), code: typed(form, "code") };
+        await inWords(view, prove(ctx, proof), { password: "proof" });
+        return safeNext(query.next);
+      },
+    },
+  }),
+  page({
+    path: "/secure",
+    access: "public",
+    summary: "Secure an account that one cannot sign in to",
+    show: ({ view, form, problems, result }) => reportPage(view, result === true, { form, problems }),
+    acts: {
+      send: async ({ ctx, view, form }) => {
+        await inWords(view, askToSecure(ctx, typed(form, "email")));
+        return { show: true };
+      },
+    },
+  }),
+  page({
+    path: "/secure/{token}",
+    access: "public",
+    summary: "Secure an account by the link in a mail",
+    params: TokenPath,
+    find: (ctx, { token }) => requireReport(ctx, token),
+    show: ({ view, result }) => secureLinkPage(view, result === true),
+    acts: {
+      secure: async ({ ctx, params }) => {
+        await secureByLink(ctx, params.token);
+        return { show: true };
+      },
+    },
+  }),
+].flat();

@@ -40,6 +40,8 @@ export const common = {
     revoked: "The key no longer works.",
     windowOpened: "Staff can see your positions now.",
     windowClosed: "It is over: staff can no longer see your positions.",
+    ended: "Ended.",
+    secured: "Everything has ended. A mail with a link to a new password is on its way.",
     passwordReset: "Your password is changed. Sign in with it.",
   } as Record<string, string>,
   errorTitle: { "403": "You may not do this", "404": "Nothing is here", "429": "Too many attempts" } as Record<

@@ -6,9 +6,10 @@ import { confirmTotp, startTotp } from "../../../../src/second-factor.ts";
 import { removeTotp } from "../../../../src/store/factors.ts";
 import { insertPasskey } from "../../../../src/store/passkeys.ts";
 import { updateUser } from "../../../../src/store/users.ts";
+import { makeToken } from "../../../../src/tokens.ts";
 import { totpCode } from "../../../../src/totp.ts";
 import { verifyRegistration } from "../../../../src/webauthn.ts";
-import { aContext } from "../../../database.ts";
+import { aContext, aUser } from "../../../database.ts";
 import { aSoftKey, type SoftKey } from "../../authenticator.ts";
 import { ANYONE, at, PEOPLE, type Rows, type Things } from "./row.ts";
 
@@ -43,6 +44,12 @@ async function withTotp(things: Things, confirmed: boolean): Promise<string> {
   const code = await totpCode(secret, Math.floor(ctx.now() / 30_000));
   if (confirmed) await confirmTotp(ctx, code);
   return code;
+}
+
+/** The page behind a mailed link to secure somebody's account. */
+async function aReport({ api }: Things): Promise<string> {
+  const { id: userId } = await aUser(api.base.db, { role: "viewer" });
+  return `/secure/${await makeToken(api.base, "report", { userId, lifeMs: 60_000 })}`;
 }
 
 export const SECURITY_ROWS: Rows = {
@@ -127,4 +134,26 @@ export const SECURITY_ROWS: Rows = {
     body: () => ({ email: "somebody@edge.test" }),
     status: 202,
   },
+  "GET /security": { who: PEOPLE, path: at("/security"), status: 200 },
+  "POST /security": { who: PEOPLE, path: at("/security"), body: () => ({ act: "endOthers" }), status: 303, ends: true },
+  "GET /prove": { who: PEOPLE, path: at("/prove"), status: 200 },
+  "POST /prove": {
+    who: PEOPLE,
+    path: at("/prove"),
+    body: async (things) => {
+      await withPassword(things);
+      await removeTotp(things.api.base.db, (await asOwner(things)).userId);
+      return { act: "prove", proof: PASSWORD };
+    },
+    status: 303,
+  },
+  "GET /secure": { who: ANYONE, path: at("/secure"), status: 200 },
+  "POST /secure": {
+    who: ANYONE,
+    path: at("/secure"),
+    body: () => ({ act: "send", email: "somebody@edge.test" }),
+    status: 200,
+  },
+  "GET /secure/{token}": { who: ANYONE, path: aReport, status: 200 },
+  "POST /secure/{token}": { who: ANYONE, path: aReport, body: () => ({ act: "secure" }), status: 200 },
 };
