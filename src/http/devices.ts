@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { createDevice } from "../activation.ts";
+import { setupOf } from "../device-setup.ts";
 import { changeDevice, type Device, deleteDevice, deviceOf, listDevices } from "../devices.ts";
 import { LIMITS } from "../limits.ts";
 import { requireMatch, resource } from "./etag.ts";
@@ -55,7 +56,7 @@ const NewDevice = v.strictObject({
   confirmCce: v.optional(ConfirmCce, false),
 });
 
-const DeviceChange = v.strictObject({
+export const DeviceChange = v.strictObject({
   name: v.exactOptional(Name),
   model: v.exactOptional(Model),
   clockOffsetMinutes: v.exactOptional(ClockOffset),
@@ -65,6 +66,18 @@ const DeviceChange = v.strictObject({
 /** Path parameters of everything under a device, and how it is found for the caller's account. */
 export const DevicePath = v.object({ id: PathId });
 export const findDevice = (ctx: Parameters<typeof deviceOf>[0], { id }: { id: number }) => deviceOf(ctx, id);
+
+const SetupJson = v.object({
+  host: v.pipe(v.string(), v.description("Where trackers connect to")),
+  port: v.pipe(v.number(), v.integer()),
+  lines: v.array(
+    v.object({
+      code: v.string(),
+      sms: v.pipe(v.string(), v.description("The text of a message to the tracker's phone number")),
+      frame: v.pipe(v.string(), v.description("The same for a USB cable or an open connection; CR LF follows")),
+    }),
+  ),
+});
 
 const tag = "Devices";
 
@@ -109,6 +122,19 @@ export const DEVICES: readonly Route[] = [
     find: findDevice,
     answers: { 200: { description: "The device", schema: DeviceJson, headers: ["ETag"] } },
     handle: ({ c, object }) => resource(c, deviceJson(object)),
+  }),
+  route({
+    method: "GET",
+    path: "/v1/devices/{id}/setup",
+    access: "read",
+    tag,
+    summary: "Read how a tracker is told to report here",
+    description:
+      "For a SIM card that needs no APN, TCP and a report every minute; the page of the device fills in the rest.",
+    params: DevicePath,
+    find: findDevice,
+    answers: { 200: { description: "The lines, in the order to send them", schema: SetupJson } },
+    handle: async ({ c, ctx, object }) => c.json(await setupOf(ctx, object)),
   }),
   route({
     method: "PATCH",

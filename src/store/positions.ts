@@ -196,6 +196,6 @@ export async function extentOf(db: Db, { accountId, devices }: Reach, deviceId: 
       AND EXISTS (SELECT 1 FROM devices WHERE id = ? AND account_id = ? AND deleting_at IS NULL)`,
     args: [deviceId, deviceId, accountId],
   });
-  const [positions, from, to] = rows[0] as unknown as [number, number | null, number | null];
-  return { positions, from, to };
+  const [row] = rows;
+  return { positions: Number(row[0]), from: row[1] as number | null, to: row[2] as number | null };
 }
