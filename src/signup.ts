@@ -2,7 +2,7 @@ import { newToken, tokenHash } from "./access.ts";
 import { record } from "./audit.ts";
 import { requireNoCardNumber } from "./card-numbers.ts";
 import type { Ctx } from "./context.ts";
-import { type AcceptedDocument, acceptNow } from "./documents.ts";
+import { type AcceptedDocument, acceptNow, currentDocuments } from "./documents.ts";
 import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 import { linkTo, queueMail } from "./mail.ts";
@@ -150,7 +150,15 @@ export async function join(
   requireGoodPassword(password, user.email);
   const newName = name == null ? null : requireName(name);
   const passwordHash = await hashPassword(ctx, password);
-  if (accepts && accountId !== null) await acceptNow(ctx, { accountId, userId: id }, accept);
+  if (accepts && accountId !== null) {
+    // Each person for themself, also where the account has accepted already.
+    const missing = (await currentDocuments(ctx, user.language)).find(
+      (text) => !accept.some((own) => own.kind === text.kind),
+    );
+    if (missing !== undefined)
+      throw new AppError("invalid", `accept must name the ${missing.kind} in force`, { field: "accept" });
+    await acceptNow(ctx, { accountId, userId: id }, accept);
+  }
   const now = ctx.now();
   if (!(await store.joinWithToken(ctx.db, kind, await tokenHash(token), { passwordHash, name: newName, now }))) {
     throw noLink();

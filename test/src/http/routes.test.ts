@@ -249,7 +249,7 @@ describe("each route", () => {
       const problem = await expectProblem(await call(route, key, { body }), 400, "invalid");
       expect(problem.field).toBe("unheard");
       expect(JSON.stringify(problem)).not.toContain("secret");
-      const huge = JSON.stringify({ name: "x".repeat(LIMITS.jsonBodyBytes) });
+      const huge = JSON.stringify({ name: "x".repeat(route.jsonBytes ?? LIMITS.jsonBodyBytes) });
       await expectProblem(await call(route, key, { body: huge }), 413, "too_large");
     },
   );
