@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Client, createClient } from "@libsql/client";
 import { drizzle } from "drizzle-orm/libsql/node";
-import type { Base, Ctx, Db, Mail, Principal, Role, Scope } from "../src/context.ts";
+import type { Base, Ctx, Db, Mail, Principal, Role, Scope, UserPrincipal } from "../src/context.ts";
 import { SESSION_COOKIE } from "../src/http/browser.ts";
 import { assetsInMemory } from "../src/http/files.ts";
 import { openSession } from "../src/sessions.ts";
@@ -116,6 +116,14 @@ export function aContext(base: Base, principal: Principal = { kind: "job" }): Ct
 /** The principal of an API key of this account that may see all of its devices. */
 export function asKey(accountId: number, scope: Scope = "read"): Principal {
   return { kind: "key", accountId, keyId: 1, scope, devices: null, standing: "good" };
+}
+
+/** The principal of a signed-in user, an owner unless `more` says otherwise, who has just proved who they are. */
+export function asUser(accountId: number, userId: number, more: Partial<UserPrincipal> = {}): Principal {
+  const person = { userId, sessionId: 1, provedAt: NOON, secondFactor: false } as const;
+  const taste = { language: "en", units: "metric", timeZone: "UTC" } as const;
+  const all = { devices: null, editable: null, standing: "good" } as const;
+  return { kind: "user", accountId, role: "owner", ...person, ...taste, ...all, ...more };
 }
 
 /** An account. Returns its id. */
