@@ -1,0 +1,313 @@
+import { getTableColumns, is, sql } from "drizzle-orm";
+import { getTableConfig, SQLiteTable } from "drizzle-orm/sqlite-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { encodeAaa } from "../../../codec/encode.ts";
+import { RequestWriter } from "../../../codec/envelope.ts";
+import type { Principal } from "../../../src/context.ts";
+import { held } from "../../../src/held.ts";
+import { CATEGORIES, CLASSES, DATA_MAP } from "../../../src/store/personal.ts";
+import * as schema from "../../../src/store/schema.ts";
+import { aContext, aDatabase, aDevice, aSession, aUser, NOON, type TestDatabase } from "../../database.ts";
+import { type Api, anApi } from "../http/api.ts";
+
+type Row = Record<string, unknown>;
+const TABLES = Object.fromEntries(
+  Object.entries(schema as unknown as Record<string, unknown>).filter((pair): pair is [string, SQLiteTable] =>
+    is(pair[1], SQLiteTable),
+  ),
+);
+const MAP: Readonly<Record<string, { of: string; columns: Readonly<Record<string, string>> }>> = DATA_MAP;
+const classOf = (table: string, column: string) => MAP[table]!.columns[column]!.split(" ")[0]!;
+
+describe("the data map", () => {
+  let database: TestDatabase;
+  beforeAll(async () => {
+    database = await aDatabase();
+  });
+  afterAll(() => database.close());
+
+  test("has every table and column of the migrated database, hidden ones too, and no other", async () => {
+    const { rows } = await database.client.execute(`
+      SELECT m.name AS t, x.name AS c FROM sqlite_schema m JOIN pragma_table_xinfo(m.name) x
+      WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite_%'`);
+    const stored = rows.map((row) => `${row.t}.${row.c}`);
+    const mapped = Object.entries(MAP).flatMap(([name, { columns }]) => {
+      const table = TABLES[name]!;
+      const byName = getTableColumns(table) as Record<string, { name: string }>;
+      return Object.keys(columns).map((column) => `${getTableConfig(table).name}.${byName[column]?.name}`);
+    });
+    expect(mapped.toSorted()).toEqual(stored.toSorted());
+  });
+
+  test("names a class and a category for each, and whose the rows are by a column or a reference", () => {
+    for (const { columns } of Object.values(MAP)) {
+      for (const described of Object.values(columns)) {
+        const [cls, category, ...rest] = described.split(" ");
+        expect(CLASSES).toContain(cls);
+        expect(CATEGORIES).toContain(category);
+        expect(rest).toEqual([]);
+      }
+    }
+  });
+
+  /** Texts that say nothing about anyone although no constraint holds them to that. */
+  const FREE: Readonly<Record<string, string>> = {
+    "documents.product": "published by the operator for everybody",
+    "documents.region": "published by the operator for everybody",
+    "documents.title": "published by the operator for everybody",
+    "documents.body": "published by the operator for everybody",
+    "documents.sha256": "of a published text",
+    "brands.hostname": "a reseller's public name",
+    "brands.name": "a reseller's public name",
+    "brandTexts.url": "a public link",
+    "brandTexts.body": "published by the reseller for everybody",
+    "brandTexts.sha256": "of a published text",
+    "settings.name": "a row of the table of settings",
+    "settings.value": "what the operator says about itself",
+    "bridges.name": "the operator's name for its own server",
+    "commands.identifier": "one byte that the platform counts up",
+    "jobRuns.name": "a row of the table of jobs",
+    "jobRuns.error": "the platform's own error code",
+    "migrations.name": "the name of a file of this repository",
+  };
+
+  test("calls a text nobody's only where a constraint or a reason holds it to that", () => {
+    const free = Object.entries(MAP).flatMap(([name, { columns }]) => {
+      const config = getTableColumns(TABLES[name]!) as Record<string, { getSQLType(): string; enumValues?: unknown[] }>;
+      return Object.keys(columns)
+        .filter((column) => classOf(name, column) === "none")
+        .filter((column) => config[column]!.getSQLType() === "text" && config[column]!.enumValues === undefined)
+        .map((column) => `${name}.${column}`);
+    });
+    // A length that fits nothing but a code is a constraint, too.
+    const checked = ["documents.language", "brandTexts.language", "brands.accent"];
+    expect(free.filter((name) => !checked.includes(name)).toSorted()).toEqual(Object.keys(FREE).toSorted());
+  });
+});
+
+describe("canaries", () => {
+  let api: Api;
+  /** What was written where, and for whom. */
+  let written: { owner: "own" | "other"; table: string; column: string; text: string }[];
+  let ownCookie: string;
+  let own: Principal;
+  let viewerCookie: string;
+
+  const SMALL = Object.entries(MAP).filter(([, { of }]) => of === "account" || of === "user");
+
+  /** What a table's columns must be for a row to be possible. */
+  const given = (ids: Record<"account" | "user" | "device" | "key" | "document", number>): Record<string, Row> => ({
+    accounts: { id: ids.account, state: "active", privacyAccepted: null, termsAccepted: null },
+    users: { id: ids.user, role: "owner", units: "metric", language: "en", timeZone: "UTC", disabledAt: null },
+    apiKeys: { id: ids.key },
+    devices: { id: ids.device, imei: undefined, confirmCce: 0, clockOffsetMinutes: 0, deletingAt: null },
+    addresses: { country: "AT" },
+    acceptances: { documentId: ids.document, language: "en" },
+    audit: { accountId: ids.account, actorId: ids.user },
+    looks: { windowId: 1, staffId: 1, deviceId: ids.device },
+    idempotencyKeys: { status: 200 },
+    sessions: { expiresAt: NOON + 1e9 },
+    passkeys: { algorithm: -7 },
+    tokens: { kind: "report" },
+  });
+
+  const FIRST = ["accounts", "users", "devices", "apiKeys"];
+  let moment = Date.UTC(2025, 0, 1);
+
+  /** Writes a row with something in each column that can be found again. */
+  async function fill(owner: "own" | "other", name: string, ids: Parameters<typeof given>[0]): Promise<void> {
+    const table = TABLES[name]!;
+    const columns = getTableColumns(table) as Record<
+      string,
+      { name: string; getSQLType(): string; enumValues?: readonly string[]; primary: boolean }
+    >;
+    const fixed = given(ids)[name] ?? {};
+    const references: Record<string, number> = {
+      account_id: ids.account,
+      user_id: ids.user,
+      device_id: ids.device,
+      key_id: ids.key,
+      made_by: ids.user,
+      opened_by: ids.user,
+    };
+    const row: Row = {};
+    for (const [key, column] of Object.entries(columns)) {
+      if (key in fixed) {
+        if (fixed[key] !== undefined) row[key] = fixed[key];
+        continue;
+      }
+      if (column.name in references) row[key] = references[column.name];
+      else if (key === "id") continue;
+      else if (column.getSQLType() === "blob") row[key] = new Uint8Array(Buffer.from(`canary ${owner} ${name} ${key}`));
+      else if (column.getSQLType() === "integer") {
+        const isSwitch = /^(may|device_lim|second_f|personalisation|search_h)/.test(column.name);
+        moment += 61_000;
+        row[key] = isSwitch ? 1 : moment;
+        if (!isSwitch && /_(at|since|until)$|^at$/.test(column.name) && classOf(name, key) === "personal")
+          written.push({ owner, table: name, column: key, text: new Date(moment).toISOString() });
+        continue;
+      } else if (column.enumValues !== undefined) row[key] = column.enumValues[0];
+      else row[key] = `canary ${owner} ${name} ${key}`;
+      if (typeof row[key] === "string" && row[key].startsWith("canary"))
+        written.push({ owner, table: name, column: key, text: row[key] });
+      else if (row[key] instanceof Uint8Array)
+        written.push({ owner, table: name, column: key, text: Buffer.from(row[key]).toString("hex") });
+    }
+    // What others refer to is there already.
+    if (FIRST.includes(name)) {
+      const id = fixed.id as number;
+      await api.base.db
+        .update(table)
+        .set(row as never)
+        .where(sql`id = ${id}`);
+    } else await api.base.db.insert(table).values(row as never);
+  }
+
+  beforeAll(async () => {
+    api = await anApi();
+    written = [];
+    const { db } = api.base;
+    const client = db.$client;
+    const document = await client.execute({
+      sql: `INSERT INTO documents (kind, version, language, title, body, sha256, material, published_at, effective_at)
+        VALUES ('notice', 900, 'en', 't', 'b', 'h', 0, 1, ?) RETURNING id`,
+      args: [NOON + 1e12],
+    });
+    for (const [owner, accountId] of [
+      ["own", api.accountId],
+      ["other", api.strangerId],
+    ] as const) {
+      const user = await aUser(db, { role: "owner", accountId });
+      const device = await aDevice(db, { accountId });
+      const key = await client.execute({
+        sql: "INSERT INTO api_keys (account_id, scope, hash, created_at) VALUES (?, 'read', ?, 1) RETURNING id",
+        args: [accountId, owner],
+      });
+      const ids = {
+        account: accountId,
+        user: user.id,
+        device: device.id,
+        key: Number(key.rows[0]![0]),
+        document: Number(document.rows[0]![0]),
+      };
+      for (const name of [...FIRST, ...SMALL.map(([table]) => table).filter((table) => !FIRST.includes(table))]) {
+        await fill(owner, name, ids);
+      }
+      await client.execute({ sql: "UPDATE users SET device_limited = 0 WHERE id = ?", args: [user.id] });
+      const batch = new RequestWriter();
+      const fix = { valid: true, latitude: owner === "own" ? 48.25 : 11.75, longitude: 16.5, fixTime: NOON - 60_000 };
+      batch.frame(
+        1,
+        0,
+        NOON,
+        encodeAaa({ identifier: "A", imei: device.imei, report: { event: { code: 35 }, ...fix } }),
+      );
+      expect((await api.call("POST", "/v1/bridge/frames", { key: api.bridge, body: batch.finish() })).status).toBe(200);
+      if (owner === "other") continue;
+      ownCookie = await aSession(api.base, user);
+      own = {
+        kind: "user",
+        accountId,
+        role: "owner",
+        devices: null,
+        editable: null,
+        standing: "good",
+        userId: user.id,
+      } as never;
+      viewerCookie = await aSession(api.base, await aUser(db, { role: "viewer", accountId }));
+    }
+  });
+  afterAll(() => api.close());
+
+  const read = async (path: string, cookie: string) => {
+    const response = await api.call("GET", path, { cookie });
+    expect(response.status, path).toBe(200);
+    return response.text();
+  };
+
+  test("were written into every column of free text, and into the times", () => {
+    expect(written.length).toBeGreaterThan(100);
+    expect(new Set(written.map(({ table }) => table)).size).toBeGreaterThan(15);
+  });
+
+  test("GET /v1/me/held and its page show every one of the account but the secret ones", async () => {
+    const json = await read("/v1/me/held", ownCookie);
+    const page = await read("/profile/held", ownCookie);
+    for (const { owner, table, column, text } of written) {
+      const cls = classOf(table, column);
+      const isShown = owner === "own" && cls !== "secret" && cls !== "none";
+      expect({ table, column, text, there: json.includes(text) }).toMatchObject({ there: isShown });
+      expect({ table, column, text, onPage: page.includes(text) }).toMatchObject({ onPage: isShown });
+    }
+    expect(json).toContain("48.25");
+    expect(page).toContain("48.25");
+    expect(json + page).not.toContain("11.75");
+  });
+
+  test("no secret one and none of another account is in any other answer about the person", async () => {
+    for (const path of [
+      "/v1/me",
+      "/profile",
+      "/profile/email",
+      "/profile/mobile",
+      "/search",
+      "/v1/me/personalisation",
+    ]) {
+      const text = await read(path, ownCookie);
+      for (const canary of written) {
+        if (canary.owner === "own" && classOf(canary.table, canary.column) !== "secret") continue;
+        expect(text.includes(canary.text), `${path} ${canary.text}`).toBe(false);
+      }
+    }
+  });
+
+  test("a viewer sees what is about them and their devices, and nothing else of the account", async () => {
+    const text = await read("/v1/me/held", viewerCookie);
+    const shown = written.filter((canary) => text.includes(canary.text));
+    expect(shown.every(({ owner }) => owner === "own")).toBe(true);
+    expect([...new Set(shown.map(({ table }) => table))]).toEqual(["devices"]);
+    const me = await read("/v1/me", viewerCookie);
+    expect(
+      written
+        .filter((canary) => me.includes(canary.text))
+        .every(({ table }) => table === "accounts" || table === "acceptances"),
+    ).toBe(true);
+  });
+
+  test("staff see their own rows", async () => {
+    const text = await read("/v1/me/held", api.sessions.support);
+    expect(written.filter((canary) => text.includes(canary.text))).toEqual([]);
+    const { tables } = JSON.parse(text) as { tables: { name: string; rows: number }[] };
+    expect(tables.filter(({ rows }) => rows > 0).map(({ name }) => name)).toEqual(["users", "sessions"]);
+  });
+
+  test("a column that the map calls secret disappears, and one that it calls personal appears", async () => {
+    const ctx = aContext(api.base, own);
+    for (const [table, { of, columns }] of SMALL) {
+      for (const [column, described] of Object.entries(columns)) {
+        if (described.startsWith("none")) continue;
+        const flipped = described.startsWith("secret") ? "personal account" : "secret account";
+        const map = { [table]: { of, columns: { ...columns, [column]: flipped } } };
+        const [found] = (await held(ctx, map as never)).tables;
+        expect(
+          found?.columns.some(({ name }) => name === column),
+          `${table}.${column}`,
+        ).toBe(flipped.startsWith("personal"));
+        const text = JSON.stringify(found);
+        for (const canary of written) {
+          if (
+            canary.owner === "own" &&
+            canary.table === table &&
+            canary.column === column &&
+            canary.text.startsWith("canary")
+          )
+            expect(text.includes(canary.text), `${table}.${column}`).toBe(flipped.startsWith("personal"));
+        }
+      }
+    }
+  });
+
+  test("nothing of it is in the log", () => {
+    expect(api.base.logged.join("\n")).not.toContain("canary");
+  });
+});
