@@ -60,6 +60,8 @@ interface Definition<P, Q, B, O> {
   query?: Q;
   /** JSON body */
   body?: B;
+  /** Of a JSON body that may be larger than others. */
+  jsonBytes?: number;
   /** binary body; the handler reads it within the limit */
   binary?: { mediaType: string; maxBytes: number; description: string };
   /** A page for people: it asks for sign-in instead of a token, and its errors are pages. Not in the OpenAPI document. */

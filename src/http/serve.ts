@@ -50,7 +50,7 @@ export function serve(route: Route): Handler<Env> {
     const form: Form = route.form === true ? await readForm(c.req.raw, LIMITS.formBytes) : {};
     const handle = (body: unknown) => route.handle({ c, ctx, params, query, body, form, object } as never);
     if (route.body === undefined) return handle(undefined);
-    const { value, bytes } = await readJson(c.req.raw, LIMITS.jsonBodyBytes);
+    const { value, bytes } = await readJson(c.req.raw, route.jsonBytes ?? LIMITS.jsonBodyBytes);
     const body = parse(route.body, value);
     requireNoCardNumbers(value);
     if (key === undefined || route.idempotent !== true) return handle(body);

@@ -79,6 +79,8 @@ td button { min-height: 2.25rem; padding: .25rem .75rem; }
 .facts { margin: 0 0 1rem; } .facts > div { display: grid; grid-template-columns: minmax(8rem, 14rem) 1fr; gap: .25rem 1rem; padding: .5rem 0; border-top: 1px solid var(--line); }
 .facts > div:first-child { border-top: 0; } dt { color: var(--soft); } dd { margin: 0; }
 details { margin: 0 0 1rem; } summary { cursor: pointer; padding: .5rem 0; font-weight: 600; }
+.diff { white-space: pre-wrap; overflow-wrap: anywhere; max-width: 70ch; margin: 0 0 1rem; padding: 1rem; border: 1px solid var(--line); border-radius: .375rem; }
+.brand-links { margin: 1.5rem 0; } blockquote { margin: 0 0 1rem; padding: .25rem 1rem; border-inline-start: 4px solid var(--line); }
 .legal { max-width: 70ch; } .legal h2 { margin-top: 2rem; } ins { background: var(--ok-bg); color: var(--ok); } del { background: var(--stop-bg); color: var(--stop); }
 .qr { background: #fff; padding: 1rem; width: 12rem; max-width: 100%; border-radius: .375rem; }
 .out { margin-inline-start: auto; }

@@ -30,6 +30,7 @@ export const common = {
   problemTitle: "There is a problem",
   requestId: "Request",
   done: {
+    accepted: "Accepted. Thank you.",
     added: "Added.",
     emailAsked: "A link is on its way to the new address, if it is free.",
     emailConfirmed: "Your new address is in use.",

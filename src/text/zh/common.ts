@@ -32,6 +32,7 @@ export const common: typeof en = {
   problemTitle: "有一处需要修改",
   requestId: "请求编号",
   done: {
+    accepted: "已接受，谢谢。",
     added: "已添加。",
     emailAsked: "如该邮箱可用,确认链接已发送。",
     emailConfirmed: "新邮箱已启用。",
