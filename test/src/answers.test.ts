@@ -44,8 +44,10 @@ async function reply(receivedAt: number, ...identifiers: string[]): Promise<void
   await ingest(base, 0, request.finish());
 }
 
-const states = (...ids: number[]) =>
-  Promise.all(ids.map(async (id) => (await commandById(database.db, device.accountId, device.id, id, NOON))?.state));
+const states = (...ids: number[]) => {
+  const reach = { accountId: device.accountId, devices: null };
+  return Promise.all(ids.map(async (id) => (await commandById(database.db, reach, device.id, id, NOON))?.state));
+};
 
 test("answersOf() takes a reply that is delivered again for no other command's", async () => {
   for (const identifier of ["a", "x"]) {

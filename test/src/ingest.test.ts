@@ -401,7 +401,8 @@ describe("commands", () => {
     });
     return { id, bytes: latin1(encodeCommand(command)) };
   }
-  const stateOf = async (id: number) => commandById(database.db, device.accountId, device.id, id, base.now());
+  const stateOf = async (id: number) =>
+    commandById(database.db, { accountId: device.accountId, devices: null }, device.id, id, base.now());
 
   test("are offered in every answer, claimed once, and acknowledged by the tracker's reply", async () => {
     const { id, bytes } = await queue("A11", "S", { intervalMin: 10 });

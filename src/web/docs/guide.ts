@@ -9,12 +9,16 @@ export const ABOUT = {
     "Tracking for Meitrack GPS trackers: register devices, read where they are and were, send them commands. " +
     "Positions are deleted when the retention period ends.",
   tags: [
-    { name: "Profile", description: "What is held about you: read it, correct it, clear it. In every state of the account." },
+    {
+      name: "Profile",
+      description: "What is held about you: read it, correct it, clear it. In every state of the account.",
+    },
     { name: "Devices", description: "Trackers of your account. A device of another account does not exist for you." },
     { name: "Positions", description: "Where devices are and were, as JSON or as a file." },
     { name: "Commands", description: "What a tracker is told to do, and what it answered." },
     { name: "Account", description: "The people of your account, its API keys, and what was done with both." },
     { name: "Bridge", description: "How a bridge delivers what trackers send." },
+    { name: "Activation", description: "For the operator: trackers that were sold, and the codes on their boxes." },
     { name: "Administration", description: "For the operator of this installation." },
     { name: "Service", description: "The service itself." },
   ],
