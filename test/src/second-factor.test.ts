@@ -25,7 +25,10 @@ beforeEach(async () => {
   userId = user.id;
   cookie = (await aSession(base, user)).split("=")[1]!;
 });
-afterEach(() => database.close());
+afterEach(async () => {
+  await base.settled();
+  database.close();
+});
 
 const signedIn = async (): Promise<Ctx> => aContext(base, (await authenticateSession(base, cookie))!.principal);
 const codeOf = (secret: string, timestamp = base.now()) => new TOTP({ secret }).generate({ timestamp });
