@@ -134,7 +134,7 @@ export function invitePage(
 
 export function loginPage(
   view: PageView,
-  content: { done: string | undefined; brandLinks: unknown; islands: readonly string[] },
+  content: { done: string | undefined; next: string; brandLinks: unknown },
   state: State,
 ): Html {
   const { t } = view;
@@ -142,12 +142,12 @@ export function loginPage(
     title: t.auth.loginTitle,
     narrow: true,
     done: content.done,
-    islands: content.islands,
+    islands: ["passkey.js"],
     body: html`${errorSummary(view, state.problems)}
       ${form(html`${emailField(view, state)}
         ${field({ name: "password", label: t.auth.password, type: "password", autocomplete: "current-password" }, state)}
         ${actions(button("signIn", t.common.signIn), html`<a href="/forgot">${t.auth.forgotten}</a>`)}`)}
-      <div id="passkey-sign-in" hidden><p class="actions"><button type="button" class="quiet">${t.auth.withPasskey}</button></p></div>
+      <div id="passkey-sign-in" hidden data-next="${content.next}" data-failed="${t.security.passkeyFailed}"><p class="actions"><button type="button" class="quiet">${t.auth.withPasskey}</button></p></div>
       <p>${t.auth.noAccount} <a href="/signup">${t.common.signUp}</a></p>
       ${content.brandLinks}`,
   });

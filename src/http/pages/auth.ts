@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { brandTextsFor } from "../../brands.ts";
 import type { Ctx } from "../../context.ts";
 import { type AcceptedDocument, currentDocuments, LEGAL_KINDS } from "../../documents.ts";
 import { AppError } from "../../errors.ts";
@@ -18,6 +19,7 @@ import {
   signUpPage,
 } from "../../web/auth.ts";
 import type { PageView } from "../../web/frame.ts";
+import { brandLinks } from "../../web/legal.ts";
 import {
   cookieOf,
   noSessionCookie,
@@ -71,6 +73,9 @@ function accepted(view: PageView, form: Form): AcceptedDocument[] {
 const documentsFor = async (ctx: Ctx, view: PageView) =>
   (await currentDocuments(ctx, view.language)).filter(({ kind }) => LEGAL_KINDS.includes(kind));
 
+const brandTextsOn = async (ctx: Ctx, view: PageView) =>
+  brandLinks(view, await brandTextsFor(ctx, view.brand.id, view.language));
+
 /** On with a new session, whatever cookie the browser had before. */
 const entered = (ctx: Ctx, { opened }: Pick<SignedIn, "opened">, next: string | undefined) => ({
   to: safeNext(next),
@@ -117,7 +122,11 @@ export const AUTH_PAGES: readonly Route[] = [
     params: TokenPath,
     find: (ctx, { token }) => joiningOf(ctx, "signup", token),
     show: async ({ ctx, view, object, form, problems }) => {
-      const content = { email: object.user.email, documents: await documentsFor(ctx, view), brandLinks: "" };
+      const content = {
+        email: object.user.email,
+        documents: await documentsFor(ctx, view),
+        brandLinks: await brandTextsOn(ctx, view),
+      };
       return confirmPage(view, content, { form, problems });
     },
     acts: {
@@ -138,7 +147,13 @@ export const AUTH_PAGES: readonly Route[] = [
     show: async ({ ctx, view, object, form, problems }) => {
       const { user, account, accepts } = object;
       const documents = accepts ? await documentsFor(ctx, view) : [];
-      const content = { email: user.email, name: user.name, account, documents, brandLinks: "" };
+      const content = {
+        email: user.email,
+        name: user.name,
+        account,
+        documents,
+        brandLinks: await brandTextsOn(ctx, view),
+      };
       return invitePage(view, content, { form, problems });
     },
     acts: {
@@ -153,8 +168,10 @@ export const AUTH_PAGES: readonly Route[] = [
     path: "/login",
     access: "public",
     summary: "Sign in",
-    show: ({ view, query, form, problems }) =>
-      loginPage(view, { done: query.done, brandLinks: "", islands: [] }, { form, problems }),
+    show: async ({ ctx, view, query, form, problems }) => {
+      const content = { done: query.done, next: safeNext(query.next), brandLinks: await brandTextsOn(ctx, view) };
+      return loginPage(view, content, { form, problems });
+    },
     acts: {
       signIn: async ({ ctx, view, query, form }) => {
         const given = { email: typed(form, "email"), password: typed(form, "password") };

@@ -8,7 +8,7 @@ import { makeToken } from "../../../../src/tokens.ts";
 import { toBase32, totpCode } from "../../../../src/totp.ts";
 import { anAccount, aSession, aUser } from "../../../database.ts";
 import type { Api } from "../api.ts";
-import { ANYONE, at, PEOPLE, type Rows, type Things } from "./row.ts";
+import { ANYONE, at, PEOPLE, type Rows } from "./row.ts";
 
 const PASSWORD = "four words make one";
 let next = 0;
@@ -59,16 +59,6 @@ async function userOf({ base, sessions }: Api, role: keyof Api["sessions"]) {
   return { id: principal.userId, accountId: principal.kind === "user" ? principal.accountId : null };
 }
 
-/** New sessions for the next calls, as this one ends the caller's own. */
-const ending =
-  (path: string) =>
-  async ({ api }: Things) => {
-    for (const role of Object.keys(api.sessions) as (keyof Api["sessions"])[]) {
-      api.sessions[role] = await aSession(api.base, await userOf(api, role));
-    }
-    return path;
-  };
-
 export const AUTH_ROWS: Rows = {
   "POST /v1/signups": {
     who: ANYONE,
@@ -117,8 +107,8 @@ export const AUTH_ROWS: Rows = {
     status: 201,
   },
   "GET /v1/sessions": { who: PEOPLE, path: at("/v1/sessions"), status: 200 },
-  "DELETE /v1/sessions": { who: PEOPLE, path: at("/v1/sessions"), status: 204 },
-  "DELETE /v1/sessions/current": { who: PEOPLE, path: ending("/v1/sessions/current"), status: 204 },
+  "DELETE /v1/sessions": { who: PEOPLE, path: at("/v1/sessions"), status: 204, ends: true },
+  "DELETE /v1/sessions/current": { who: PEOPLE, path: at("/v1/sessions/current"), status: 204, ends: true },
   "DELETE /v1/sessions/{id}": {
     who: PEOPLE,
     path: async ({ api }) => {
@@ -173,7 +163,7 @@ export const AUTH_ROWS: Rows = {
     status: 400,
   },
   "GET /logout": { who: PEOPLE, path: at("/logout"), status: 200 },
-  "POST /logout": { who: PEOPLE, path: ending("/logout"), body: () => ({ act: "signOut" }), status: 303 },
+  "POST /logout": { who: PEOPLE, path: at("/logout"), body: () => ({ act: "signOut" }), status: 303, ends: true },
   "GET /forgot": { who: ANYONE, path: at("/forgot"), status: 200 },
   "POST /forgot": {
     who: ANYONE,
