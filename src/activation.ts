@@ -1,5 +1,6 @@
 import { accountOf, reachOf } from "./access.ts";
 import { record } from "./audit.ts";
+import { requireNoCardNumber } from "./card-numbers.ts";
 import type { Ctx } from "./context.ts";
 import { modelNamed, requireImei } from "./devices.ts";
 import { AppError } from "./errors.ts";
@@ -148,6 +149,8 @@ export async function loadActivations(
 function checked({ imei, model = null, firmware, orderReference, code }: SoldTracker): string | null {
   requireImei(imei);
   for (const [field, text] of Object.entries({ firmware, orderReference })) {
+    // The list as a whole is exempt from this check, for its IMEIs.
+    if (text != null) requireNoCardNumber(field, text);
     if (text == null || (text.length <= LIMITS.nameCharacters && !/\p{Cc}/u.test(text))) continue;
     throw new AppError("invalid", `${field} must be at most ${LIMITS.nameCharacters} characters of plain text`, {
       field,
@@ -159,8 +162,8 @@ function checked({ imei, model = null, firmware, orderReference, code }: SoldTra
   return modelNamed(model);
 }
 
-const refused = (row: number, column: string, why: string) =>
-  new AppError("invalid", `devices.${row}.${column} ${why}`, { field: `devices.${row}.${column}` });
+const refused = (row: number, column: string, why: string, code: AppError["code"] = "invalid") =>
+  new AppError(code, `devices.${row}.${column} ${why}`, { field: `devices.${row}.${column}` });
 
 /** Says of what is wrong with one tracker which one it is. */
 function at<T>(row: number, check: () => T): T {
@@ -168,7 +171,7 @@ function at<T>(row: number, check: () => T): T {
     return check();
   } catch (error) {
     if (!(error instanceof AppError) || error.field === undefined) throw error;
-    throw refused(row, error.field, error.message.replace(/^\w+ /, ""));
+    throw refused(row, error.field, error.message.replace(/^\w+ /, ""), error.code);
   }
 }
 
@@ -216,7 +219,7 @@ export async function loadActivationsCsv(ctx: Ctx, text: string): Promise<{ imei
     if (row === undefined) throw error;
     const column = Object.entries(CSV_COLUMNS).find(([, name]) => name === field)?.[0];
     const why = (error as AppError).message.replace(/^\S+ /, "");
-    throw new AppError("invalid", `Line ${rows[Number(row)]?.line}, column ${column}: ${why}`);
+    throw new AppError((error as AppError).code, `Line ${rows[Number(row)]?.line}, column ${column}: ${why}`);
   }
 }
 

@@ -107,7 +107,7 @@ export async function setupOf(ctx: Ctx, device: Device, wish: SetupWish = SETUP_
 export function smsQr(sms: string, number: string): string {
   const dialled = number.replaceAll(/[\s().-]/g, "");
   if (!/^(\+?\d{3,15})?$/.test(dialled)) {
-    throw new AppError("invalid", "simNumber must be a phone number like +43 660 1234567", { field: "simNumber" });
+    throw new AppError("invalid", "mobile must be a phone number like +43 660 1234567", { field: "mobile" });
   }
   return dialled === "" ? sms : `SMSTO:${dialled}:${sms}`;
 }

@@ -166,7 +166,7 @@ function setupCard(view: PageView, { device, bridge, wish, lines, setup: state }
     ${form(
       html`
       ${field({ name: "apn", label: t.apn, hint: t.apnHint, optional, value: wish.apn, autocomplete: "off" }, state)}
-      ${field({ name: "simNumber", label: t.simNumber, hint: t.simNumberHint, optional, value: wish.simNumber, inputmode: "tel", autocomplete: "off" }, state)}
+      ${field({ name: "mobile", label: t.simNumber, hint: t.simNumberHint, optional, value: wish.simNumber, inputmode: "tel", autocomplete: "off" }, state)}
       ${text("intervalS", t.interval, t.intervalHint)}
       <details><summary>${t.mode}</summary>
         ${field({ name: "mode", label: t.mode, value: wish.mode, choices: Object.entries(t.modes) }, state)}

@@ -183,8 +183,13 @@ describe("loadActivations()", () => {
     [[{ imei: "353358017784062", code: "12" }], "devices.0.code"],
     [[{ imei: "353358017784062", model: "Z9" }], "devices.0.model"],
     [[{ imei: "353358017784062", firmware: "a\u0000" }], "devices.0.firmware"],
-  ])("refuses %j, and loads nothing", async (list, field) => {
-    expect(await refusal(loadActivations(operator, list))).toMatchObject({ code: "invalid", field });
+    [
+      [{ imei: "353358017784062", orderReference: "4111 1111 1111 1111" }],
+      "devices.0.orderReference",
+      "pan_not_accepted",
+    ],
+  ])("refuses %j, and loads nothing", async (list, field, code = "invalid") => {
+    expect(await refusal(loadActivations(operator, list))).toMatchObject({ code, field });
     expect(await base.db.select().from(activations)).toEqual([]);
   });
 

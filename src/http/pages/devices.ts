@@ -6,7 +6,9 @@ import { SETUP_DEFAULTS, setupOf, smsQr } from "../../device-setup.ts";
 import { changeDevice, type Device, deleteDevice, listDevices } from "../../devices.ts";
 import { AppError } from "../../errors.ts";
 import { extentOf, newestFixes } from "../../positions.ts";
+import { noteDeviceSeen, recentDevices } from "../../profile.ts";
 import { type DevicePage, devicePage, devicesPage, newDevicePage, removeDevicePage } from "../../web/devices.ts";
+import { findDevices } from "../../web/profile.ts";
 import { DeviceChange, DevicePath, findDevice } from "../devices.ts";
 import { IdCursor, Name } from "../fields.ts";
 import { type FormProblem, page, typed, typedOrNull } from "../page.ts";
@@ -33,7 +35,7 @@ function wishIn(form: Form): DevicePage["wish"] {
     apnPassword: text("apnPassword"),
     intervalS: Number(text("intervalS")),
     smsPassword: text("smsPassword"),
-    simNumber: typed(form, "simNumber").trim(),
+    simNumber: typed(form, "mobile").trim(),
   };
 }
 
@@ -73,7 +75,8 @@ export const DEVICES_PAGES: readonly Route[] = [
       const fixes = await newestFixes(ctx, cursor, LISTED);
       const nextCursor = found.length > LISTED ? String(devices.at(-1)?.id) : null;
       const limited = ctx.principal.kind === "user" && ctx.principal.devices !== null;
-      return devicesPage(view, { devices, fixes, nextCursor, mayAdd: mayAdd(ctx), limited, done });
+      const above = findDevices(view, await recentDevices(ctx));
+      return devicesPage(view, { devices, fixes, nextCursor, mayAdd: mayAdd(ctx), limited, done, above });
     },
   }),
   ...page({
@@ -103,6 +106,7 @@ export const DEVICES_PAGES: readonly Route[] = [
     find: findDevice,
     show: async ({ ctx, view, object: device, query, form, problems, result }) => {
       const shown = result as Shown | null;
+      ctx.defer(noteDeviceSeen(ctx, device.id));
       const fixes = await newestFixes(ctx, device.id - 1, 1);
       return devicePage(view, {
         device,

@@ -184,7 +184,7 @@ describe("pages", () => {
 
   test("the lines for the tracker are shown with their QR codes, and what was typed is in no address", async () => {
     const { id } = await added();
-    const fields = { act: "setUp", apn: "internet", simNumber: "+43 660 1234567", intervalS: "30" };
+    const fields = { act: "setUp", apn: "internet", mobile: "+43 660 1234567", intervalS: "30" };
     const response = await post(`/devices/${id}`, fields);
     expect(response.status).toBe(200);
     const page = await response.text();
