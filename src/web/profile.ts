@@ -324,3 +324,10 @@ function tableOf(view: PageView, held: HeldTable): Html {
     ${content()}
     ${held.secret.length === 0 ? "" : html`<p class="soft">${h.secret(held.secret.map(({ name }) => words(name)).join(", "))}</p>`}`;
 }
+
+/** What stands above the list of devices: the way to find one and, for who wants it, those looked at last. */
+export function findDevices(view: PageView, recent: readonly { id: number; name: string }[]): Html {
+  const p = view.t.profile;
+  const links = recent.map(({ id, name }, i) => html`${i === 0 ? "" : " · "}<a href="/devices/${id}">${name}</a>`);
+  return html`<p><a href="/search">${p.toSearch}</a></p>${recent.length === 0 ? "" : html`<p>${p.recent}: ${links}</p>`}`;
+}
