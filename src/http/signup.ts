@@ -1,9 +1,9 @@
 import * as v from "valibot";
+import { ACCESS } from "../access.ts";
 import type { Ctx } from "../context.ts";
 import { LIMITS } from "../limits.ts";
 import { askForReset, resetPassword, type SignedIn } from "../signin.ts";
 import { join, signUp } from "../signup.ts";
-import { CUSTOMER_ROLES, STAFF_ROLES } from "../store/schema.ts";
 import { LANGUAGES } from "../text/index.ts";
 import { sessionCookie } from "./browser.ts";
 import { Id, iso, Name, Time } from "./fields.ts";
@@ -35,7 +35,7 @@ const taken = { accepted: true } as const;
 
 /** Who has signed in; the session itself is in the cookie and nowhere else. */
 export const SignedInJson = v.object({
-  user: v.object({ id: Id, role: v.picklist([...CUSTOMER_ROLES, ...STAFF_ROLES]) }),
+  user: v.object({ id: Id, role: v.picklist(ACCESS.person.roles) }),
   expiresAt: Time,
 });
 
