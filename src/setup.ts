@@ -21,8 +21,9 @@ export async function makeSetupLink(ctx: Ctx): Promise<{ link: string; expiresAt
   }
   await dropSetupTokens(ctx.db);
   const token = await makeToken(ctx, "setup", { userId: null, lifeMs: LIMITS.setupLinkMs });
-  // The origin that the holder of the admin token asked at is theirs to choose.
-  return { link: `${ctx.client.origin}/setup/${token}`, expiresAt: ctx.now() + LIMITS.setupLinkMs };
+  // Without PUBLIC_URL, where the holder of the admin token asked is theirs to choose.
+  const origin = ctx.config.publicUrl ?? ctx.client.origin;
+  return { link: `${origin}/setup/${token}`, expiresAt: ctx.now() + LIMITS.setupLinkMs };
 }
 
 /** Whether a setup link still works. */

@@ -1,10 +1,13 @@
-import { relative } from "node:path";
+import { existsSync, rmSync, statSync } from "node:fs";
+import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
 import { encodeAaa } from "../codec/encode.ts";
+import { LIMITS } from "../src/limits.ts";
 import { type DemoAccount, demoDir, removeDemo, startDemo } from "./demo.ts";
 import type { Runtime } from "./edge.ts";
 import { FIRST_IMEI } from "./imei.ts";
 import { type Platform, startPlatform } from "./platform.ts";
+import { writePrivateFile } from "./secrets.ts";
 import { readSettings, SettingError } from "./settings.ts";
 
 const USAGE = `Usage: npm start [-- --runtime deno]
@@ -93,6 +96,31 @@ async function hasAccounts({ url, secrets }: Platform): Promise<boolean> {
   return response.ok && ((await response.json()) as { data: unknown[] }).data.length > 0;
 }
 
+const SETUP_FILE = "setup-link.txt";
+
+/**
+ * The link that makes the first administrator: made and shown once, and kept in the data folder while nobody has used
+ * it. What is in the way is no reason not to start: `setup link` of the admin CLI makes another.
+ * @returns lines to print, or null
+ */
+async function setupLines({ url, secrets, dataDir }: Platform): Promise<string | null> {
+  const path = join(dataDir, SETUP_FILE);
+  const headers = { authorization: `Bearer ${secrets.adminToken}` };
+  if (existsSync(path)) {
+    const known = await fetch(`${url}/v1/admin/staff?limit=1`, { headers });
+    const someone = known.ok && ((await known.json()) as { data: unknown[] }).data.length > 0;
+    const isOver = Date.now() - statSync(path).mtimeMs > LIMITS.setupLinkMs;
+    if (!someone && !isOver) return null;
+    rmSync(path, { force: true });
+    if (someone) return null;
+  }
+  const made = await fetch(`${url}/v1/admin/setup-links`, { method: "POST", headers });
+  if (!made.ok) return null;
+  const { link } = (await made.json()) as { link: string };
+  writePrivateFile(path, `${link}\n`);
+  return `Make yourself the administrator, in a browser (works once, for seven days; also in ${path}):\n\n  ${link}`;
+}
+
 /** Resolves at the first request to stop. */
 function stopRequested(): Promise<void> {
   return new Promise((resolve) => {
@@ -130,7 +158,10 @@ async function main(): Promise<void> {
   try {
     if (values.demo === true) demo = await startDemo(platform, report);
     const more = demo ? demoLines(platform, demo.account) : (await hasAccounts(platform)) ? null : nextLines(platform);
-    console.log([addresses(platform), more, "Ctrl-C stops everything; the data stays."].filter(Boolean).join("\n\n"));
+    const setup = demo ? null : await setupLines(platform);
+    console.log(
+      [addresses(platform), setup, more, "Ctrl-C stops everything; the data stays."].filter(Boolean).join("\n\n"),
+    );
     await stop;
     console.log("Stopping.");
   } finally {
