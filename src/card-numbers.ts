@@ -7,10 +7,19 @@ import { AppError } from "./errors.ts";
  * Fields that may hold such digits, each for a reason: they are IMEIs, they are looked for (an IMEI, mostly), they
  * are numbers or ids by a check of their own, or they are hashes, secrets and the keys of a browser, which are stored as hashes or not at all.
  */
-const EXEMPT: ReadonlySet<string> = new Set([
+export const EXEMPT: ReadonlySet<string> = new Set([
   ...["imei", "imeis", "term", "mobile", "devices", "editable"],
   ...["password", "current", "next", "again", "code", "totp", "recoveryCode", "token", "challenge"],
-  ...["sha256", "credential", "response", "clientDataJSON", "authenticatorData", "attestationObject", "signature", "userHandle"],
+  ...[
+    "sha256",
+    "credential",
+    "response",
+    "clientDataJSON",
+    "authenticatorData",
+    "attestationObject",
+    "signature",
+    "userHandle",
+  ],
 ]);
 
 /** Digits in groups, as people write long numbers. */
