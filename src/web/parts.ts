@@ -155,7 +155,7 @@ export function card(title: string, content: Content, options: { id?: string } =
   return html`<section class="card"${options.id === undefined ? "" : html` id="${options.id}"`}><h2>${title}</h2>${content}</section>`;
 }
 
-/** A table that becomes cards on a narrow screen: each cell then says its column. */
+/** A table that becomes cards on a narrow screen: each cell then says its column. A column of buttons has no name. */
 export function table(
   caption: string,
   head: readonly string[],
@@ -164,8 +164,8 @@ export function table(
 ): Html {
   if (rows.length === 0) return html`<div class="empty">${empty}</div>`;
   return html`<table><caption class="hide">${caption}</caption>
-    <thead><tr>${head.map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
-    <tbody>${rows.map((cells) => html`<tr>${cells.map((cell, i) => html`<td data-label="${head[i] ?? ""}">${cell}</td>`)}</tr>`)}</tbody></table>`;
+    <thead><tr>${head.map((name) => (name === "" ? html`<td></td>` : html`<th scope="col">${name}</th>`))}</tr></thead>
+    <tbody>${rows.map((cells) => html`<tr>${cells.map((cell, i) => html`<td data-label="${head[i] ?? ""}"><div>${cell}</div></td>`)}</tr>`)}</tbody></table>`;
 }
 
 /** Names and values, one under the other. */

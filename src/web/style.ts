@@ -35,13 +35,14 @@ main p, main li, main dd { max-width: 70ch; overflow-wrap: anywhere; }
 footer { display: flex; flex-wrap: wrap; gap: .5rem 2rem; padding: 1rem 1.5rem; border-top: 1px solid var(--line); font-size: .875rem; color: var(--soft); }
 footer a { display: inline-block; padding: .25rem 0; } footer p { margin: .25rem 0; }
 footer a[aria-current] { color: var(--ink); text-decoration: none; font-weight: 600; }
-h1 { font-size: 2.07rem; line-height: 1.2; margin: 0 0 .5rem; overflow-wrap: anywhere; }
+h1 { font-size: 2.07rem; line-height: 1.2; margin: 0 0 1.25rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.44rem; line-height: 1.25; margin: 0 0 .75rem; }
 h3 { font-size: 1.2rem; margin: 1.5rem 0 .5rem; }
-.lead { font-size: 1.1rem; color: var(--soft); margin: 0 0 1.5rem; }
+.lead { font-size: 1.1rem; color: var(--soft); margin: -.75rem 0 1.5rem; }
 .soft, .hint { color: var(--soft); } .hint { font-size: .875rem; margin: 0 0 .375rem; } label .hint { display: block; margin: .125rem 0 0; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: 1.5rem; margin: 1.5rem 0; }
-.card > :last-child { margin-bottom: 0; }
+.card > :last-child, .card > form:last-child > :last-child { margin-bottom: 0; }
+#secure { border-inline-start: 4px solid var(--stop); }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(14rem, 1fr)); gap: 1rem; } .cards .card { margin: 0; }
 .number { font-size: 1.73rem; font-weight: 600; font-variant-numeric: tabular-nums; margin: 0; }
 code, pre { font: .875rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; background: var(--code); border-radius: .25rem; }
@@ -60,7 +61,7 @@ input[type=color] { padding: .25rem; width: 5rem; }
 fieldset { border: 0; padding: 0; margin: 0 0 1.25rem; min-width: 0; } legend { font-weight: 600; padding: 0; margin-bottom: .5rem; }
 .error { color: var(--stop); font-weight: 600; margin: 0 0 .375rem; }
 button, .button { font: inherit; font-weight: 600; min-height: 2.75rem; padding: .5rem 1.25rem; border-radius: .375rem; border: 1px solid var(--accent);
-  background: var(--accent); color: var(--on-accent); cursor: pointer; text-decoration: none; display: inline-block; }
+  background: var(--accent); color: var(--on-accent); cursor: pointer; text-decoration: none; display: inline-block; max-width: 100%; overflow-wrap: break-word; }
 button.quiet, .button.quiet { background: transparent; color: var(--accent); }
 button.danger { background: transparent; color: var(--stop); border-color: var(--stop); }
 .actions { display: flex; flex-wrap: wrap; gap: .75rem; align-items: center; margin: 1rem 0; } .actions form { display: contents; }
@@ -87,9 +88,10 @@ details { margin: 0 0 1rem; } summary { cursor: pointer; padding: .5rem 0; font-
 .sub { margin: 0 0 1.5rem; padding-bottom: .5rem; border-bottom: 1px solid var(--line); } .sub a { display: inline-block; padding: .25rem 0; }
 .sub a[aria-current] { color: var(--ink); font-weight: 600; text-decoration: none; }
 @media (max-width: 40rem) {
-  .top { padding: .5rem 1rem; } main { padding: 1.5rem 1rem 3rem; } .card { padding: 1rem; } h1 { font-size: 1.73rem; }
+  .top { padding: .5rem 1rem; } .top nav { order: 1; flex-basis: 100%; } .top nav { flex-basis: 100%; } .top nav { flex-basis: 100%; } main { padding: 1.5rem 1rem 3rem; } .card { padding: 1rem; } h1 { font-size: 1.73rem; }
   thead { position: absolute; inset-inline-start: -99rem; } tr { display: block; border: 1px solid var(--line); border-radius: .5rem; padding: .5rem 1rem; margin: 0 0 .75rem; background: var(--card); }
-  td { display: grid; grid-template-columns: minmax(6rem, 35%) 1fr; gap: .5rem; border: 0; padding: .25rem 0; } td::before { content: attr(data-label); color: var(--soft); font-size: .875rem; }
+  td { display: grid; grid-template-columns: minmax(6rem, 35%) 1fr; gap: .5rem; border: 0; padding: .25rem 0; } td > .pill { justify-self: start; } td::before { content: attr(data-label); color: var(--soft); font-size: .875rem; }
+  td[data-label=""] { display: block; } td[data-label=""]::before { content: none; }
   .facts > div { grid-template-columns: 1fr; gap: 0; } .actions button, .actions .button { width: 100%; text-align: center; }
 }
 @media (prefers-reduced-motion: no-preference) { a, button { transition: background-color .12s, color .12s; } }
