@@ -13,7 +13,7 @@ import { makeToken, readToken, takeToken } from "./tokens.ts";
 
 export type SelfUser = UserRow;
 /** One line of what happened to a person's security. */
-export type SecurityAct = Pick<AuditRow, "at" | "action">;
+export type SecurityAct = Pick<AuditRow, "at" | "action" | "subject">;
 
 /** The signed-in person with everything that is stored about them: never to be shown as it is. */
 export async function selfOf(ctx: Ctx): Promise<UserRow> {

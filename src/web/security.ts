@@ -77,7 +77,7 @@ export function securityPage(view: PageView, content: SecurityContent, state: St
 function sessionsCard(view: PageView, { sessions, sessionId }: SecurityContent): Html {
   const s = view.t.security;
   const rows = sessions.map(({ id, browser, network, lastSeenAt, createdAt }) => [
-    html`${browser ?? s.unknown} ${id === sessionId ? pill("ok", s.thisOne) : ""}`,
+    html`<span>${browser ?? s.unknown} ${id === sessionId ? pill("ok", s.thisOne) : ""}</span>`,
     network ?? s.unknown,
     time(view, lastSeenAt),
     time(view, createdAt),
@@ -91,7 +91,7 @@ function totpCard(view: PageView, content: SecurityContent, state: State): Html 
   const s = view.t.security;
   const { totpSince, recoveryCodes, pending } = content;
   if (totpSince !== null) {
-    return html`<p>${pill("ok", view.t.common.yes)} ${s.totpOn(time(view, totpSince))}. ${s.codesLeft(recoveryCodes)}.</p>
+    return html`<p>${s.totpOn(time(view, totpSince))}. ${s.codesLeft(recoveryCodes)}.</p>
       ${recoveryCodes > FEW_CODES ? "" : notice("warn", s.codesFew)}
       ${form(button("removeTotp", s.removeTotp, "danger"))}`;
   }
@@ -130,7 +130,10 @@ function secureCard({ t }: PageView, isOwner: boolean): Html {
 
 function actsCard(view: PageView, acts: readonly SecurityAct[]): Html {
   const s = view.t.security;
-  const rows = acts.map(({ at, action }) => [time(view, at), s.act[action] ?? action]);
+  const rows = acts.map(({ at, action, subject }) => {
+    const kind = subject?.startsWith("passkey ") ? `${action}.passkey` : action;
+    return [time(view, at), s.act[kind] ?? s.act[action] ?? action];
+  });
   return table(s.acts, s.actHead, rows, s.noActs);
 }
 

@@ -88,9 +88,9 @@ details { margin: 0 0 1rem; } summary { cursor: pointer; padding: .5rem 0; font-
 .sub { margin: 0 0 1.5rem; padding-bottom: .5rem; border-bottom: 1px solid var(--line); } .sub a { display: inline-block; padding: .25rem 0; }
 .sub a[aria-current] { color: var(--ink); font-weight: 600; text-decoration: none; }
 @media (max-width: 40rem) {
-  .top { padding: .5rem 1rem; } .top nav { order: 1; flex-basis: 100%; } .top nav { flex-basis: 100%; } .top nav { flex-basis: 100%; } main { padding: 1.5rem 1rem 3rem; } .card { padding: 1rem; } h1 { font-size: 1.73rem; }
+  .top { padding: .5rem 1rem; } .top nav { order: 1; flex-basis: 100%; } .top nav { order: 1; flex-basis: 100%; } main { padding: 1.5rem 1rem 3rem; } .card { padding: 1rem; } h1 { font-size: 1.73rem; }
   thead { position: absolute; inset-inline-start: -99rem; } tr { display: block; border: 1px solid var(--line); border-radius: .5rem; padding: .5rem 1rem; margin: 0 0 .75rem; background: var(--card); }
-  td { display: grid; grid-template-columns: minmax(6rem, 35%) 1fr; gap: .5rem; border: 0; padding: .25rem 0; } td > .pill { justify-self: start; } td::before { content: attr(data-label); color: var(--soft); font-size: .875rem; }
+  td { display: grid; grid-template-columns: minmax(6rem, 35%) minmax(0, 1fr); gap: .5rem; border: 0; padding: .25rem 0; } td > .pill { justify-self: start; } td::before { content: attr(data-label); color: var(--soft); font-size: .875rem; }
   td[data-label=""] { display: block; } td[data-label=""]::before { content: none; }
   .facts > div { grid-template-columns: 1fr; gap: 0; } .actions button, .actions .button { width: 100%; text-align: center; }
 }
