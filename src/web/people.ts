@@ -109,7 +109,7 @@ export function memberPage(
       ? card(t.member.again, form(html`<p>${t.member.againHint}</p>${button("again", t.member.again, "quiet")}`))
       : "";
   return frame(view, {
-    title: who,
+    title: t.change(who),
     lead: t.member.lead,
     done,
     narrow: true,
@@ -287,7 +287,7 @@ export function supportPage(
     done,
     body: html`${errorSummary(view, state.problems)}
       ${now}
-      ${card(t.openTitle, html`<p>${t.what}</p>${opening}`)}
+      ${card(open === undefined && isOwner ? t.openTitle : t.seeTitle, html`<p>${t.what}</p>${opening}`)}
       <h2>${t.looks}</h2>
       ${table(
         t.looks,
