@@ -110,7 +110,7 @@ export function devicePage(view: PageView, page: DevicePage): Html {
     done,
     body: html`${errorSummary(view, problems)}
       ${card(t.newest, fix === undefined ? notice("info", t.nothingYet) : newest(view, fix))}
-      ${setupCard(view, page)}
+      ${fix === undefined ? setupCard(view, page) : ""}
       ${card(
         t.settings,
         html`${facts([
@@ -120,6 +120,7 @@ export function devicePage(view: PageView, page: DevicePage): Html {
         ])}
         ${mayEdit ? settingsForm(view, page) : html`<p class="soft">${t.seeOnly}</p>`}`,
       )}
+      ${fix === undefined ? "" : setupCard(view, page)}
       ${mayEdit ? html`<p><a href="/devices/${device.id}/remove">${t.remove}</a></p>` : ""}`,
   });
 }
@@ -136,7 +137,17 @@ function newest(view: PageView, fix: StoredPosition): Html {
       ...(altitudeM === undefined ? [] : ([[t.altitude, measure(view, altitudeM, "m")]] as const)),
       ...(batteryV === undefined ? [] : ([[t.battery, `${batteryV} V`]] as const)),
     ])}
-    <p class="soft">${t.track}</p>`;
+    ${downloads(t.track, fix.deviceId)}`;
+}
+
+/** The files of a track, as the API gives them to whoever is signed in. */
+function downloads(lead: string, deviceId: number): Html {
+  const formats = [
+    ["gpx", "GPX"],
+    ["geojson", "GeoJSON"],
+    ["csv", "CSV"],
+  ];
+  return html`<p>${lead} ${formats.map(([format, name]) => html`<a href="/v1/devices/${deviceId}/positions?format=${format}" download>${name}</a> `)}</p>`;
 }
 
 function settingsForm(view: PageView, { device, settings: state }: DevicePage): Html {
@@ -156,7 +167,7 @@ function setupCard(view: PageView, { device, bridge, wish, lines, setup: state }
   const { optional } = common;
   return card(
     t.setup,
-    html`${bridge === null ? "" : html`<p>${t.setupLead(bridge.host, bridge.port)}</p>`}
+    html`${bridge === null || lines !== null ? "" : html`<p>${t.setupLead(bridge.host, bridge.port)}</p>`}
     ${(lines ?? []).map(
       ({ code: command, sms, frame: line, qr }) => html`<h3>${t.lines[command]}</h3>
         <p>${t.bySms}</p>${code(sms)}${raw(qrSvg(qr, t.qr(command)))}
@@ -209,7 +220,7 @@ export function removeDevicePage(
     lead: t.removeLead,
     narrow: true,
     body: html`${errorSummary(view, problems)}
-      ${notice("warn", html`<p>${what}</p><p>${t.removeFinal}</p>${needsCode ? html`<p>${t.removeCode}</p>` : ""}`)}
+      ${notice("warn", html`<p>${what}</p><p>${t.removeFinal}</p>${from === null ? "" : downloads(t.removeKeep, device.id)}${needsCode ? html`<p>${t.removeCode}</p>` : ""}`)}
       ${form(html`<div class="actions">${button("remove", t.removeTitle(device.name), "danger")}<a href="/devices/${device.id}">${common.cancel}</a></div>`)}`,
   });
 }

@@ -34,7 +34,7 @@ export const devices = {
   newest: "Newest position",
   nothingYet:
     "Nothing has come from this tracker yet. Tell it where to report, below; a minute later its first position should be here.",
-  track: "The whole track can be read and downloaded over the API.",
+  track: "Download its whole track:",
 
   settings: "Settings",
   clockOffset: "Clock ahead of UTC, in minutes",
@@ -45,7 +45,7 @@ export const devices = {
 
   setup: "Tell it where to report",
   setupLead: (host: string, port: number) =>
-    `The tracker connects to ${host}, port ${port}. Send it the two messages below, or write the lines over its USB cable.`,
+    `The tracker must know to connect to ${host}, port ${port}. Say what its SIM card needs, and the two messages to send it appear here, with pictures that a phone reads.`,
   setupNothingKept: "Nothing that you type here is stored.",
   apn: "APN of the SIM card",
   apnHint: "The mobile network says it; blank if it needs none.",
@@ -72,6 +72,7 @@ export const devices = {
   removeNothing: "It has sent no positions. Its settings and commands go; nothing else changes.",
   removeExtent: (positions: string, count: number, from: string, to: string) =>
     `${positions} ${count === 1 ? "position" : "positions"} ${from === to ? `of ${from}` : `from ${from} to ${to}`} will be erased today, with the tracker's settings and commands; nothing else changes.`,
-  removeFinal: "This cannot be undone. Export the track first if you want to keep it.",
+  removeFinal: "This cannot be undone.",
+  removeKeep: "To keep the track, download it first:",
   removeCode: "An activation code works once: to add this tracker again you need a new one from whoever sold it.",
 };

@@ -34,7 +34,7 @@ export const devices: typeof en = {
 
   newest: "最新位置",
   nothingYet: "这台定位器还没有发来数据。请在下面告诉它向哪里上报；大约一分钟后，第一个位置就会出现在这里。",
-  track: "完整轨迹可以通过 API 读取和下载。",
+  track: "下载完整轨迹：",
 
   settings: "设置",
   clockOffset: "时钟比 UTC 快多少分钟",
@@ -45,7 +45,7 @@ export const devices: typeof en = {
 
   setup: "告诉它向哪里上报",
   setupLead: (host, port) =>
-    `定位器连接到 ${host}，端口 ${port}。请向它发送下面的两条短信，或通过 USB 线写入这些指令。`,
+    `定位器需要连接到 ${host}，端口 ${port}。填写 SIM 卡所需的信息，这里就会显示要发给它的两条短信，并附手机可扫描的二维码。`,
   setupNothingKept: "您在这里输入的内容都不会保存。",
   apn: "SIM 卡的 APN",
   apnHint: "由移动网络提供；如不需要请留空。",
@@ -72,6 +72,7 @@ export const devices: typeof en = {
   removeNothing: "它没有发送过位置。它的设置和指令会被删除；其他内容不变。",
   removeExtent: (positions, _count, from, to) =>
     `${from === to ? from : `${from}至${to}`}的 ${positions} 个位置将于今天删除，定位器的设置和指令也一并删除；其他内容不变。`,
-  removeFinal: "此操作无法撤销。如需保留轨迹，请先导出。",
+  removeFinal: "此操作无法撤销。",
+  removeKeep: "如需保留轨迹，请先下载：",
   removeCode: "激活码只能使用一次：要再次添加这台定位器，需要向销售方索取新的激活码。",
 };
