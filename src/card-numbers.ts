@@ -9,7 +9,7 @@ import { AppError } from "./errors.ts";
  */
 export const EXEMPT: ReadonlySet<string> = new Set([
   ...["imei", "imeis", "term", "mobile", "devices", "editable"],
-  ...["password", "current", "next", "again", "code", "totp", "recoveryCode", "token", "challenge"],
+  ...["password", "current", "proof", "code", "totp", "recoveryCode", "token", "challenge"],
   ...[
     "sha256",
     "credential",
