@@ -227,9 +227,9 @@ function logoType(bytes: Uint8Array): "image/png" | "image/jpeg" | "image/webp" 
 
 type Rgb = readonly [number, number, number];
 const CONTRAST = 4.5;
-/** The ground with the least contrast in each theme (src/web/style.ts), the darkest light one and the lightest dark one. */
-const LIGHT_GROUND = "#e6f2f3";
-const DARK_GROUND = "#2e2110";
+/** What an accent stands on in each theme (src/web/style.ts): paper, card, code and the grounds of notices. */
+const LIGHT_GROUNDS = ["#ffffff", "#fdfbf7", "#f3efe7", "#eaf5ee", "#fdf1e0", "#fcecea", "#e6f2f3"];
+const DARK_GROUNDS = ["#0e141b", "#151d26", "#1b2530", "#12291c", "#2e2110", "#331a17", "#112a2d"];
 const WHITE = "#ffffff";
 
 const rgbOf = (hex: string): Rgb => {
@@ -251,12 +251,12 @@ export function contrast(a: string, b: string): number {
   return (Math.max(x, y) + 0.05) / (Math.min(x, y) + 0.05);
 }
 
-/** Mixes a colour with black or white, as little as it takes to be read on this ground. */
-function readable(hex: string, ground: string, towards: 0 | 255): string {
+/** Mixes a colour with black or white, as little as it takes to be read on these grounds. */
+function readable(hex: string, grounds: readonly string[], towards: 0 | 255): string {
   for (let part = 0; part <= 1; part += 0.02) {
     const mixed = rgbOf(hex).map((byte) => Math.round(byte + (towards - byte) * part));
     const colour = `#${mixed.map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
-    if (contrast(colour, ground) >= CONTRAST) return colour;
+    if (grounds.every((ground) => contrast(colour, ground) >= CONTRAST)) return colour;
   }
   return towards === 0 ? "#000000" : WHITE;
 }
@@ -268,7 +268,7 @@ function goodAccent(typed: string): string {
   }
   const reached = contrast(accent, WHITE);
   if (reached >= CONTRAST) return accent;
-  const darker = readable(accent, WHITE, 0);
+  const darker = readable(accent, [WHITE], 0);
   throw new AppError(
     "invalid",
     `accent is too light to be read on white: its contrast is ${reached.toFixed(1)} and must be 4.5; ${darker} would do`,
@@ -279,8 +279,8 @@ function goodAccent(typed: string): string {
 /** The stylesheet of a brand: its colour as it can be read in each theme. Empty for the platform's own. */
 export function brandStyle({ accent }: Brand): string {
   if (accent === null) return "";
-  const dark = readable(accent, DARK_GROUND, 255);
-  return `:root { --accent: ${readable(accent, LIGHT_GROUND, 0)}; --on-accent: #fff; }
+  const dark = readable(accent, DARK_GROUNDS, 255);
+  return `:root { --accent: ${readable(accent, LIGHT_GROUNDS, 0)}; --on-accent: #fff; }
 @media (prefers-color-scheme: dark) { :root { --accent: ${dark}; --on-accent: #0e141b; } }
 `;
 }
