@@ -45,7 +45,7 @@ const forManagers = (email: string) =>
 
 const actions = (...content: unknown[]) => html`<div class="actions">${content}</div>`;
 
-export function signUpPage(view: PageView, state: State): Html {
+export function signUpPage(view: PageView, content: { brandLinks: unknown }, state: State): Html {
   const { t } = view;
   return frame(view, {
     title: t.auth.signUpTitle,
@@ -66,7 +66,8 @@ export function signUpPage(view: PageView, state: State): Html {
           state,
         )}
         ${actions(button("signUp", t.auth.sendLink))}`)}
-      <p>${t.auth.haveAccount} <a href="/login">${t.common.signIn}</a></p>`,
+      <p>${t.auth.haveAccount} <a href="/login">${t.common.signIn}</a></p>
+      ${content.brandLinks}`,
   });
 }
 
@@ -140,6 +141,7 @@ export function loginPage(
   const { t } = view;
   return frame(view, {
     title: t.auth.loginTitle,
+    lead: t.auth.loginLead,
     narrow: true,
     done: content.done,
     islands: ["passkey.js"],

@@ -36,6 +36,7 @@ export const auth = {
   confirm: "Confirm and sign in",
   join: "Join and sign in",
   loginTitle: "Sign in",
+  loginLead: "To see your trackers, and what is held about you.",
   forgotten: "Password forgotten?",
   withPasskey: "Sign in with a passkey",
   secondTitle: "Second step",

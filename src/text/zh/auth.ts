@@ -32,6 +32,7 @@ export const auth: typeof en = {
   confirm: "确认并登录",
   join: "加入并登录",
   loginTitle: "登录",
+  loginLead: "登录后可查看您的设备以及保存的关于您的信息。",
   forgotten: "忘记密码？",
   withPasskey: "使用通行密钥登录",
   secondTitle: "第二步验证",
