@@ -41,11 +41,11 @@ export function membersPage(
   const t = view.t.people;
   const rows = members.map((member) => [
     html`${member.name === null ? "" : html`${member.name}<br>`}<span${member.name === null ? "" : html` class="soft"`}>${member.email}</span>`,
-    t.role[member.role],
+    html`<span class="keep">${t.role[member.role]}</span>`,
     member.deviceLimited ? t.someDevices(member.devices.length) : t.allDevices,
     pill(member.state === "active" ? "ok" : "warn", t.state[member.state] ?? member.state),
     time(view, member.lastSignInAt),
-    html`<a href="/people/${member.id}" aria-label="${t.change(nameOf(member))}">${t.members.head[5]}</a>`,
+    html`<a class="keep" href="/people/${member.id}" aria-label="${t.change(nameOf(member))}">${t.members.head[5]}</a>`,
   ]);
   return frame(view, {
     title: t.members.title,
