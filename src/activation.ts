@@ -140,7 +140,7 @@ export async function loadActivations(
   }
   if (rows.length > 0) {
     await store.loadActivations(ctx.db, rows, ctx.now());
-    await record(ctx, "activation.loaded", { subject: `${rows.length} trackers` });
+    await record(ctx, "activation.loaded", { subject: rows.length === 1 ? "1 tracker" : `${rows.length} trackers` });
   }
   return made;
 }

@@ -207,7 +207,7 @@ describe("loadActivations()", () => {
     await deleteDevice(customer, device.id);
     const rows = await base.db.select().from(audit);
     expect(rows.map(({ action, subject }) => [action, subject])).toEqual([
-      ["activation.loaded", "1 trackers"],
+      ["activation.loaded", "1 tracker"],
       ["activation.used", `device ${device.id}`],
       ["device.created", `device ${device.id}`],
       ["device.changed", `device ${device.id}`],

@@ -1,5 +1,7 @@
+import { eq } from "drizzle-orm";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { MODEL_NAMES } from "../../../codec/models.ts";
+import { accounts } from "../../../src/store/schema.ts";
 import { anImei } from "../../database.ts";
 import { type Api, anApi, expectProblem } from "./api.ts";
 
@@ -175,4 +177,22 @@ test("DELETE /v1/devices/{id} leaves nothing of the device, and its IMEI free", 
   const again = await post({ imei, name: "Again" }, api.stranger);
   expect(again.status).toBe(201);
   expect(((await again.json()) as Device).id).toBeGreaterThan(id);
+});
+
+test("a suspended account changes no device and still may read and erase it", async () => {
+  const { id } = await aDevice();
+  const path = `/v1/devices/${id}`;
+  const ofAccount = eq(accounts.id, api.accountId);
+  await api.base.db.update(accounts).set({ state: "suspended" }).where(ofAccount);
+  await expectProblem(await api.call("PATCH", path, { key: api.write, body: { name: "Other" } }), 403, "suspended");
+  await expectProblem(await post({ imei: anImei(), name: "New" }), 403, "suspended");
+  expect((await api.call("GET", path, { key: api.read })).status).toBe(200);
+  expect((await api.call("DELETE", path, { key: api.write })).status).toBe(204);
+  await api.base.db.update(accounts).set({ state: "active" }).where(ofAccount);
+});
+
+test("POST /v1/devices with a code that can be none is refused before it is tried", async () => {
+  const response = await post({ imei: anImei(), name: "Van", code: "A".repeat(41) });
+  const { field, detail } = await expectProblem(response, 400, "invalid");
+  expect({ field, detail }).toEqual({ field: "code", detail: "code must have at most 40 characters" });
 });
