@@ -1,7 +1,7 @@
 import { accountOf, personOf } from "./access.ts";
 import { accountById } from "./accounts.ts";
 import { record } from "./audit.ts";
-import type { Base, Ctx, CustomerRole } from "./context.ts";
+import type { Ctx, CustomerRole } from "./context.ts";
 import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 import { linkTo, queueMail } from "./mail.ts";
@@ -166,9 +166,4 @@ export async function requireDevices(ctx: Ctx, ids: readonly number[]): Promise<
   }
   const found = await store.devicesAmong(ctx.db, accountOf(ctx), ids);
   if (found.length < new Set(ids).size) throw new AppError("not_found", "No such device", { field: "devices" });
-}
-
-/** Forgets people who were invited and did not come in time. @returns rows */
-export function purgeInvited(ctx: Base): Promise<number> {
-  return store.purgeInvited(ctx.db, ctx.now() - LIMITS.unverifiedMs, ctx.now(), LIMITS.deleteRows);
 }

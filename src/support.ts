@@ -1,9 +1,10 @@
 import { accountOf, personOf, reachOf } from "./access.ts";
-import { record } from "./audit.ts";
+import { type AuditRow, listActions, record } from "./audit.ts";
 import type { Ctx } from "./context.ts";
 import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 import { linkTo, queueMail } from "./mail.ts";
+import { keyMakers } from "./store/keys.ts";
 import { listOwners } from "./store/members.ts";
 import type { Look, LookRow, WindowRow } from "./store/support.ts";
 import * as store from "./store/support.ts";
@@ -65,6 +66,21 @@ export async function closeWindow(ctx: Ctx, id: number): Promise<void> {
  */
 export function listLooks(ctx: Ctx, before: number, limit: number): Promise<LookRow[]> {
   return store.listLooks(ctx.db, reachOf(ctx), before, limit);
+}
+
+/** An act in the account; `keyMadeBy` is the person behind the key that did it. */
+export type Instruction = AuditRow & { keyMadeBy: number | null };
+
+/** What was done in the caller's account, newest first. @param before the last id of the page before */
+export async function listInstructions(ctx: Ctx, before: number, limit: number): Promise<Instruction[]> {
+  const accountId = accountOf(ctx);
+  const acts = await listActions(ctx, accountId, before, limit);
+  const keys = acts.flatMap(({ actor, actorId }) => (actor === "key" && actorId !== null ? [actorId] : []));
+  const makers = keys.length === 0 ? new Map<number, number>() : await keyMakers(ctx.db, accountId, keys);
+  return acts.map((act) => ({
+    ...act,
+    keyMadeBy: act.actor === "key" ? (makers.get(act.actorId ?? 0) ?? null) : null,
+  }));
 }
 
 /**

@@ -1,15 +1,15 @@
 import * as v from "valibot";
-import { accountOf } from "../access.ts";
 import { accountById } from "../accounts.ts";
-import { type AuditRow, listActions } from "../audit.ts";
 import { deviceOf } from "../devices.ts";
 import { LIMITS } from "../limits.ts";
 import { history, latest } from "../positions.ts";
 import {
   asAccount,
   closeWindow,
+  type Instruction,
   isOpen,
   type LookRow,
+  listInstructions,
   listLooks,
   listWindows,
   lookInto,
@@ -57,16 +57,18 @@ const InstructionJson = v.object({
   at: Time,
   actor: v.pipe(v.string(), v.description("user, key, staff, admin_token, job or system")),
   actorId: v.pipe(v.nullable(Id), v.description("Of the user, key or staff member")),
+  keyMadeBy: v.pipe(v.nullable(Id), v.description("The user who made the key that did it")),
   action: v.string(),
   subject: v.pipe(v.nullable(v.string()), v.description("Kind and id of what it was done to")),
   reason: v.pipe(v.nullable(v.string()), v.description("The operator's, where one was asked for")),
 });
 
-const instructionJson = ({ id, at, actor, actorId, action, subject, reason }: AuditRow) => ({
+const instructionJson = ({ id, at, actor, actorId, keyMadeBy, action, subject, reason }: Instruction) => ({
   id,
   at: iso(at),
   actor,
   actorId,
+  keyMadeBy,
   action,
   subject,
   reason,
@@ -89,7 +91,7 @@ export const SUPPORT: readonly Route[] = [
     query: ListQuery,
     answers: { 200: { description: "One page of acts", schema: listOf(InstructionJson) } },
     handle: async ({ c, ctx, query: { cursor = NEWEST, limit } }) =>
-      c.json(page(await listActions(ctx, accountOf(ctx), cursor, limit + 1), limit, instructionJson)),
+      c.json(page(await listInstructions(ctx, cursor, limit + 1), limit, instructionJson)),
   }),
   route({
     method: "GET",

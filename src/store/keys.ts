@@ -108,6 +108,16 @@ export function countKeys(db: Db, accountId: number, now: number): Promise<numbe
   return db.$count(apiKeys, and(eq(apiKeys.accountId, accountId), isNull(apiKeys.revokedAt), lives));
 }
 
+/** Who made which of these keys. A key that the operator made, or whose maker is gone, is left out. */
+export async function keyMakers(db: Db, accountId: number, ids: readonly number[]): Promise<Map<number, number>> {
+  const { rows } = await db.$client.execute({
+    sql: `SELECT id, made_by FROM api_keys
+      WHERE account_id = ? AND made_by IS NOT NULL AND id IN (SELECT value FROM json_each(?))`,
+    args: [accountId, JSON.stringify(ids)],
+  });
+  return new Map(rows.map((row) => [row[0] as number, row[1] as number]));
+}
+
 export async function keyById(db: Db, accountId: number, id: number): Promise<KeyRow | null> {
   const [row] = await visible(db).where(and(eq(apiKeys.id, id), eq(apiKeys.accountId, accountId)));
   return row ?? null;

@@ -166,14 +166,3 @@ export async function deleteMember(db: Db, accountId: number, id: number, now: n
   );
   return results[1]!.rowsAffected === 0 ? null : results[0]!.rows.map((row) => row[0] as number);
 }
-
-/** Forgets people who were invited before a time, have not come and hold no invitation that is valid. @returns rows */
-export async function purgeInvited(db: Db, before: number, now: number, limit: number): Promise<number> {
-  const { rowsAffected } = await db.$client.execute({
-    sql: `DELETE FROM users WHERE id IN (SELECT u.id FROM users u JOIN accounts a ON a.id = u.account_id
-      WHERE u.email_verified_at IS NULL AND u.created_at < ? AND a.state <> 'unverified'
-        AND NOT EXISTS (SELECT 1 FROM tokens t WHERE t.user_id = u.id AND t.kind = 'invite' AND t.expires_at > ?) LIMIT ?)`,
-    args: [before, now, limit],
-  });
-  return rowsAffected;
-}

@@ -3,15 +3,7 @@ import { tokenHash } from "../../src/access.ts";
 import type { Ctx } from "../../src/context.ts";
 import { createOwnKey } from "../../src/keys.ts";
 import { LIMITS } from "../../src/limits.ts";
-import {
-  changeMember,
-  inviteAgain,
-  inviteMember,
-  listMembers,
-  memberOf,
-  purgeInvited,
-  removeMember,
-} from "../../src/members.ts";
+import { changeMember, inviteAgain, inviteMember, listMembers, memberOf, removeMember } from "../../src/members.ts";
 import { keyById } from "../../src/store/keys.ts";
 import { sessionOfHash } from "../../src/store/sessions.ts";
 import { readToken } from "../../src/tokens.ts";
@@ -201,16 +193,4 @@ test("a user of another account, and staff, are no members", async () => {
     await expect(removeMember(ctx, id)).rejects.toMatchObject({ code: "not_found" });
   }
   expect((await database.client.execute("SELECT count(*) FROM users")).rows[0]![0]).toBe(3);
-});
-
-test("purgeInvited() forgets who did not come, not who still holds a link or has come", async () => {
-  await inviteMember(ctx, { email: "late@edge.test", ...rights() });
-  await inviteMember(ctx, { email: "again@edge.test", ...rights() });
-  base.advance(LIMITS.unverifiedMs - 1000);
-  const again = (await listMembers(ctx, 0, 10)).find(({ email }) => email.startsWith("again"))!;
-  await inviteAgain(ctx, again);
-  expect(await purgeInvited(base)).toBe(0);
-  base.advance(2000);
-  expect(await purgeInvited(base)).toBe(1);
-  expect((await listMembers(ctx, 0, 10)).map(({ id }) => id)).toEqual([ownerId, again.id]);
 });

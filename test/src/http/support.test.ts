@@ -3,7 +3,7 @@ import { encodeAaa } from "../../../codec/encode.ts";
 import { RequestWriter } from "../../../codec/envelope.ts";
 import { ROUTES } from "../../../src/http/app.ts";
 import type { Route } from "../../../src/http/route.ts";
-import { aDevice, aSession, aUser, NOON } from "../../database.ts";
+import { aDevice, anImei, aSession, aUser, NOON } from "../../database.ts";
 import { type Api, anApi, expectProblem } from "./api.ts";
 
 const MINUTE = 60_000;
@@ -151,6 +151,19 @@ test("GET /v1/me/instructions pages from the newest, and is the account's own", 
   expect(actions).toEqual(["window.closed", "window.opened", "window.closed", "window.opened"]);
   const strangers = await api.call("GET", "/v1/me/instructions", { cookie: api.sessions.strangerOwner });
   expect((await strangers.json()).data).toEqual([]);
+});
+
+test("GET /v1/me/instructions names the person behind a key", async () => {
+  const body = { name: "Dashboard", scope: "write" };
+  const made = (await (await asOwner("POST", "/v1/keys", body)).json()) as { id: number; key: string; madeBy: number };
+  await api.call("DELETE", `/v1/devices/${device}`, { key: made.key });
+  await api.call("POST", "/v1/devices", { key: api.write, body: { imei: anImei(), name: "Van" } });
+  const acts = (await listed("/v1/me/instructions")) as { actor: string; actorId: number; keyMadeBy: number | null }[];
+  expect(acts).toMatchObject([
+    { actor: "key", keyMadeBy: null, action: "device.created" },
+    { actor: "key", actorId: made.id, keyMadeBy: made.madeBy, action: "device.removed", subject: `device ${device}` },
+    { actor: "user", actorId: made.madeBy, keyMadeBy: null, action: "key.created" },
+  ]);
 });
 
 test("/support says who looked and lets an owner open and end a window", async () => {
