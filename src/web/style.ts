@@ -74,7 +74,7 @@ button.danger { background: transparent; color: var(--stop); border-color: var(-
 .pill.ok { color: var(--ok); } .pill.warn { color: var(--warn); } .pill.stop { color: var(--stop); } .pill.info { color: var(--soft); }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; margin: 0 0 1rem; }
 th, td { text-align: start; vertical-align: top; padding: .6rem .75rem .6rem 0; border-top: 1px solid var(--line); overflow-wrap: anywhere; }
-thead th { border-top: 0; color: var(--soft); font-weight: 600; font-size: .875rem; }
+thead td { border: 0; } thead th { border-top: 0; color: var(--soft); font-weight: 600; font-size: .875rem; }
 td .keep { overflow-wrap: normal; } td button { min-height: 2.25rem; padding: .25rem .75rem; }
 .empty { padding: 1.5rem; border: 1px dashed var(--edge); border-radius: .5rem; color: var(--soft); margin: 0 0 1rem; } .empty > :first-child { margin-top: 0; } .empty > :last-child { margin-bottom: 0; }
 .facts { margin: 0 0 1rem; } .facts > div { display: grid; grid-template-columns: minmax(8rem, 14rem) 1fr; gap: .25rem 1rem; padding: .5rem 0; border-top: 1px solid var(--line); }
@@ -91,7 +91,7 @@ details { margin: 0 0 1rem; } summary { cursor: pointer; padding: .5rem 0; font-
   .top { padding: .5rem 1rem; } .top nav { order: 1; flex-basis: 100%; } .top nav { order: 1; flex-basis: 100%; } main { padding: 1.5rem 1rem 3rem; } .card { padding: 1rem; } h1 { font-size: 1.73rem; }
   thead { position: absolute; inset-inline-start: -99rem; } tr { display: block; border: 1px solid var(--line); border-radius: .5rem; padding: .5rem 1rem; margin: 0 0 .75rem; background: var(--card); }
   td { display: grid; grid-template-columns: minmax(6rem, 35%) minmax(0, 1fr); gap: .5rem; border: 0; padding: .25rem 0; } td > .pill { justify-self: start; } td::before { content: attr(data-label); color: var(--soft); font-size: .875rem; }
-  td[data-label=""] { display: block; } td[data-label=""]::before { content: none; }
+  td[data-label=""] { display: block; } td:has(> div:empty) { display: none; } td[data-label=""]::before { content: none; }
   .facts > div { grid-template-columns: 1fr; gap: 0; } .actions button, .actions .button { width: 100%; text-align: center; }
 }
 @media (prefers-reduced-motion: no-preference) { a, button { transition: background-color .12s, color .12s; } }

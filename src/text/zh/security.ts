@@ -38,7 +38,7 @@ export const security: typeof en = {
   addPasskey: "添加通行密钥",
   passkeyScript: "通行密钥需要 JavaScript，而此浏览器已将其关闭。本页其他功能不受影响。",
   passkeyFailed: "操作未成功或已取消，请重试。",
-  removeLabel: (name) => `移除通行密钥“${name}”`,
+  removeLabel: (name) => `删除通行密钥“${name}”`,
 
   password: "密码",
   passwordWhy: "修改密码后，您的其他会话会全部结束。",
