@@ -295,11 +295,20 @@ function namesOf({ tables }: Held): (deviceId: number) => string {
   return (id) => names.get(id) ?? String(id);
 }
 
+/** Columns that are 1 or 0: a new one is shown as that until it is named here. */
+const SWITCHES: ReadonlySet<string> = new Set(
+  "personalisation searchHistory deviceLimited mayEdit secondFactor confirmCce".split(" "),
+);
+
 function tableOf(view: PageView, held: HeldTable): Html {
   const h = view.t.profile.held;
   const categories = [...new Set([...held.columns, ...held.secret].map(({ category }) => category))];
-  const shown = ({ name }: HeldColumn, value: HeldValue | undefined): unknown =>
-    value === null || value === undefined ? "–" : isTime(name) && typeof value === "number" ? time(view, value) : value;
+  const { yes, no } = view.t.common;
+  const shown = ({ name }: HeldColumn, value: HeldValue | undefined): unknown => {
+    if (value === null || value === undefined) return "–";
+    if (typeof value === "number" && isTime(name)) return time(view, value);
+    return SWITCHES.has(name) ? (value === 1 ? yes : no) : value;
+  };
   const content = () => {
     if (held.values === null) {
       return html`${facts([
@@ -309,7 +318,10 @@ function tableOf(view: PageView, held: HeldTable): Html {
     }
     const { columns, values } = held;
     if (values.length === 1) {
-      return facts(columns.map((column, i) => [words(column.name), shown(column, values[0]![i])]));
+      const known = columns.map((column, i) => [column, values[0]![i] ?? null] as const);
+      const blank = known.filter(([, value]) => value === null).map(([{ name }]) => words(name));
+      return html`${facts(known.flatMap(([column, value]) => (value === null ? [] : [[words(column.name), shown(column, value)]])))}
+        ${blank.length === 0 ? "" : html`<p class="soft">${h.blank(blank.join(", "))}</p>`}`;
     }
     const rows = values.map((row) => columns.map((column, i) => shown(column, row[i])));
     return html`<div class="wide" tabindex="0" role="region" aria-label="${h.tables[held.name] ?? words(held.name)}">${table(

@@ -122,6 +122,7 @@ export const profile = {
     newest: "Newest",
     see: "See them with the devices",
     secret: (columns: string) => `Stored, and never shown, as it opens something: ${columns}.`,
+    blank: (columns: string) => `Nothing is stored as: ${columns}.`,
     empty: "Nothing is stored in these tables",
     categories: {
       account: "account",

@@ -117,6 +117,7 @@ export const profile: typeof en = {
     newest: "最新",
     see: "在设备页面查看",
     secret: (columns) => `已存储但从不显示,因其可用于登录或解密:${columns}。`,
+    blank: (columns) => `以下各项没有数据:${columns}。`,
     empty: "以下表中没有数据",
     categories: {
       account: "账户",
