@@ -5,6 +5,7 @@ import { ROUTES } from "../../../src/http/app.ts";
 import type { Route } from "../../../src/http/route.ts";
 import { aDevice, anImei, aSession, aUser, NOON } from "../../database.ts";
 import { type Api, anApi, expectProblem } from "./api.ts";
+import { ROWS } from "./rows/index.ts";
 
 const MINUTE = 60_000;
 const LATITUDE = 48.208354;
@@ -126,18 +127,32 @@ function fieldsOf(schema: unknown): string[] {
   return [...Object.keys(entries), ...[...Object.values(entries), ...inner].flatMap(fieldsOf)];
 }
 
+const OPERATORS: readonly string[] = ["admin", "support", "privacy", "finance", "staff"];
+const INSIDE_A_WINDOW = [
+  "/v1/admin/accounts/{id}/devices/{deviceId}/positions",
+  "/v1/admin/accounts/{id}/positions/latest",
+];
+
+test("no other route or page of the operator tells a location", async () => {
+  const key = async () => 1;
+  const imei = anImei();
+  const things = { api, device, imei, command: 1, account: api.accountId, key, bridge: key, spareDevice: key };
+  const reads = ROUTES.filter(({ method, access }) => method === "GET" && OPERATORS.includes(access));
+  for (const { path } of reads.filter(({ path }) => !INSIDE_A_WINDOW.includes(path))) {
+    const response = await api.call("GET", await ROWS[`GET ${path}`]!.path(things), { cookie: api.sessions.admin });
+    expect(response.status, path).toBe(200);
+    expect(await response.text(), path).not.toMatch(/48\.208|16\.372/);
+  }
+});
+
 test("no other route of the operator declares a location in its answers", () => {
-  const operators: readonly string[] = ["admin", "support", "privacy", "finance", "staff"];
   const withLocation = (route: Route) =>
     Object.values(route.answers)
       .flatMap(({ schema, media }) => [schema, ...Object.values(media ?? {})])
       .flatMap(fieldsOf)
       .some((name) => /^(latitude|longitude|positions?|cell)$/.test(name));
-  const found = ROUTES.filter(({ access }) => operators.includes(access)).filter(withLocation);
-  expect(found.map(({ path }) => path).toSorted()).toEqual([
-    "/v1/admin/accounts/{id}/devices/{deviceId}/positions",
-    "/v1/admin/accounts/{id}/positions/latest",
-  ]);
+  const found = ROUTES.filter(({ access }) => OPERATORS.includes(access)).filter(withLocation);
+  expect(found.map(({ path }) => path).toSorted()).toEqual(INSIDE_A_WINDOW);
   expect(ROUTES.filter(withLocation).length).toBeGreaterThan(4);
 });
 
