@@ -139,6 +139,32 @@ test("GET /v1/services/requirements says what stops without a field, in the brow
   expect((await read("zh-CN")).fields[1]?.without).not.toBe(fields[1]?.without);
 });
 
+test("opening a device is noted with personalisation on, never with it off; the list links to the search", async () => {
+  const visitor = await aUser(api.base.db, { role: "viewer", accountId: api.accountId });
+  const session = await aSession(api.base, visitor);
+  const device = await aDevice(api.base.db, { accountId: api.accountId, name: "Seen van" });
+  const rows = async () => {
+    expect((await api.call("GET", `/devices/${device.id}`, { cookie: session })).status).toBe(200);
+    await api.base.settled();
+    const found = await api.base.db.$client.execute({
+      sql: "SELECT count(*) FROM recent_devices WHERE user_id = ?",
+      args: [visitor.id],
+    });
+    return found.rows[0]![0];
+  };
+  const list = async () => (await api.call("GET", "/devices", { cookie: session })).text();
+  expect(await rows()).toBe(0);
+  const before = await list();
+  expect(before).toContain('href="/search"');
+  await api.call("PATCH", "/v1/me", { cookie: session, body: { personalisation: true } });
+  expect(await rows()).toBe(1);
+  expect((await list()).split("Seen van").length).toBe(before.split("Seen van").length + 1);
+  const explained = (await (await api.call("GET", "/v1/me/personalisation", { cookie: session })).json()) as object;
+  expect(explained).toMatchObject({ on: true, inputs: [{ stored: 1 }] });
+  await api.call("PATCH", "/v1/me", { cookie: session, body: { personalisation: false } });
+  expect(await rows()).toBe(0);
+});
+
 describe("a card number", () => {
   const NUMBER = "4111 1111 1111 1111";
   let things: Things;
