@@ -102,10 +102,10 @@ export const AUTH_PAGES: readonly Route[] = [
     path: "/signup",
     access: "public",
     summary: "Create an account",
-    show: ({ view, form, problems, result }) =>
+    show: async ({ ctx, view, form, problems, result }) =>
       typeof result === "string"
         ? checkMailPage(view, view.t.auth.checkSignUp(result))
-        : signUpPage(view, { form, problems }),
+        : signUpPage(view, { brandLinks: await brandTextsOn(ctx, view) }, { form, problems }),
     acts: {
       signUp: async ({ ctx, view, form }) => {
         const email = typed(form, "email");
