@@ -9,6 +9,8 @@ export const ABOUT = {
     "Tracking for Meitrack GPS trackers: register devices, read where they are and were, send them commands. " +
     "Positions are deleted when the retention period ends.",
   tags: [
+    { name: "Sign-up", description: "From an address to an account, by links that are mailed and work once." },
+    { name: "Sessions", description: "Signing people in and out. A session is a cookie; a program takes an API key." },
     {
       name: "Profile",
       description: "What is held about you: read it, correct it, clear it. In every state of the account.",
