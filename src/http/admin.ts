@@ -106,7 +106,10 @@ export const ApiKeyJson = v.object({
   devices: v.pipe(v.array(Id), v.description("The only devices that exist for a limited key; empty for another")),
   madeBy: v.pipe(v.nullable(Id), v.description("The user who made it; null: the operator, or somebody who is gone")),
 });
-export const MadeKey = v.object({ ...ApiKeyJson.entries, key: v.pipe(v.string(), v.description("Shown this once only")) });
+export const MadeKey = v.object({
+  ...ApiKeyJson.entries,
+  key: v.pipe(v.string(), v.description("Shown this once only")),
+});
 
 export const keyJson = (key: ApiKey) => ({
   id: key.id,
