@@ -11,6 +11,7 @@ export const ABOUT = {
   tags: [
     { name: "Sign-up", description: "From an address to an account, by links that are mailed and work once." },
     { name: "Sessions", description: "Signing people in and out. A session is a cookie; a program takes an API key." },
+    { name: "Security", description: "Second factors, passkeys, passwords, and securing an account." },
     {
       name: "Profile",
       description: "What is held about you: read it, correct it, clear it. In every state of the account.",
@@ -19,6 +20,8 @@ export const ABOUT = {
     { name: "Positions", description: "Where devices are and were, as JSON or as a file." },
     { name: "Commands", description: "What a tracker is told to do, and what it answered." },
     { name: "Account", description: "The people of your account, its API keys, and what was done with both." },
+    { name: "Statement", description: "The privacy statement and the terms: every version, and what was accepted." },
+    { name: "Brands", description: "For the operator: names, colours and texts by hostname." },
     { name: "Bridge", description: "How a bridge delivers what trackers send." },
     { name: "Activation", description: "For the operator: trackers that were sold, and the codes on their boxes." },
     { name: "Administration", description: "For the operator of this installation." },
