@@ -143,6 +143,20 @@ export const COMMANDS: readonly Command[] = [
     text: accountText,
   },
   {
+    words: "account positions",
+    options: ["id!"],
+    method: "GET",
+    path: "/v1/admin/accounts/:id/positions/latest",
+    columns: ["deviceId", "fixTime", "valid", "latitude", "longitude", "speedKmh"],
+  },
+  {
+    words: "account track",
+    options: ["id!", "device!", "limit"],
+    method: "GET",
+    path: "/v1/admin/accounts/:id/devices/:device/positions",
+    columns: ["fixTime", "valid", "latitude", "longitude", "speedKmh"],
+  },
+  {
     words: "account suspend",
     options: ["id!", "reason!"],
     method: "POST",
@@ -548,8 +562,8 @@ function bodyOf({ body }: Command, options: Row): Row | string | undefined {
   );
 }
 
-/** The text to print for a command line. */
-async function run(args: string[]): Promise<string> {
+/** The text to print for a command line. @throws {Error} with a sentence that says what is wrong */
+export async function run(args: string[]): Promise<string> {
   const all = COMMANDS.flatMap(({ options }) => options);
   const names = [...new Set(all.map(bare))];
   const typeOf = (name: string) => (all.includes(`${name}?`) ? ("boolean" as const) : ("string" as const));
@@ -577,7 +591,7 @@ async function run(args: string[]): Promise<string> {
       throw new UsageError(`${command.words} takes no --${name}.`);
     }
   }
-  for (const name of ["account", "id", "limit"]) {
+  for (const name of ["account", "device", "id", "limit"]) {
     if (options[name] !== undefined && !/^[1-9]\d*$/.test(String(options[name]))) {
       throw new UsageError(`--${name} must be ${name === "limit" ? "" : "an id, "}a whole number.`);
     }

@@ -1,15 +1,16 @@
 import { execFile, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { app } from "../../src/http/app.ts";
+import { app, ROUTES } from "../../src/http/app.ts";
+import { COMMANDS, run, WITHOUT_COMMAND } from "../../tools/admin.ts";
 import { clearRunning, writeRunning } from "../../tools/data-dir.ts";
 import { makePrivateFolder, writePrivateFile } from "../../tools/secrets.ts";
-import { aBase, aDatabase, aDevice, type TestDatabase } from "../database.ts";
+import { aBase, aDatabase, aDevice, anImei, type TestDatabase } from "../database.ts";
 
 const dataDir = join(mkdtempSync(join(tmpdir(), "ephemeris-admin-")), "data");
 let database: TestDatabase;
@@ -65,6 +66,13 @@ async function bare(args: string, env: Record<string, string> = {}) {
   );
 }
 
+/** The same in this process, as many are slow to start. */
+async function said(args: string): Promise<string> {
+  process.env.DATA_DIR = dataDir;
+  writeRunning(dataDir, { pid: process.pid, url, bridgePort: 1, metricsUrl: "", children: [] });
+  return run(args.split(" ")).catch((error: Error) => error.message);
+}
+
 test("admin creates accounts, keys and bridges and prints what scripts need", async () => {
   expect(await admin("account create --name Acme --json")).toEqual({
     code: 0,
@@ -102,6 +110,81 @@ test("admin runs a job and lists the jobs with their last run", async () => {
   expect((await admin("jobs run retention")).stdout).toBe("retention changed 0 rows.\n");
   expect(JSON.parse((await admin("jobs run retention --json")).stdout)).toEqual({ name: "retention", changed: 0 });
   expect((await admin("jobs list")).stdout).toMatch(/^retention +7 \* \* \* \* +done \d{4}-/m);
+});
+
+test("every route of the operator has a command, or a reason why not", () => {
+  const plain = (method: string, path: string) => `${method} ${path.replace(/:\w+|\{\w+\}/g, "*")}`;
+  const commands = new Set(COMMANDS.map(({ method, path }) => plain(method, path)));
+  const routes = ROUTES.filter(({ path }) => path.startsWith("/v1/admin")).map(({ method, path }) =>
+    plain(method, path),
+  );
+  expect(routes.length).toBeGreaterThan(30);
+  expect(routes.filter((route) => !commands.has(route))).toEqual(Object.keys(WITHOUT_COMMAND));
+  const known = new Set(ROUTES.map(({ method, path }) => plain(method, path)));
+  expect([...commands].filter((command) => !known.has(command))).toEqual([]);
+});
+
+test("admin looks after accounts: shown masked, unmasked with a reason, suspended and resumed", async () => {
+  expect(await said("account show --id 1")).toMatch(/^id +1\nname +Acme\n/);
+  expect(await said("account unmask --id 1 --reason short")).toBe(
+    "reason must have 10 to 200 characters on one line (reason)",
+  );
+  const reason = "--reason its_owner_asked_for_it";
+  expect(JSON.parse(await said(`account unmask --id 1 --json ${reason}`))).toMatchObject({ people: [] });
+  expect(await said(`account suspend --id 1 ${reason}`)).toBe("Account 1 is suspended.");
+  expect(await said("account resume --id 1")).toBe("Account 1 is active.");
+  expect(await said("audit list --limit 1")).toMatch(/ account\.resumed +1 +account 1 /);
+  expect(await said("account positions --id 1")).toMatch(/window/);
+  expect(await said("account track --id 1 --device 1x")).toBe("--device must be an id, a whole number.");
+  expect(await said("overview")).toMatch(/^positionsPerS +0$/m);
+});
+
+test("admin makes the setup link, invites staff, attests training and changes settings", async () => {
+  expect(await said("setup link")).toMatch(/^Opens once, until .*:\nhttps:\/\/edge\.test\/setup\/[\w-]{43}$/);
+  const { userId, link } = JSON.parse(await said("staff invite --email a@edge.test --role admin --json"));
+  expect(link).toBeNull();
+  const until = new Date(Date.now() + 300 * 86_400_000).toISOString().slice(0, 10);
+  expect(await said(`training attest --id ${userId} --until ${until}`)).toContain(`trained until ${until}T`);
+  expect(await said(`training attest --id ${userId} --until soon`)).toMatch(/^--until must be a date/);
+  expect(await said(`staff change --id ${userId} --role support`)).toBe(`${userId} is support now.`);
+  expect(await said(`staff disable --id ${userId}`)).toContain(`${userId} `);
+  expect(await said(`staff enable --id ${userId}`)).toContain(`${userId} `);
+  expect(await said("staff list")).toMatch(/a@edge\.test +support +false/);
+  expect(await said(`staff remove --id ${userId} --json`)).toBe(`{"userId":${userId},"removed":true}`);
+  expect(await said("setting set --name activation --value open")).toBe("activation is set.");
+  expect(await said("setting set --name activation --value maybe")).toMatch(/\(activation\)$/);
+  expect(await said("setting list")).toMatch(/^activation +open +How/m);
+});
+
+test("admin loads trackers, brands and texts from files", async () => {
+  const file = (name: string, text: string) => {
+    const path = join(dataDir, name);
+    writeFileSync(path, text);
+    return path;
+  };
+  const imei = anImei();
+  const loaded = await said(`activation load --file ${file("list.csv", `imei,model\n${imei},T366\n`)}`);
+  const code = new RegExp(`^${imei} +([0-9A-Z-]{11})$`, "m").exec(loaded)![1];
+  expect(await said("activation list")).not.toContain(code);
+  expect(await said(`activation label --imei ${imei} --code ${code}`)).toMatch(/^<svg /);
+  expect(await said(`activation remove --imei ${imei}`)).toBe("Its code no longer works.");
+  expect(await said("activation load --file nowhere.csv")).toMatch(/^nowhere\.csv cannot be read \(ENOENT\)\./);
+
+  expect(await said("brand create --hostname yard.test --name Yard --json")).toBe('{"brandId":1}');
+  const policy = file("policy.md", "# Policy");
+  expect(await said(`brand set-text --id 1 --kind privacy --language en --body-file ${policy}`)).toMatch(
+    /^privacy +en +- +[0-9a-f]{64}/m,
+  );
+  expect(await said("brand set --id 1 --accent #0b5f66")).toMatch(/^accent +#0b5f66$/m);
+  expect(await said("brand set-text --id 1 --kind privacy --language en")).toMatch(/None\.$/);
+  expect(await said("brand list")).toMatch(/yard\.test +Yard/);
+  expect(await said("brand show --id 1")).toMatch(/^hostname +yard\.test$/m);
+  expect(await said("brand remove --id 1 --json")).toBe('{"brandId":1,"removed":true}');
+
+  const publish = `statement publish --kind privacy --title Statement --body-file ${policy} --title-zh 声明 --body-file-zh ${policy}`;
+  expect(await said(publish)).toMatch(/^privacy +\d+ +zh /m);
+  expect(await said("statement list")).toMatch(/^privacy +\d+ +en +Statement/m);
+  expect(await said("statement verify")).toMatch(/^\d+ texts checked, 0 altered\.$/);
 });
 
 test.each([
