@@ -8,7 +8,7 @@ import { checkSecondFactor, wrongCode } from "./second-factor.ts";
 import { selfOf, tell } from "./secure.ts";
 import { endOtherSessions, markProved } from "./sessions.ts";
 import { type UserRow, updateUser } from "./store/users.ts";
-import { countFailure, forgetFailures, requireUnblocked } from "./throttle.ts";
+import { forgetFailures, takeTry } from "./throttle.ts";
 import { dropTokens } from "./tokens.ts";
 import type { AssertionResponse } from "./webauthn.ts";
 
@@ -37,9 +37,7 @@ export async function prove(ctx: Ctx, { password, code, passkey }: Proof): Promi
 
 /** Checks the caller's password, counted like a sign-in. */
 async function requirePassword(ctx: Ctx, user: UserRow, password: string, field: string): Promise<void> {
-  await requireUnblocked(ctx, "password", user.email);
-  // Counted before it is checked: of many that come at once, each counts.
-  await countFailure(ctx, "password", user.email);
+  await takeTry(ctx, "password", user.email);
   if (!(await isPassword(ctx, password, user.passwordHash))) {
     throw new AppError("invalid", "The password is not right", { field });
   }

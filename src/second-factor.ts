@@ -10,7 +10,7 @@ import * as store from "./store/factors.ts";
 import { markSessionProved } from "./store/sessions.ts";
 import { userById } from "./store/users.ts";
 import { textFor } from "./text/index.ts";
-import { countFailure, forgetFailures, requireUnblocked } from "./throttle.ts";
+import { forgetFailures, takeTry } from "./throttle.ts";
 import { toBase32, totpStep, totpUri } from "./totp.ts";
 
 /** What an authenticator app needs; in this answer and nowhere else. */
@@ -96,13 +96,12 @@ export const countRecoveryCodes = (ctx: Ctx): Promise<number> => store.countReco
  */
 export async function checkSecondFactor(ctx: Ctx, userId: number, code: string): Promise<boolean> {
   const subject = String(userId);
-  await requireUnblocked(ctx, "code", subject);
+  const { first } = await takeTry(ctx, "code", subject);
   const user = await userById(ctx.db, userId);
   if (user !== null && (await isRight(ctx, user, plain(code)))) {
     await forgetFailures(ctx, "code", subject);
     return true;
   }
-  const { first } = await countFailure(ctx, "code", subject);
   if (first && user !== null) {
     const until = ctx.now() + LIMITS.throttles.code.blockMs;
     await tell(ctx, user, "lockout", { time: timeFor(user, until), path: "/forgot" });

@@ -44,6 +44,21 @@ export async function countFailure(
   return { blocked: true, first: failures === free };
 }
 
+/**
+ * Takes a try before it is looked at, counted as a failure until `forgetFailures`: of many that come at once, no more
+ * are looked at than of many that come one by one.
+ * @returns whether this one is the first that blocks: when it fails, the moment to tell the person
+ * @throws {AppError} rate_limited
+ */
+export async function takeTry(base: Base, kind: Throttle, subject: string): Promise<{ first: boolean }> {
+  const limit = LIMITS.throttles[kind];
+  const tries = await store.countTry(base.db, await keyedHash(base, `throttle ${kind}`, subject), base.now(), limit);
+  if (tries !== null) return { first: tries === limit.free };
+  await requireUnblocked(base, kind, subject);
+  // The block ended, or was forgotten, between the two statements.
+  return { first: false };
+}
+
 /** Forgets the failures: it was right at last. */
 export async function forgetFailures(base: Base, kind: Throttle, subject: string): Promise<void> {
   await store.forget(base.db, await keyedHash(base, `throttle ${kind}`, subject));

@@ -21,6 +21,31 @@ export async function countFailure(db: Db, key: string, now: number, expiresAt: 
   return rows[0]![0] as number;
 }
 
+/**
+ * Counts a try, unless its subject is blocked: in one statement, so that of many at once only the free ones pass.
+ * @returns tries in the window, this one included; null when it is blocked
+ */
+export async function countTry(
+  db: Db,
+  key: string,
+  now: number,
+  limit: { free: number; windowMs: number; blockMs: number; blockMaxMs: number },
+): Promise<number | null> {
+  const { free, windowMs, blockMs, blockMaxMs } = limit;
+  const { rows } = await db.$client.execute({
+    sql: `INSERT INTO throttles (key, failures, blocked_until, expires_at) VALUES (?, 1, 0, ?)
+      ON CONFLICT (key) DO UPDATE SET
+        failures = CASE WHEN expires_at <= ? THEN 1 ELSE failures + 1 END,
+        blocked_until = CASE WHEN expires_at > ? AND failures + 1 >= ?
+          THEN ? + min(? << min(failures + 1 - ?, 20), ?) ELSE 0 END,
+        expires_at = excluded.expires_at
+      WHERE blocked_until <= ?
+      RETURNING failures`,
+    args: [key, now + Math.max(windowMs, blockMaxMs), now, now, free, now, blockMs, free, blockMaxMs, now],
+  });
+  return (rows[0]?.[0] as number | undefined) ?? null;
+}
+
 export async function block(db: Db, key: string, blockedUntil: number, expiresAt: number): Promise<void> {
   await db.update(throttles).set({ blockedUntil, expiresAt }).where(eq(throttles.key, key));
 }

@@ -96,6 +96,23 @@ test("checkSecondFactor() stops guessing: after five wrong codes also the right 
   expect(await checkSecondFactor(ctx, userId, codeOf(secret))).toBe(true);
 });
 
+test("checkSecondFactor() looks at five codes only, also when fifty come at the same moment", async () => {
+  const { secret } = await inForce();
+  base.advance(60_000);
+  const ctx = await signedIn();
+  const right = codeOf(secret);
+  const guesses = [
+    ...Array.from({ length: 49 }, (_, i) => String(i).padStart(6, "0")).filter((code) => code !== right),
+    right,
+  ];
+  const results = await Promise.allSettled(guesses.map((code) => checkSecondFactor(ctx, userId, code)));
+  expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(5);
+  expect(results.at(-1)).toMatchObject({ status: "rejected", reason: { code: "rate_limited" } });
+  base.advance(5 * 60_000);
+  const next = await Promise.allSettled([1, 2, 3].map(() => checkSecondFactor(ctx, userId, "000000")));
+  expect(next.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+});
+
 test("removeTotp() ends the app and its recovery codes", async () => {
   const { secret, recovery } = await inForce();
   base.advance(30_000);
