@@ -13,7 +13,7 @@ import { listSessions } from "./store/sessions.ts";
 import * as store from "./store/signup.ts";
 import { type UserRow, updateUser, userByEmail, userById } from "./store/users.ts";
 import { textFor } from "./text/index.ts";
-import { countFailure, forgetFailures, requireUnblocked } from "./throttle.ts";
+import { forgetFailures, takeTry } from "./throttle.ts";
 import { countAttempt, makeToken, readToken, takeToken } from "./tokens.ts";
 
 export interface SignedIn {
@@ -35,9 +35,7 @@ export async function signIn(
   { email: typed, password }: { email: string; password: string },
 ): Promise<SignedIn | { pending: string }> {
   const email = typed.trim().normalize("NFC").toLowerCase();
-  await requireUnblocked(ctx, "password", email);
-  // Counted before it is checked: of many that come at once, each counts.
-  const { first } = await countFailure(ctx, "password", email);
+  const { first } = await takeTry(ctx, "password", email);
   const user = await userByEmail(ctx.db, email);
   const hash = user === null || user.disabledAt !== null ? null : user.passwordHash;
   if (!(await isPassword(ctx, password, hash)) || user === null) {
