@@ -74,7 +74,7 @@ button.danger { background: transparent; color: var(--stop); border-color: var(-
 .pill.ok { color: var(--ok); } .pill.warn { color: var(--warn); } .pill.stop { color: var(--stop); } .pill.info { color: var(--soft); }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; margin: 0 0 1rem; }
 th, td { text-align: start; vertical-align: top; padding: .6rem .75rem .6rem 0; border-top: 1px solid var(--line); overflow-wrap: anywhere; }
-thead td { border: 0; } thead th { border-top: 0; color: var(--soft); font-weight: 600; font-size: .875rem; }
+td { min-width: 4.25rem; } th { overflow-wrap: normal; } thead td { border: 0; } thead th { border-top: 0; color: var(--soft); font-weight: 600; font-size: .875rem; }
 td .keep { overflow-wrap: normal; } td button { min-height: 2.25rem; padding: .25rem .75rem; }
 .empty { padding: 1.5rem; border: 1px dashed var(--edge); border-radius: .5rem; color: var(--soft); margin: 0 0 1rem; } .empty > :first-child { margin-top: 0; } .empty > :last-child { margin-bottom: 0; }
 .facts { margin: 0 0 1rem; } .facts > div { display: grid; grid-template-columns: minmax(8rem, 14rem) 1fr; gap: .25rem 1rem; padding: .5rem 0; border-top: 1px solid var(--line); }
