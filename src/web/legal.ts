@@ -23,16 +23,28 @@ export function documentPath({
 const written = ({ body, language }: { body: string; language: string }): Html =>
   html`<div class="legal" lang="${language}">${raw(renderMarkdown(body))}</div>`;
 
-const SHOWN_CHARACTERS = 240;
+const SHOWN_CHARACTERS = 200;
 
-/** What changed, as text: a stretch that did not is cut to where it begins and ends. */
+/** The line on which an unchanged stretch begins or ends; a long one is cut, between words where there are any. */
+function firstLine(text: string): string {
+  const line = text.slice(0, (text.indexOf("\n", 1) + 1 || text.length + 1) - 1);
+  return line.length <= SHOWN_CHARACTERS ? line : `${line.slice(0, SHOWN_CHARACTERS).replace(/(?<=\s)\S*$/, "")}…`;
+}
+function lastLine(text: string): string {
+  const line = text.slice(text.lastIndexOf("\n", text.length - 2) + 1);
+  return line.length <= SHOWN_CHARACTERS ? line : `…${line.slice(-SHOWN_CHARACTERS).replace(/^\S*(?=\s)/, "")}`;
+}
+
+/** What changed, as text. Of a long stretch that did not, only the lines next to a change are shown. */
 function difference({ t }: PageView, changes: readonly Change[], language: string): Html {
   if (changes.every(({ kind }) => kind === "same")) return html`<p>${t.legal.noChanges}</p>`;
-  const part = ({ kind, text }: Change) => {
+  const part = ({ kind, text }: Change, i: number) => {
     if (kind === "added") return html`<ins><span class="hide">${t.legal.added} </span>${text}</ins>`;
     if (kind === "removed") return html`<del><span class="hide">${t.legal.removed} </span>${text}</del>`;
-    const half = SHOWN_CHARACTERS / 2;
-    return text.length <= SHOWN_CHARACTERS ? html`${text}` : html`${text.slice(0, half)} … ${text.slice(-half)}`;
+    if (text.length <= SHOWN_CHARACTERS) return text;
+    const before = i === 0 ? "" : `${firstLine(text)}\n`;
+    const after = i === changes.length - 1 ? "" : `\n${lastLine(text)}`;
+    return `${before}[…]${after}`;
   };
   return html`<div class="diff" lang="${language}">${changes.map(part)}</div>`;
 }

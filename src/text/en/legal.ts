@@ -31,7 +31,7 @@ export const legal = {
   nothingWaits: "Nothing waits for you.",
   openedByOperator: "The operator opened this account and agreed with you on statement and terms. Nothing waits here.",
   waitsTitle: (title: string, version: number) => `${title}, version ${version}`,
-  deadlineFuture: "Accept by then to go on as before:",
+  deadlineFuture: "To go on as before, accept it by",
   deadlinePast: "Until it is accepted you can read, export and erase; the rest waits since",
   readWhole: "Read the whole text",
   agree: (title: string, version: number) => `We have read “${title}”, version ${version}, and accept it`,

@@ -141,7 +141,7 @@ test("the acceptance page says what changed and until when; only the owner gets 
   expect(await pageText("/accept", asOwner())).toContain("Nothing waits for you.");
   await publish();
   const page = await pageText("/accept", asOwner());
-  expect(page).toContain("Accept by then to go on as before:");
+  expect(page).toContain("To go on as before, accept it by");
   expect(page).toMatch(/<ins>/);
   expect(page).toContain('type="checkbox" id="f-privacy"');
   expect(page).not.toContain("checked");
