@@ -1,12 +1,12 @@
 import * as v from "valibot";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { encodeAaa } from "../../../codec/encode.ts";
 import { RequestWriter, readResponse } from "../../../codec/envelope.ts";
 import { app, ROUTES } from "../../../src/http/app.ts";
 import type { Route } from "../../../src/http/route.ts";
 import { LIMITS } from "../../../src/limits.ts";
 import { anImei, NOON } from "../../database.ts";
-import { type Api, anApi, type CallOptions, expectProblem } from "./api.ts";
+import { type Api, aKeyRow, anApi, type CallOptions, expectProblem } from "./api.ts";
 import { ROWS } from "./rows/index.ts";
 import { CALLERS, type Caller, type Things } from "./rows/row.ts";
 
@@ -49,7 +49,7 @@ describe("each route", () => {
       device,
       account: api.accountId,
       command: await idOf(await api.call("POST", `/v1/devices/${device}/commands`, { key: api.write, body: command })),
-      key: () => make(`/v1/admin/accounts/${api.accountId}/keys`, { scope: "read" }, api.admin),
+      key: () => aKeyRow(api.base, api.accountId),
       bridge: () => make("/v1/admin/bridges", {}, api.admin),
       spareDevice: () => make("/v1/devices", { imei: anImei() }, api.write),
     };
