@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { type Client, createClient } from "@libsql/client";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { LIMITS } from "../../src/limits.ts";
 import { startLibsqld } from "../../tools/libsqld.ts";
 import { applyMigrations, MIGRATIONS_DIR, seedDocuments, TEMPLATES_DIR } from "../../tools/migrate.ts";
 
@@ -162,6 +163,19 @@ test("the templates say on top that they are templates, and leave nothing to fil
     expect([...text.matchAll(/\{\{(\w+)\}\}/g)].map(([, key]) => key)).toEqual(
       expect.arrayContaining(["operatorName", "contactEmail", "governingLaw", "retentionMonths"]),
     );
+  }
+});
+
+test("the templates name the periods that the product keeps", () => {
+  const DAY = 86_400_000;
+  const { sessionMs, networkMs, unverifiedMs, searchesMs, auditMs } = LIMITS;
+  for (const [language, days, years] of [
+    ["en", "days", "years"],
+    ["zh", "天", "年"],
+  ]) {
+    const text = readFileSync(join(TEMPLATES_DIR, `privacy.${language}.md`), "utf8");
+    for (const ms of [sessionMs, networkMs, unverifiedMs, searchesMs]) expect(text).toContain(`${ms / DAY} ${days}`);
+    expect(text).toContain(`| ${auditMs / (365 * DAY)} ${years} |`);
   }
 });
 
