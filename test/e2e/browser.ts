@@ -24,12 +24,12 @@ export class Visitor {
   /** Addresses of every page that was looked at. */
   readonly seen = new Set<string>();
   readonly #context: BrowserContext;
-  readonly #screenshots: string;
+  readonly #screenshots: string | undefined;
 
-  /** @param origins what may be asked; @param screenshots folder */
+  /** @param origins what may be asked; @param screenshots folder; absent: none are taken */
   static async arrive(
     browser: Browser,
-    options: { origins: readonly string[]; screenshots: string; javaScript?: boolean },
+    options: { origins: readonly string[]; screenshots?: string | undefined; javaScript?: boolean },
   ): Promise<Visitor> {
     const context = await browser.newContext({
       javaScriptEnabled: options.javaScript !== false,
@@ -42,12 +42,12 @@ export class Visitor {
   private constructor(
     context: BrowserContext,
     page: Page,
-    { origins, screenshots }: { origins: readonly string[]; screenshots: string },
+    { origins, screenshots }: { origins: readonly string[]; screenshots?: string | undefined },
   ) {
     this.#context = context;
     this.#screenshots = screenshots;
     this.page = page;
-    mkdirSync(screenshots, { recursive: true });
+    if (screenshots !== undefined) mkdirSync(screenshots, { recursive: true });
     page.setDefaultTimeout(10_000);
     const where = () => new URL(page.url()).pathname;
     page.on("console", (message) => {
@@ -117,19 +117,21 @@ export class Visitor {
       for (const colorScheme of THEMES) {
         // Colours that are still on their way to the other theme are not what a person sees.
         await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-        const found = await this.#examine();
+        // Only colours differ between the themes, and only what fits between the widths.
+        const found = await this.#examine((width === 1280) === (colorScheme === "light"));
         for (const line of found) this.problems.push(`${name} (${width}, ${colorScheme}): ${line}`);
+        if (this.#screenshots === undefined) continue;
         await page.screenshot({ path: join(this.#screenshots, `${name}-${width}-${colorScheme}.png`), fullPage: true });
       }
     }
     await page.setViewportSize({ width: 1280, height: 800 });
   }
 
-  async #examine(): Promise<string[]> {
+  async #examine(whole: boolean): Promise<string[]> {
     const { page } = this;
     if (!(await page.evaluate("typeof axe !== 'undefined'"))) await page.evaluate(axe.source);
-    const found: string[] =
-      await page.evaluate(`axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) =>
+    const options = { resultTypes: ["violations"], ...(!whole && { runOnly: ["color-contrast", "target-size"] }) };
+    const found: string[] = await page.evaluate(`axe.run(document, ${JSON.stringify(options)}).then(({ violations }) =>
       violations.flatMap(({ id, nodes }) => nodes.map(({ target, failureSummary }) =>
         id + " " + target.join(" ") + " " + String(failureSummary).replace(/\\s+/g, " ").slice(0, 200))))`);
     const wide: string[] = await page.evaluate(`(() => {
