@@ -6,6 +6,7 @@ import { LIMITS } from "./limits.ts";
 import { requireDevices } from "./members.ts";
 import type { KeyRow } from "./store/keys.ts";
 import * as store from "./store/keys.ts";
+import { countOwners } from "./store/users.ts";
 
 export type { KeyRow as ApiKey } from "./store/keys.ts";
 
@@ -44,6 +45,18 @@ export async function createKey(
   );
   await record(ctx, "key.created", { accountId, subject: `key ${row.id}` });
   return { ...row, key: token };
+}
+
+/**
+ * Makes a key for an account that the operator opened and nobody else runs. Where there is an owner, a key of the
+ * operator's would be a way to its locations beside the window that only the customer opens.
+ * @throws {AppError} conflict; as createKey()
+ */
+export async function createOperatorKey(ctx: Ctx, accountId: number, key: NewKey): Promise<KeyRow & { key: string }> {
+  if ((await countOwners(ctx.db, accountId)) > 0) {
+    throw new AppError("conflict", "This account has an owner: only its own people make its keys");
+  }
+  return createKey(ctx, accountId, key);
 }
 
 /** One page of an account's keys by id. @param after the last id of the page before, 0 for the first page */

@@ -15,7 +15,7 @@ import {
 import { type Bridge, createBridge, listBridges, revokeBridge } from "../bridges.ts";
 import type { Ctx } from "../context.ts";
 import { listAllDevices } from "../devices.ts";
-import { type ApiKey, createKey, listKeys, revokeKey } from "../keys.ts";
+import { type ApiKey, createOperatorKey, listKeys, revokeKey } from "../keys.ts";
 import { LIMITS } from "../limits.ts";
 import { DeviceJson, deviceJson } from "./devices.ts";
 import { Id, iso, isoOrNull, ListQuery, listOf, MaybeTime, Name, PathId, page, Time } from "./fields.ts";
@@ -236,13 +236,14 @@ export const ADMIN: readonly Route[] = [
     access,
     tag,
     summary: "Make an API key",
-    description: "The key is in this answer only; its hash is what is stored.",
+    description:
+      "For an account without an owner; otherwise its own people make its keys. The key is in this answer only.",
     params: ById,
     body: NewKey,
     find: findAccount,
     answers: { 201: { description: "The key", schema: MadeKey } },
     handle: async ({ c, ctx, object, body }) => {
-      const { key, ...row } = await createKey(ctx, object.id, body);
+      const { key, ...row } = await createOperatorKey(ctx, object.id, body);
       return c.json({ ...keyJson(row), key }, 201);
     },
   }),

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { RequestWriter } from "../../../codec/envelope.ts";
 import { JOBS } from "../../../src/jobs.ts";
 import { LIMITS } from "../../../src/limits.ts";
-import { anImei } from "../../database.ts";
+import { anAccount, anImei } from "../../database.ts";
 import { type Api, anApi, expectProblem } from "./api.ts";
 
 let api: Api;
@@ -40,8 +40,16 @@ test("an account opened and a key made by the operator are enough to use the API
   expect((await api.call("POST", "/v1/devices", { key: made.key, body })).status).toBe(201);
 });
 
+test("the operator makes no key for an account that has an owner", async () => {
+  const options = { key: api.admin, body: { scope: "read" } };
+  await expectProblem(await api.call("POST", `/v1/admin/accounts/${api.accountId}/keys`, options), 409, "conflict");
+  const cookie = api.sessions.admin;
+  const asPerson = { cookie, body: { scope: "read" } };
+  await expectProblem(await api.call("POST", `/v1/admin/accounts/${api.accountId}/keys`, asPerson), 409, "conflict");
+});
+
 test("a key is shown once: no list has it, and only its hash is stored", async () => {
-  const path = `/v1/admin/accounts/${api.accountId}/keys`;
+  const path = `/v1/admin/accounts/${await anAccount(api.base.db)}/keys`;
   const { key, ...made } = await post<{ id: number; key: string }>(path, { scope: "read", name: "Screen" });
   const keys = await list<{ id: number }>(path);
   expect(keys.find(({ id }) => id === made.id)).toEqual(made);
@@ -51,18 +59,19 @@ test("a key is shown once: no list has it, and only its hash is stored", async (
 });
 
 test("a revoked key is refused from the next request on", async () => {
-  const made = await post<{ id: number; key: string }>(`/v1/admin/accounts/${api.accountId}/keys`, { scope: "read" });
+  const path = `/v1/admin/accounts/${await anAccount(api.base.db)}/keys`;
+  const made = await post<{ id: number; key: string }>(path, { scope: "read" });
   const read = () => api.call("GET", "/v1/devices", { key: made.key });
   expect((await read()).status).toBe(200);
   expect((await api.call("DELETE", `/v1/admin/keys/${made.id}`, { key: api.admin })).status).toBe(204);
   await expectProblem(await read(), 401, "unauthenticated");
   await expectProblem(await api.call("DELETE", `/v1/admin/keys/${made.id}`, { key: api.admin }), 404, "not_found");
-  const keys = await list<{ id: number; revokedAt: string | null }>(`/v1/admin/accounts/${api.accountId}/keys`);
+  const keys = await list<{ id: number; revokedAt: string | null }>(path);
   expect(keys.find(({ id }) => id === made.id)?.revokedAt).toBe("2026-03-01T12:00:00.000Z");
 });
 
 test("the last use of a key is noted, at most every few minutes", async () => {
-  const path = `/v1/admin/accounts/${api.accountId}/keys`;
+  const path = `/v1/admin/accounts/${await anAccount(api.base.db)}/keys`;
   const made = await post<{ id: number; key: string }>(path, { scope: "read" });
   const use = async () => {
     await api.call("GET", "/v1/devices", { key: made.key });

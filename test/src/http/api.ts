@@ -33,6 +33,12 @@ export interface Api {
   close(): void;
 }
 
+/** The id of a new key that nobody holds. */
+export async function aKeyRow(base: TestBase, accountId: number): Promise<number> {
+  const { hash } = await newToken(base, "key");
+  return (await insertKey(base.db, accountId, { scope: "read", hash, createdAt: NOON })).id;
+}
+
 /** A key of an account, as the platform would have made it. */
 export async function aKey(base: TestBase, accountId: number, scope: Scope): Promise<string> {
   const { token, hash } = await newToken(base, "key");

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { EXEMPT } from "../../../src/card-numbers.ts";
 import { ROUTES } from "../../../src/http/app.ts";
 import { aDevice, anImei, aSession, aUser } from "../../database.ts";
-import { type Api, anApi, expectProblem } from "./api.ts";
+import { type Api, aKeyRow, anApi, expectProblem } from "./api.ts";
 import { ROWS } from "./rows/index.ts";
 import type { Things } from "./rows/row.ts";
 
@@ -179,7 +179,7 @@ describe("a card number", () => {
       device: device.id,
       account: api.accountId,
       command: 1,
-      key: () => make(`/v1/admin/accounts/${api.accountId}/keys`, { name: "K", scope: "read" }, api.admin),
+      key: () => aKeyRow(api.base, api.accountId),
       bridge: () => make("/v1/admin/bridges", { name: "B" }, api.admin),
       spareDevice: async () => (await aDevice(api.base.db, { accountId: api.accountId })).id,
     } as Things;

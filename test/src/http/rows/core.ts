@@ -1,5 +1,5 @@
 import { RequestWriter } from "../../../../codec/envelope.ts";
-import { anImei } from "../../../database.ts";
+import { anAccount, anImei } from "../../../database.ts";
 import { ANYONE, at, OPERATOR, READERS, type Rows, STAFF, type Things, WRITERS } from "./row.ts";
 
 const ofDevice = (rest: string) => (things: Things) => `/v1/devices/${things.device}${rest}`;
@@ -61,7 +61,7 @@ export const CORE_ROWS: Rows = {
   "GET /v1/admin/accounts": { who: ["adminToken", ...STAFF], path: at("/v1/admin/accounts"), status: 200 },
   "POST /v1/admin/accounts/{id}/keys": {
     who: OPERATOR,
-    path: (things) => `/v1/admin/accounts/${things.account}/keys`,
+    path: async ({ api }) => `/v1/admin/accounts/${await anAccount(api.base.db)}/keys`,
     body: () => ({ scope: "read", name: "Dashboard" }),
     status: 201,
   },

@@ -53,6 +53,7 @@ export const LEGAL_ROWS: Rows = {
     path: at("/v1/statement/acceptances"),
     body: async (things) => ({ accept: await allOf(things) }),
     status: 200,
+    ends: true,
   },
   "POST /v1/admin/documents": {
     who: PRIVACY,
@@ -109,5 +110,6 @@ export const LEGAL_ROWS: Rows = {
       return Object.fromEntries([...rows.flat(), ["act", "accept"]]);
     },
     status: 303,
+    ends: true,
   },
 };
