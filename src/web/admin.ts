@@ -101,6 +101,7 @@ const oneButton = (
 export function overviewPage(view: PageView, now: Overview, state: PanelState, result: unknown): Html {
   const t = view.t.admin.overview;
   const mayChange = roleOf(view) === "admin";
+  const mayPublish = mayChange || roleOf(view) === "privacy";
   const number = (name: string, value: number | string) => card(name, html`<p class="number">${value}</p>`);
   const made = result as { token?: string; ran?: string; changed?: number } | null;
   const days = LIMITS.trainingSoonMs / 86_400_000;
@@ -111,7 +112,7 @@ export function overviewPage(view: PageView, now: Overview, state: PanelState, r
     body: html`${made?.token === undefined ? "" : notice("ok", html`<p>${t.token}</p>${code(made.token)}`)}
       ${made?.ran === undefined ? "" : notice("ok", t.ran(made.ran, made.changed ?? 0))}
       ${now.canSendMail ? "" : notice("warn", t.noMail)}
-      ${now.template ? notice("warn", html`${t.template} <a href="/admin/documents">${t.templateTo}</a>`) : ""}
+      ${now.template ? notice("warn", html`${t.template} ${mayPublish ? html`<a href="/admin/documents">${t.templateTo}</a>` : ""}`) : ""}
       ${
         now.training.length === 0
           ? ""
