@@ -107,8 +107,9 @@ async function setupLines({ url, secrets, dataDir }: Platform): Promise<string |
   const path = join(dataDir, SETUP_FILE);
   const headers = { authorization: `Bearer ${secrets.adminToken}` };
   if (existsSync(path)) {
-    const known = await fetch(`${url}/v1/admin/staff?limit=1`, { headers });
-    const someone = known.ok && ((await known.json()) as { data: unknown[] }).data.length > 0;
+    const known = await fetch(`${url}/v1/admin/staff?limit=1000`, { headers });
+    const staff = known.ok ? ((await known.json()) as { data: { role: string; joined: boolean }[] }).data : [];
+    const someone = staff.some(({ role, joined }) => role === "admin" && joined);
     const isOver = Date.now() - statSync(path).mtimeMs > LIMITS.setupLinkMs;
     if (!someone && !isOver) return null;
     rmSync(path, { force: true });
