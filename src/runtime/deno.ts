@@ -73,9 +73,8 @@ async function main(): Promise<void> {
       return app.fetch(new Request(request, { headers }), base);
     },
   );
-  for (const cron of new Set(JOBS.map((job) => job.cron))) {
-    const names = JOBS.filter((job) => job.cron === cron).map((job) => job.name);
-    void Deno.cron(names.join(" "), cron, () => runCron(base, cron));
+  for (const [n, cron] of [...new Set(JOBS.map((job) => job.cron))].entries()) {
+    void Deno.cron(`jobs-${n}`, cron, () => runCron(base, cron));
   }
   let stopping = false;
   const stop = async () => {

@@ -46,7 +46,11 @@ export function suite(runtime: Runtime): void {
 
   async function aDevice(): Promise<{ id: number; imei: string }> {
     const imei = nextImei();
-    const { status, json } = await call("POST", "/v1/devices", { imei, name: `Device ${imei.slice(8)}`, model: "T366" });
+    const { status, json } = await call("POST", "/v1/devices", {
+      imei,
+      name: `Device ${imei.slice(8)}`,
+      model: "T366",
+    });
     expect(status).toBe(201);
     return { id: json.id, imei };
   }
@@ -188,6 +192,22 @@ export function suite(runtime: Runtime): void {
     expect(command).toMatchObject({ state: "acked", sentAt: expect.any(String), answeredAt: expect.any(String) });
     expect(String(command.reply)).toContain("FWV1.00");
     tracker.close();
+  });
+
+  test("a mail is sent: it is in the outbox, with a link to this platform", async () => {
+    const email = `${runtime}@edge.test`;
+    const response = await fetch(`${platform.url}/v1/signups`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ email }),
+    });
+    expect(response.status).toBe(202);
+    const outbox = async () => (await fetch(platform.outboxUrl ?? "")).text();
+    for (const deadline = Date.now() + 20_000; !(await outbox()).includes(email) && Date.now() < deadline; )
+      await wait(50);
+    const page = await outbox();
+    expect(page).toContain(`To ${email}`);
+    expect(page).toContain(`<a href="${platform.url}/confirm/`);
   });
 
   const victims =
