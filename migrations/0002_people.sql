@@ -236,6 +236,9 @@ CREATE TABLE audit (
 ) STRICT;
 CREATE INDEX audit_of_account ON audit (account_id, id) WHERE account_id IS NOT NULL;
 CREATE INDEX audit_at ON audit (at);
+CREATE INDEX audit_of_person ON audit (actor_id, id) WHERE actor IN ('user', 'staff');
+-- Sign-ins are kept for a month only.
+CREATE INDEX audit_sessions ON audit (at) WHERE action IN ('session.opened', 'session.ended');
 
 -- The customer lets the operator's staff see locations for a while, and sees each look.
 CREATE TABLE support_windows (

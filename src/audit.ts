@@ -35,6 +35,7 @@ export const ACTIONS = [
   "password.reset",
   "profile.changed",
   "session.ended",
+  "session.opened",
   "setting.changed",
   "setup.done",
   "staff.added",
@@ -86,7 +87,7 @@ export async function record(
     accountId?: number | null;
     subject?: string | null;
     reason?: string | null;
-    by?: Principal | { kind: "user"; userId: number };
+    by?: Principal | { kind: "user" | "staff"; userId: number };
   } = {},
 ): Promise<void> {
   await insertAudit(ctx.db, { at: ctx.now(), ...actorOf(by as Principal), action, accountId, subject, reason });

@@ -121,6 +121,8 @@ export async function purgeAudit(ctx: Base): Promise<number> {
   const before = ctx.now() - LIMITS.auditMs;
   const statements = { left: LIMITS.deleteStatements };
   let deleted = await inSteps((limit) => store.deleteAuditBefore(ctx.db, before, limit), statements);
+  const signIns = ctx.now() - LIMITS.securityActsMs;
+  deleted += await inSteps((limit) => store.deleteSessionActsBefore(ctx.db, signIns, limit), statements);
   deleted += await inSteps((limit) => store.deleteLooksBefore(ctx.db, before, limit), statements);
   deleted += await inSteps((limit) => store.deleteWindowsBefore(ctx.db, before, limit), statements);
   if (deleted > 0) await scrub(ctx);

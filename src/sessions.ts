@@ -1,4 +1,5 @@
 import { newToken, personOf } from "./access.ts";
+import { record } from "./audit.ts";
 import type { Ctx } from "./context.ts";
 import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
@@ -12,6 +13,8 @@ export interface OpenedSession {
   cookie: string;
   session: SessionRow;
 }
+
+// When somebody signs in and out is told to them and not to their account: those records name no account.
 
 /**
  * Signs a person in: always a new session with a new cookie, so that one planted before sign-in opens nothing.
@@ -36,6 +39,8 @@ export async function openSession(
     network: networkOf(ctx.client.address),
   });
   await store.deleteSurplusSessions(ctx.db, user.id, LIMITS.sessionsPerUser);
+  const kind = user.accountId === null ? "staff" : "user";
+  await record(ctx, "session.opened", { subject: `session ${session.id}`, by: { kind, userId: user.id } });
   return { cookie: token, session };
 }
 
@@ -48,12 +53,15 @@ export function listSessions(ctx: Ctx): Promise<SessionRow[]> {
 export async function endSession(ctx: Ctx, id: number): Promise<void> {
   if (!(await store.deleteSession(ctx.db, personOf(ctx).userId, id)))
     throw new AppError("not_found", "No such session");
+  await record(ctx, "session.ended", { subject: `session ${id}` });
 }
 
 /** Ends every session of the caller but this one. @returns how many */
-export function endOtherSessions(ctx: Ctx): Promise<number> {
+export async function endOtherSessions(ctx: Ctx): Promise<number> {
   const { userId, sessionId } = personOf(ctx);
-  return store.deleteSessions(ctx.db, userId, sessionId);
+  const ended = await store.deleteSessions(ctx.db, userId, sessionId);
+  if (ended > 0) await record(ctx, "session.ended", { subject: `sessions other than ${sessionId}` });
+  return ended;
 }
 
 /** Signs the caller out. */

@@ -1,4 +1,4 @@
-import { and, desc, eq, gte, inArray, lt, or } from "drizzle-orm";
+import { and, desc, eq, gte, inArray, isNull, lt, or } from "drizzle-orm";
 import type { Db } from "./db.ts";
 import { audit } from "./schema.ts";
 
@@ -23,7 +23,7 @@ export function listActsOfPerson(
     .from(audit)
     .where(
       and(
-        accountId === null ? undefined : eq(audit.accountId, accountId),
+        accountId === null ? undefined : or(eq(audit.accountId, accountId), isNull(audit.accountId)),
         gte(audit.at, since),
         inArray(audit.action, [...actions]),
         or(theirs, eq(audit.subject, `user ${userId}`)),

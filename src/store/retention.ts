@@ -114,6 +114,13 @@ export function deleteAuditBefore(db: Db, before: number, limit: number): Promis
   return changed(db, "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ? LIMIT ?)", [before, limit]);
 }
 
+/** Forgets who signed in and out before a time. */
+export function deleteSessionActsBefore(db: Db, before: number, limit: number): Promise<number> {
+  const sql = `DELETE FROM audit WHERE id IN (
+    SELECT id FROM audit WHERE action IN ('session.opened', 'session.ended') AND at < ? LIMIT ?)`;
+  return changed(db, sql, [before, limit]);
+}
+
 export function deleteLooksBefore(db: Db, before: number, limit: number): Promise<number> {
   return changed(db, "DELETE FROM looks WHERE id IN (SELECT id FROM looks WHERE at < ? LIMIT ?)", [before, limit]);
 }

@@ -397,6 +397,8 @@ export const audit = sqliteTable(
   (t) => [
     index("audit_of_account").on(t.accountId, t.id).where(sql`account_id IS NOT NULL`),
     index("audit_at").on(t.at),
+    index("audit_of_person").on(t.actorId, t.id).where(sql`actor IN ('user', 'staff')`),
+    index("audit_sessions").on(t.at).where(sql`action IN ('session.opened', 'session.ended')`),
   ],
 );
 

@@ -131,7 +131,9 @@ test("adding and removing an authenticator app is told by mail and recorded", as
   await removeTotp(await signedIn());
   await base.settled();
   expect(base.sent).toHaveLength(2);
-  const { rows } = await database.client.execute("SELECT action, actor, actor_id, subject FROM audit ORDER BY id");
+  const { rows } = await database.client.execute(
+    "SELECT action, actor, actor_id, subject FROM audit WHERE action <> 'session.opened' ORDER BY id",
+  );
   expect(rows.map((row) => [...Object.values(row)])).toEqual([
     ["factor.added", "user", userId, `user ${userId}`],
     ["factor.removed", "user", userId, `user ${userId}`],

@@ -30,7 +30,7 @@ test("a setup link makes the first administrator, trained for a year and signed 
   await expect(finishSetup(nobody(), link, first)).rejects.toMatchObject({ code: "invalid" });
   await expect(makeSetupLink(token())).rejects.toMatchObject({ code: "conflict" });
   const { rows } = await base.db.$client.execute({
-    sql: "SELECT action, actor, training_valid_until, email FROM audit, users",
+    sql: "SELECT action, actor, training_valid_until, email FROM audit, users WHERE action <> 'session.opened'",
     args: [],
   });
   expect([...Array(4).keys()].map((i) => rows[0]![i])).toEqual([

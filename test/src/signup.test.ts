@@ -146,7 +146,7 @@ test("signUp() with an address alone writes exactly the declared columns, and so
   expect(after.accounts).toMatchObject([{ state: "active", privacy_accepted: 1, terms_accepted: 1 }]);
   expect(after.tokens).toEqual([]);
   expect(after.audit?.map(({ actor, action }) => `${actor} ${action}`)).toEqual([
-    ...["user document.accepted", "user document.accepted", "user account.created"],
+    ...["user document.accepted", "user document.accepted", "user account.created", "user session.opened"],
   ]);
 });
 
@@ -216,7 +216,10 @@ test("signUp() of somebody who was invited sends the invitation again, and makes
     emailVerifiedAt: NOON,
     accountId,
   });
-  expect((await everything()).audit).toMatchObject([{ action: "user.joined", account_id: accountId }]);
+  expect((await everything()).audit).toMatchObject([
+    { action: "user.joined", account_id: accountId },
+    { action: "session.opened", account_id: null },
+  ]);
 });
 
 test("nobody can set a password for an address before its owner has the link", async () => {

@@ -85,6 +85,7 @@ export const security = {
     "password.changed": "The password was changed",
     "password.reset": "The password was chosen anew by mail",
     "session.ended": "A session was ended",
+    "session.opened": "You signed in",
     "user.joined": "You joined the account",
     "window.closed": "Support's window was closed",
     "window.opened": "A window was opened for support",

@@ -83,6 +83,7 @@ export const security: typeof en = {
     "password.changed": "密码已修改",
     "password.reset": "已通过邮件重设密码",
     "session.ended": "一个会话已结束",
+    "session.opened": "您已登录",
     "user.joined": "您加入了账户",
     "window.closed": "客服查看权限已关闭",
     "window.opened": "已向客服开放查看权限",
