@@ -74,7 +74,7 @@ button.danger { background: transparent; color: var(--stop); border-color: var(-
 .pill.ok { color: var(--ok); } .pill.warn { color: var(--warn); } .pill.stop { color: var(--stop); } .pill.info { color: var(--soft); }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; margin: 0 0 1rem; }
 th, td { text-align: start; vertical-align: top; padding: .6rem .75rem .6rem 0; border-top: 1px solid var(--line); overflow-wrap: anywhere; }
-td { min-width: 4.25rem; } th { overflow-wrap: normal; } thead td { border: 0; } thead th { border-top: 0; color: var(--soft); font-weight: 600; font-size: .875rem; }
+thead td { border: 0; } thead th { border-top: 0; color: var(--soft); font-weight: 600; font-size: .875rem; }
 td .keep { overflow-wrap: normal; } td button { min-height: 2.25rem; padding: .25rem .75rem; }
 .empty { padding: 1.5rem; border: 1px dashed var(--edge); border-radius: .5rem; color: var(--soft); margin: 0 0 1rem; } .empty > :first-child { margin-top: 0; } .empty > :last-child { margin-bottom: 0; }
 .facts { margin: 0 0 1rem; } .facts > div { display: grid; grid-template-columns: minmax(8rem, 14rem) 1fr; gap: .25rem 1rem; padding: .5rem 0; border-top: 1px solid var(--line); }
@@ -87,6 +87,7 @@ details { margin: 0 0 1rem; } summary { cursor: pointer; padding: .5rem 0; font-
 .out { margin-inline-start: auto; }
 .sub { margin: 0 0 1.5rem; padding-bottom: .5rem; border-bottom: 1px solid var(--line); } .sub a { display: inline-block; padding: .25rem 0; }
 .sub a[aria-current] { color: var(--ink); font-weight: 600; text-decoration: none; }
+@media (min-width: 60rem) { td { min-width: 5rem; } th { overflow-wrap: normal; } }
 @media (max-width: 40rem) {
   .top { padding: .5rem 1rem; } .top nav { order: 1; flex-basis: 100%; } .top nav { order: 1; flex-basis: 100%; } main { padding: 1.5rem 1rem 3rem; } .card { padding: 1rem; } h1 { font-size: 1.73rem; }
   thead { position: absolute; inset-inline-start: -99rem; } tr { display: block; border: 1px solid var(--line); border-radius: .5rem; padding: .5rem 1rem; margin: 0 0 .75rem; background: var(--card); }

@@ -28,7 +28,7 @@ describe.skipIf(executable === undefined)(`in a real browser${missing}`, { timeo
   let boss: Visitor;
   let totp: TOTP;
   let used: string;
-  const { auth, common, devices, profile, security, admin: panel } = en;
+  const { auth, common, devices, legal, people, profile, security, admin: panel } = en;
 
   const origins = () => [
     origin,
@@ -276,6 +276,88 @@ describe.skipIf(executable === undefined)(`in a real browser${missing}`, { timeo
       await ada.go(origin + path);
       await ada.look(path.slice(1).replace("/", "-"));
     }
+    expect(problems(ada)).toEqual([]);
+  });
+
+  test("a colleague is invited, joins by the mail and sees what a viewer sees", async () => {
+    const bob = await aVisitor();
+    await ada.go(`${origin}/people/invite`);
+    await ada.fill(people.invite.email, "bob@edge.test");
+    await ada.press(people.invite.send);
+    await ada.look("people-two");
+    await openMail(bob, "You are invited");
+    await bob.look("invite");
+    await bob.fill(auth.newPassword, "nine slow yellow wagons");
+    for (const box of await bob.page.getByRole("checkbox").all()) await box.check();
+    await bob.press(auth.join);
+    expect(bob.path()).toBe("/devices");
+    await bob.look("devices-viewer");
+    await bob.follow("Van 1");
+    await bob.look("device-viewer");
+    expect(await bob.text()).toContain(devices.seeOnly);
+    for (const path of ["/people", "/keys", "/admin"]) {
+      await bob.go(origin + path);
+      expect(await bob.text()).toContain(common.errorTitle["403"]);
+    }
+    await bob.look("forbidden");
+    await ada.go(`${origin}/people`);
+    await ada.follow(people.change("bob@edge.test"));
+    await ada.look("person");
+    expect(problems(bob)).toEqual([]);
+    expect(problems(ada)).toEqual([]);
+    await bob.leave();
+  });
+
+  test("a key is shown once, and a window for support opens and ends", async () => {
+    await ada.go(`${origin}/keys/new`);
+    await ada.fill(people.newKey.name, "Dashboard");
+    await ada.press(people.newKey.make);
+    expect(await ada.text()).toMatch(/eph_[\w-]{20,}/);
+    await ada.look("keys-made");
+    await ada.go(`${origin}/keys`);
+    expect(await ada.text()).not.toMatch(/eph_/);
+    await ada.look("keys-one");
+    await ada.go(`${origin}/support`);
+    await ada.press(people.support.openIt);
+    const accountId = (await admin("GET", "/v1/admin/accounts")).data[0]!.id;
+    await admin("GET", `/v1/admin/accounts/${accountId}/positions/latest`);
+    await ada.page.reload();
+    await ada.look("support-open");
+    expect(await ada.text()).toContain(people.support.token);
+    await ada.press(people.support.closeIt);
+    expect(await ada.text()).toContain(people.support.closed);
+    expect(problems(ada)).toEqual([]);
+  });
+
+  test("after a material change one can look and not change, until it is accepted", async () => {
+    const body = "# Terms\n\nNew words.\n";
+    await admin("POST", "/v1/admin/documents", {
+      kind: "terms",
+      texts: [{ language: "en", title: "Terms of use", body }],
+      material: true,
+      effectiveAt: new Date(Date.now() + 3_000).toISOString(),
+    });
+    await ada.go(`${origin}/accept`);
+    await ada.look("accept-waits");
+    await wait(4_000);
+    await ada.go(`${origin}/devices`);
+    await ada.follow("Van 1");
+    await ada.press(common.save);
+    expect(await ada.text()).not.toContain(common.done.saved);
+    await ada.look("unaccepted");
+    await ada.go(`${origin}/profile/held`);
+    expect(await ada.text()).toContain("Van 1");
+    await ada.go(`${origin}/accept`);
+    await ada.look("accept-late");
+    await ada.tick(legal.agree("Terms of use", 2));
+    await ada.press(legal.accept);
+    expect(await ada.text()).toContain(legal.nothingWaits);
+    await ada.go(`${origin}/devices`);
+    await ada.follow("Van 1");
+    await ada.press(common.save);
+    expect(await ada.text()).toContain(common.done.saved);
+    await ada.go(`${origin}/legal/terms/2`);
+    await ada.look("legal-changes");
     expect(problems(ada)).toEqual([]);
   });
 

@@ -124,6 +124,9 @@ export class Visitor {
         await page.screenshot({ path: join(this.#screenshots, `${name}-${width}-${colorScheme}.png`), fullPage: true });
       }
     }
+    // The narrowest at which a table is one.
+    await page.setViewportSize({ width: 641, height: 800 });
+    for (const line of await this.#tooWide()) this.problems.push(`${name} (641): ${line}`);
     await page.setViewportSize({ width: 1280, height: 800 });
   }
 
@@ -134,14 +137,17 @@ export class Visitor {
     const found: string[] = await page.evaluate(`axe.run(document, ${JSON.stringify(options)}).then(({ violations }) =>
       violations.flatMap(({ id, nodes }) => nodes.map(({ target, failureSummary }) =>
         id + " " + target.join(" ") + " " + String(failureSummary).replace(/\\s+/g, " ").slice(0, 200))))`);
-    const wide: string[] = await page.evaluate(`(() => {
+    return [...found, ...(await this.#tooWide())];
+  }
+
+  #tooWide(): Promise<string[]> {
+    return this.page.evaluate(`(() => {
       const { clientWidth, scrollWidth } = document.documentElement;
       if (scrollWidth <= clientWidth) return [];
       const out = [...document.querySelectorAll("body *")].filter((element) =>
         element.getBoundingClientRect().right > clientWidth + 1);
       return ["is " + scrollWidth + " wide: " + out.slice(-3).map((element) => element.outerHTML.slice(0, 80)).join(" ... ")];
     })()`);
-    return [...found, ...wide];
   }
 
   async leave(): Promise<void> {
