@@ -23,12 +23,24 @@ export const EXEMPT: ReadonlySet<string> = new Set([
 ]);
 
 /** Digits in groups, as people write long numbers. */
-const RUN = /\d(?:[ \u2010-\u2015-]{0,3}\d){12,}/g;
+const RUN = /\d(?:[\s\p{Pd}\u2212._/\u00b7\u2022]{0,3}\d){12,}/gu;
+/** What nobody sees: joiners, marks of direction, soft hyphens, and what stands on a digit. */
+const UNSEEN = /[\p{Cf}\p{DI}\p{M}]/gu;
+
+/** Any script's digits as 0 to 9: they come in rows of ten. */
+function plain(text: string): string {
+  // Full-width digits are digits.
+  const seen = text.normalize("NFKC").replace(UNSEEN, "");
+  return seen.replace(/[^\P{Nd}0-9]/gu, (digit) => {
+    let value = 0;
+    for (let at = digit.codePointAt(0)!; /\p{Nd}/u.test(String.fromCodePoint(--at)); ) value++;
+    return String(value % 10);
+  });
+}
 
 /** Whether a text holds 13 to 19 digits, alone or in groups, whose last is the check digit of the Luhn rule. */
 export function holdsCardNumber(text: string): boolean {
-  // Full-width digits are digits.
-  for (const [run] of text.normalize("NFKC").matchAll(RUN)) {
+  for (const [run] of plain(text).matchAll(RUN)) {
     const groups = run.split(/\D+/);
     for (let first = 0; first < groups.length; first++) {
       let digits = "";
@@ -53,19 +65,35 @@ function passesLuhn(digits: string): boolean {
 
 /** @throws {AppError} pan_not_accepted */
 export function requireNoCardNumber(field: string, text: string): void {
-  if (!holdsCardNumber(text)) return;
-  throw new AppError("pan_not_accepted", `${field} looks like a card number; card numbers are never stored`, { field });
+  if (holdsCardNumber(text)) throw refused(field, "looks like a card number");
 }
 
+const refused = (field: string, why: string) =>
+  new AppError(
+    "pan_not_accepted",
+    `${field} ${why}: 13 to 19 digits that pass its check. Card numbers are never stored; if it is something else, ` +
+      "put a letter between the digits",
+    { field },
+  );
+
 /**
- * Looks through every text of a JSON body or a form, however deep, beside the exempt fields.
+ * Looks through every text of a JSON body or a form, however deep, beside the exempt fields; the texts of one object
+ * together, too, as a number may be spread over two fields.
  * @param input what was sent; a file of a form is looked through by the rule that reads it
  * @throws {AppError} pan_not_accepted, with the field as the client wrote it
  */
 export function requireNoCardNumbers(input: unknown, path = ""): void {
   if (typeof input === "string") requireNoCardNumber(path, input);
   if (typeof input !== "object" || input === null || input instanceof Uint8Array) return;
+  const texts: [field: string, text: string][] = [];
   for (const [name, value] of Object.entries(input)) {
-    if (!EXEMPT.has(name)) requireNoCardNumbers(value, path === "" ? name : `${path}.${name}`);
+    if (EXEMPT.has(name)) continue;
+    const field = path === "" ? name : `${path}.${name}`;
+    requireNoCardNumbers(value, field);
+    if (typeof value === "string") texts.push([field, value]);
   }
+  const together = texts.map(([, text]) => text).join(" ");
+  if (!holdsCardNumber(together)) return;
+  const [field] = texts.find(([, text]) => /\d\s*$/.test(plain(text))) ?? [path];
+  throw refused(field, "and the field after it look like a card number");
 }

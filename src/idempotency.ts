@@ -2,6 +2,7 @@ import { accountOf } from "./access.ts";
 import type { Ctx } from "./context.ts";
 import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
+import { keyedHash } from "./seal.ts";
 import { keepAnswer, release, reserve } from "./store/idempotency.ts";
 
 const FIELD = { field: "Idempotency-Key" };
@@ -32,8 +33,10 @@ export async function once(
   }
   const accountId = accountOf(ctx);
   const now = ctx.now();
+  // Whatever a client puts into its key, an order or a person, is not stored as it is.
+  const hash = await keyedHash(ctx, "idempotency", key);
   const kept = await reserve(ctx.db, accountId, {
-    key,
+    key: hash,
     requestHash,
     createdAt: now,
     expiresAt: now + LIMITS.idempotencyMs,
@@ -52,10 +55,10 @@ export async function once(
   try {
     answer = await work();
   } catch (error) {
-    if (refused(error)) await release(ctx.db, accountId, key);
+    if (refused(error)) await release(ctx.db, accountId, hash);
     throw error;
   }
-  await keepAnswer(ctx.db, accountId, key, answer.status, JSON.stringify(answer));
+  await keepAnswer(ctx.db, accountId, hash, answer.status, JSON.stringify(answer));
   return { ...answer, repeated: false };
 }
 

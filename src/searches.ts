@@ -1,4 +1,5 @@
 import { personOf, reachOf } from "./access.ts";
+import { holdsCardNumber } from "./card-numbers.ts";
 import type { Base, Ctx } from "./context.ts";
 import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
@@ -10,7 +11,8 @@ export type { FoundDevice, SearchRow as Search } from "./store/searches.ts";
 
 /**
  * Finds devices within the caller's reach by a part of their name or IMEI. The term is kept only for a person who
- * switched their search history on.
+ * switched their search history on, and never one that may be a card number: an IMEI passes the same check, so such a
+ * term is looked for all the same.
  * @throws {AppError} invalid
  */
 export async function search(ctx: Ctx, term: string): Promise<FoundDevice[]> {
@@ -21,7 +23,10 @@ export async function search(ctx: Ctx, term: string): Promise<FoundDevice[]> {
     throw new AppError("invalid", message, { field: "term" });
   }
   const found = await store.findDevices(ctx.db, reachOf(ctx), wanted, LIMITS.searchFinds);
-  await store.insertSearch(ctx.db, userId, wanted, ctx.now());
+  // No IMEI begins like a card of 15 digits.
+  if (!holdsCardNumber(wanted) || /^(?!3[47])\d{15}$/.test(wanted)) {
+    await store.insertSearch(ctx.db, userId, wanted, ctx.now());
+  }
   return found;
 }
 

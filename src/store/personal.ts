@@ -367,7 +367,7 @@ export const DATA_MAP = {
     of: "account",
     columns: {
       accountId: "pseudonymous account",
-      key: "personal log",
+      key: "pseudonymous log",
       requestHash: "pseudonymous log",
       status: "none operation",
       response: "personal log",

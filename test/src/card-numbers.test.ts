@@ -19,6 +19,19 @@ describe("holdsCardNumber()", () => {
     "４１１１１１１１１１１１１１１１",
     "4111\u00a01111\u00a01111\u00a01111",
     "line\n4111 1111 1111 1111\nline",
+    "4111.1111.1111.1111",
+    "4111/1111/1111/1111",
+    "4111_1111_1111_1111",
+    "4111 · 1111 · 1111 · 1111",
+    "4111−1111−1111−1111",
+    "4111\t1111\n1111\r\n1111",
+    "4111\u202f1111\u20071111\u30001111",
+    "4111\u200b1111\u200d1111\u00ad1111",
+    "4\ufe0f\u20e31\ufe0f\u20e311111111111111",
+    "\u202d4111\u2060111111111111\ufeff",
+    "٤١١١١١١١١١١١١١١١",
+    "४१११-११११-११११-११११",
+    "𝟒𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏",
   ])("finds the one in %j", (text) => expect(holdsCardNumber(text)).toBe(true));
 
   test.each([
@@ -38,6 +51,34 @@ describe("holdsCardNumber()", () => {
     holdsCardNumber("1".repeat(60_000));
     expect(performance.now() - before).toBeLessThan(500);
   });
+});
+
+test("requireNoCardNumbers() finds a number that is spread over the fields of one object", () => {
+  const problem = (input: unknown) => {
+    try {
+      requireNoCardNumbers(input);
+    } catch (error) {
+      return error as { code: string; field: string; message: string };
+    }
+    return null;
+  };
+  for (const [input, field] of [
+    [{ line1: "4111 1111", line2: "1111 1111" }, "line1"],
+    [{ shipping: { recipient: "Ann", line1: "card 41111111", line2: "1111-1111 ok" } }, "shipping.line1"],
+    [{ texts: ["4111", "1111", "1111", "1111"] }, "texts.0"],
+  ] as const) {
+    expect(problem(input)).toMatchObject({ code: "pan_not_accepted", field });
+  }
+  expect(problem({ line1: "4111 1111" })).toBeNull();
+  // An address, a date and a port are no number together.
+  expect(problem({ line1: "Hauptstraße 12", postcode: "1040", city: "Wien", from: "2026-03-01" })).toBeNull();
+  expect(problem({ imei: anImei(), name: "12" })).toBeNull();
+});
+
+test("the refusal says why, and what to do with a number that is none, without repeating it", () => {
+  expect(() => requireNoCardNumbers({ reference: "4111111111111111" })).toThrow(
+    /^reference looks like a card number: 13 to 19 digits that pass its check.*put a letter between the digits$/,
+  );
 });
 
 test("requireNoCardNumbers() looks everywhere, names the field and not the number, and leaves the exempt alone", () => {

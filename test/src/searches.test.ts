@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { LIMITS } from "../../src/limits.ts";
 import { purgeSearches } from "../../src/searches.ts";
-import { aDevice, aSession, aUser } from "../database.ts";
+import { aDevice, anImei, aSession, aUser } from "../database.ts";
 import { type Api, anApi, expectProblem } from "./http/api.ts";
 
 let api: Api;
@@ -51,6 +51,10 @@ test("a term is kept only while the history is on, listed, deleted, and forgotte
   await find("canary one");
   await find("canary two");
   expect(await kept()).toEqual(["canary two", "canary one"]);
+  const imei = anImei();
+  await find(imei);
+  for (const card of ["4111 1111 1111 1111", "4111.1111.1111.1111", "378282246310005"]) await find(card);
+  expect(await kept()).toEqual([imei, "canary two", "canary one"]);
   expect((await api.call("DELETE", "/v1/me/searches", { cookie })).status).toBe(204);
   expect(await kept()).toEqual([]);
   await find("canary three");

@@ -66,7 +66,7 @@ test("two requests at once with one Idempotency-Key do one thing", async () => {
 test("a request that never ended keeps its Idempotency-Key: nothing fires twice", async () => {
   const body = { imei: anImei(), name: "Lost" };
   await create("key-6", body);
-  const lost = "UPDATE idempotency_keys SET status = NULL, response = NULL WHERE key = 'key-6'";
+  const lost = "UPDATE idempotency_keys SET status = NULL, response = NULL";
   await api.base.db.$client.execute({ sql: lost, args: [] });
   const problem = await expectProblem(await create("key-6", body), 409, "conflict");
   expect(problem.detail).toContain("no answer kept");
@@ -145,4 +145,11 @@ test("a route that does not keep answers refuses an Idempotency-Key instead of i
   const options = { key: api.admin, body: { name: "New" }, headers: { "Idempotency-Key": "key-8" } };
   const problem = await expectProblem(await api.call("POST", "/v1/admin/accounts", options), 400, "invalid");
   expect(problem.field).toBe("Idempotency-Key");
+});
+
+test("an Idempotency-Key is stored as a keyed hash: it can hold anything", async () => {
+  expect((await create("order-4111111111111111", { imei: anImei(), name: "Paid" })).status).toBe(201);
+  const { rows } = await api.base.db.$client.execute("SELECT key FROM idempotency_keys");
+  expect(rows.length).toBeGreaterThan(0);
+  for (const { key } of rows) expect(key).toMatch(/^[0-9a-f]{64}$/);
 });
