@@ -5,6 +5,7 @@ import { app } from "../http/app.ts";
 import { assetsInMemory } from "../http/files.ts";
 import { JOBS, runCron } from "../jobs.ts";
 import * as schema from "../store/schema.ts";
+import { clientAddress } from "./address.ts";
 import { sharedBase, withDefer } from "./base.ts";
 import { ConfigError, fileUrl, readConfig } from "./config.ts";
 import { mailer } from "./mail.ts";
@@ -69,7 +70,8 @@ async function main(): Promise<void> {
     (request, { remoteAddr }) => {
       // The header that Cloudflare sets; a client must not choose the address that its requests are counted under.
       const headers = new Headers(request.headers);
-      headers.set("cf-connecting-ip", remoteAddr.hostname ?? "-");
+      const peer = remoteAddr.hostname ?? "-";
+      headers.set("cf-connecting-ip", clientAddress(headers, peer, env.CLIENT_ADDRESS_HEADER || undefined));
       return app.fetch(new Request(request, { headers }), base);
     },
   );
