@@ -147,6 +147,9 @@ export const LIMITS = {
 
   /** A mail is tried for this long. */
   mailMs: 24 * 3_600_000,
+  /** Mails of one run of the job, and failures that end it. */
+  mailsPerRun: 100,
+  mailFailuresPerRun: 5,
 
   /** Terms that a person looked for, where they want them kept; what one search finds; devices looked at last. */
   searchesMs: 30 * 24 * 3_600_000,
@@ -176,6 +179,8 @@ export const LIMITS = {
   /** Trackers that one request can load, and their list as CSV. */
   activationsPerRequest: 1000,
   activationCsvBytes: 256 * 1024,
+  /** A sold tracker that nobody activates is forgotten after this long. */
+  activationMs: 3 * 365 * 24 * 3_600_000,
 
   /** Form of a page. */
   formBytes: 512 * 1024,

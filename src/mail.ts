@@ -87,7 +87,12 @@ async function trySend(base: Base, id: number): Promise<boolean> {
 /** Sends what is due, and gives up what could not be sent for a day. @returns mails sent or given up */
 export async function sendDueMails(base: Base): Promise<number> {
   let changed = await store.purgeMails(base.db, base.now() - LIMITS.mailMs);
-  for (const id of await store.dueMails(base.db, base.now(), 100)) if (await trySend(base, id)) changed++;
+  let failures = 0;
+  for (const id of await store.dueMails(base.db, base.now(), LIMITS.mailsPerRun)) {
+    if (await trySend(base, id)) changed++;
+    // A server that is down would hold the run for as long as each mail may take; the next run tries the others.
+    else if (++failures >= LIMITS.mailFailuresPerRun) break;
+  }
   return changed;
 }
 

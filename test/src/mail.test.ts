@@ -121,6 +121,28 @@ test("sendDueMails() sends what waited, and of two at once only one does", async
   expect(await rows()).toEqual([]);
 });
 
+test("sendDueMails() does not wait for a server that is down once for each mail, and leaves none out", async () => {
+  const { sendMail } = base;
+  base.sendMail = null;
+  for (let n = 0; n < 8; n++) {
+    await queueMail(aContext(base), "reset", { to, userId: null, language: "en", data: { link: LINK } });
+  }
+  await base.settled();
+  let tries = 0;
+  base.sendMail = async () => {
+    tries++;
+    throw new Error("down");
+  };
+  base.advance(2 * MINUTE);
+  await sendDueMails(base);
+  expect(tries).toBe(LIMITS.mailFailuresPerRun);
+  base.sendMail = sendMail;
+  expect(await sendDueMails(base)).toBe(8 - LIMITS.mailFailuresPerRun);
+  base.advance(4 * MINUTE);
+  expect(await sendDueMails(base)).toBe(LIMITS.mailFailuresPerRun);
+  expect(await rows()).toEqual([]);
+});
+
 test("a mail goes with the user whose it is", async () => {
   const user = await aUser(database.db, { role: "owner" });
   base.sendMail = null;
