@@ -212,7 +212,7 @@ CREATE TABLE activations (
   code_hash TEXT NOT NULL,
   loaded_at INTEGER NOT NULL,
   activated_at INTEGER,
-  account_id INTEGER REFERENCES accounts (id) ON DELETE SET NULL
+  account_id INTEGER REFERENCES accounts (id) ON DELETE CASCADE
 ) STRICT;
 CREATE INDEX activations_of_account ON activations (account_id) WHERE account_id IS NOT NULL;
 CREATE INDEX activations_loaded ON activations (loaded_at, imei);

@@ -6,6 +6,7 @@ import { sendDueMails } from "./mail.ts";
 import {
   finishRemovals,
   forgetOldSearches,
+  purgeActivations,
   purgeAudit,
   purgeExpired,
   purgeIdempotencyKeys,
@@ -85,6 +86,12 @@ export const JOBS = [
     cron: "7 * * * *",
     summary: "Deletes what people looked for more than 30 days ago",
     run: forgetOldSearches,
+  },
+  {
+    name: "purge-activations",
+    cron: "7 * * * *",
+    summary: "Forgets sold trackers that nobody activated in three years",
+    run: purgeActivations,
   },
   {
     name: "purge-audit",

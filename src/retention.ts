@@ -129,6 +129,15 @@ export async function purgeAudit(ctx: Base): Promise<number> {
   return deleted;
 }
 
+/** Forgets sold trackers that nobody activated for so long. @returns rows */
+export async function purgeActivations(ctx: Base): Promise<number> {
+  const before = ctx.now() - LIMITS.activationMs;
+  const step = (limit: number) => store.deleteActivationsBefore(ctx.db, before, limit);
+  const deleted = await inSteps(step, { left: LIMITS.deleteStatements });
+  if (deleted > 0) await scrub(ctx);
+  return deleted;
+}
+
 /** Deletes what people looked for longer ago than it is kept. @returns rows */
 export async function forgetOldSearches(ctx: Base): Promise<number> {
   const deleted = await inSteps(() => purgeSearches(ctx), { left: LIMITS.deleteStatements });

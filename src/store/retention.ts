@@ -49,6 +49,12 @@ export async function deleteMarkedDevice(db: Db, deviceId: number): Promise<bool
     AND NOT EXISTS (SELECT 1 FROM positions WHERE device_id = devices.id))`;
   const results = await db.$client.batch(
     [
+      {
+        // What the operator noted of its sale, unless it was sold once more since.
+        sql: `DELETE FROM activations WHERE (imei, account_id) IN (SELECT imei, account_id FROM devices WHERE id ${gone})
+          AND NOT EXISTS (SELECT 1 FROM devices d WHERE d.imei = activations.imei AND d.deleting_at IS NULL)`,
+        args: [deviceId],
+      },
       { sql: `DELETE FROM latest WHERE device_id ${gone}`, args: [deviceId] },
       { sql: `DELETE FROM commands WHERE device_id ${gone}`, args: [deviceId] },
       { sql: `DELETE FROM user_devices WHERE device_id ${gone}`, args: [deviceId] },
@@ -75,6 +81,16 @@ export function deleteIdempotencyKeysExpiredBefore(db: Db, before: number, limit
     db,
     `DELETE FROM idempotency_keys WHERE (account_id, key) IN (
       SELECT account_id, key FROM idempotency_keys WHERE expires_at <= ? LIMIT ?)`,
+    [before, limit],
+  );
+}
+
+/** Sold trackers that were loaded before a time, and that nobody has activated. */
+export function deleteActivationsBefore(db: Db, before: number, limit: number): Promise<number> {
+  return changed(
+    db,
+    `DELETE FROM activations WHERE imei IN (
+      SELECT imei FROM activations WHERE loaded_at < ? AND activated_at IS NULL ORDER BY loaded_at LIMIT ?)`,
     [before, limit],
   );
 }

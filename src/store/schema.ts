@@ -362,7 +362,7 @@ export const activations = sqliteTable(
     codeHash: text("code_hash").notNull(),
     loadedAt: integer("loaded_at").notNull(),
     activatedAt: integer("activated_at"),
-    accountId: integer("account_id").references(() => accounts.id, { onDelete: "set null" }),
+    accountId: integer("account_id").references(() => accounts.id, { onDelete: "cascade" }),
   },
   (t) => [
     index("activations_of_account").on(t.accountId).where(sql`account_id IS NOT NULL`),

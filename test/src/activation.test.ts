@@ -11,7 +11,9 @@ import {
 import type { Ctx } from "../../src/context.ts";
 import { changeDevice, deleteDevice } from "../../src/devices.ts";
 import type { AppError } from "../../src/errors.ts";
+import { LIMITS } from "../../src/limits.ts";
 import { feed, history, latest } from "../../src/positions.ts";
+import { purgeActivations } from "../../src/retention.ts";
 import { accounts, activations, audit, devices, mails, positions } from "../../src/store/schema.ts";
 import { writeSetting } from "../../src/store/settings.ts";
 import { aBase, aContext, aDatabase, anAccount, anImei, asKey, aUser, NOON, type TestBase } from "../database.ts";
@@ -65,9 +67,19 @@ describe("createDevice()", () => {
     expect(row).toMatchObject({ imei, activatedAt: NOON, accountId: accountOf(customer) });
     const again = { code: "conflict", message: "You have activated this tracker already", field: "imei" };
     expect(await refusal(add(customer, imei, code))).toEqual(again);
+    // What was stored about the sale goes with the device, and the code with it.
     await deleteDevice(customer, device.id);
-    expect(await refusal(add(customer, imei, code))).toEqual(again);
+    expect(await listActivations(operator, 0, 10)).toEqual([]);
+    expect(await refusal(add(customer, imei, code))).toEqual(WRONG);
     expect(await refusal(add(other, imei, code))).toEqual(WRONG);
+  });
+
+  test("a sale that was loaded again stays when the device of the one before goes", async () => {
+    const { imei, code } = await sold();
+    const device = await add(other, imei, code);
+    const resold = await sold(imei);
+    await deleteDevice(other, device.id);
+    expect(await add(customer, imei, resold.code)).toMatchObject({ imei });
   });
 
   test("takes a code however it is typed", async () => {
@@ -188,9 +200,36 @@ describe("loadActivations()", () => {
       "devices.0.orderReference",
       "pan_not_accepted",
     ],
+    [
+      [{ imei: "353358017784062", firmware: "4111 1111", orderReference: "1111 1111" }],
+      "devices.0.firmware",
+      "pan_not_accepted",
+    ],
   ])("refuses %j, and loads nothing", async (list, field, code = "invalid") => {
     expect(await refusal(loadActivations(operator, list))).toMatchObject({ code, field });
     expect(await base.db.select().from(activations)).toEqual([]);
+  });
+
+  test("purgeActivations() forgets what nobody activated in three years, and nothing else", async () => {
+    const { imei, code } = await sold();
+    await add(customer, imei, code);
+    const { imei: shelved } = await sold();
+    base.at(NOON + LIMITS.activationMs);
+    const { imei: fresh } = await sold();
+    expect(await purgeActivations(base)).toBe(0);
+    base.advance(1);
+    expect(await purgeActivations(base)).toBe(1);
+    expect((await listActivations(operator, 0, 10)).map((row) => row.imei).toSorted()).toEqual(
+      [imei, fresh].toSorted(),
+    );
+    expect(shelved).not.toBe(fresh);
+  });
+
+  test("what is sold is forgotten with the account", async () => {
+    const { imei, code } = await sold();
+    await add(customer, imei, code);
+    await base.db.delete(accounts).where(eq(accounts.id, accountOf(customer)));
+    expect(await listActivations(operator, 0, 10)).toEqual([]);
   });
 
   test("removeActivation() ends the code and leaves the device", async () => {
