@@ -457,11 +457,25 @@ const shape = ({ words, options }: Command) =>
     })
     .join("")}`;
 
-const USAGE = `Usage: npm run -s admin -- <command> [--json] [--url <url>]
+const usageOf = (commands: readonly Command[]) => `Usage: npm run -s admin -- <command> [--json] [--url <url>]
 
-${COMMANDS.map(shape).join("\n")}
+${commands.map(shape).join("\n")}
 
-Talks to the platform that runs with the same DATA_DIR, or to --url with the token in ADMIN_TOKEN.`;
+${
+  commands.length === COMMANDS.length
+    ? "Talks to the platform that runs with the same DATA_DIR, or to --url with the token in ADMIN_TOKEN."
+    : "--help lists all commands."
+}`;
+
+const beginsWith = (args: readonly string[], words: string) =>
+  args.slice(0, words.split(" ").length).join(" ") === words;
+
+/** How to type the command that was meant; of its noun, when the verb is wrong; else everything. */
+function usageFor(args: readonly string[]): string {
+  const meant = COMMANDS.filter(({ words }) => beginsWith(args, words));
+  const near = COMMANDS.filter(({ words }) => words.split(" ")[0] === args[0]);
+  return usageOf([meant, near, COMMANDS].find(({ length }) => length > 0) ?? COMMANDS);
+}
 
 /** Where to ask, and with which token. */
 function target(url: string | undefined): { url: string; token: string } {
@@ -576,8 +590,8 @@ export async function run(args: string[]): Promise<string> {
     throw new UsageError((error as Error).message);
   }
   const { values, positionals } = parsed;
-  if (values.help === true) return USAGE;
-  const command = COMMANDS.find(({ words }) => words === positionals.slice(0, words.split(" ").length).join(" "));
+  if (values.help === true) return usageOf(COMMANDS);
+  const command = COMMANDS.find(({ words }) => beginsWith(positionals, words));
   if (command === undefined) throw new UsageError(`Unknown command ${JSON.stringify(positionals.join(" "))}.`);
   const options: Row = { ...values };
   if (command.options.includes("job!")) options.job ??= positionals[2];
@@ -622,7 +636,7 @@ if (import.meta.main) {
     console.log(await run(process.argv.slice(2)));
   } catch (error) {
     const usage = error instanceof UsageError;
-    console.error(usage ? `${error.message}\n\n${USAGE}` : (error as Error).message);
+    console.error(usage ? `${error.message}\n\n${usageFor(process.argv.slice(2))}` : (error as Error).message);
     process.exitCode = usage ? 2 : 1;
   }
 }

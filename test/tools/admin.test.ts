@@ -206,6 +206,18 @@ test.each([
   expect(stderr).toContain("Usage: npm run -s admin");
 });
 
+test("admin answers a mistake with the commands that were meant, not with all", async () => {
+  const shown = async (args: string) => (await admin(args)).stderr.split("\n").filter((line) => line.startsWith("  "));
+  expect(await shown("account create --nome A")).toEqual(["  account create --name <name>"]);
+  expect(await shown("jobs run nothing")).toEqual(["  jobs run <name>"]);
+  expect(await shown("bridge delete")).toEqual([
+    "  bridge create --name <name>",
+    "  bridge list",
+    "  bridge revoke --id <id>",
+  ]);
+  expect((await shown("nonsense")).length).toBeGreaterThan(30);
+});
+
 test("admin says what the platform refuses", async () => {
   expect(await admin("key create --account 99 --scope read")).toMatchObject({ code: 1, stderr: "No such account\n" });
   expect((await admin("key create --account 1 --scope all")).stderr).toMatch(/\(scope\)\n$/);
