@@ -121,6 +121,8 @@ export const LIMITS = {
     invite: { free: 50, windowMs: 24 * 3_600_000, blockMs: 3_600_000, blockMaxMs: 24 * 3_600_000 },
     /** Activation codes, by IMEI. */
     activation: { free: 5, windowMs: 3_600_000, blockMs: 3_600_000, blockMaxMs: 3_600_000 },
+    /** The same, of whatever IMEI, by account. */
+    activationAccount: { free: 30, windowMs: 3_600_000, blockMs: 3_600_000, blockMaxMs: 3_600_000 },
   },
 
   /** A registration that nobody confirms is forgotten. */
@@ -130,6 +132,8 @@ export const LIMITS = {
   signupLinkMs: 7 * 24 * 3_600_000,
   resetLinkMs: 3_600_000,
   changeLinkMs: 24 * 3_600_000,
+  /** A change of the e-mail address can be taken back from the old one. */
+  takeBackMs: 72 * 3_600_000,
   /** Between the two factors of a sign-in, and for a passkey's challenge. */
   pendingMs: 10 * 60_000,
   /** Codes that can be tried on one pending sign-in. */

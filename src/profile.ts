@@ -4,7 +4,7 @@ import type { Ctx } from "./context.ts";
 import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 import { linkTo, queueMail } from "./mail.ts";
-import { requireEmail } from "./staff.ts";
+import { requireEmail } from "./signup.ts";
 import type { AccountRow, AddressRow } from "./store/accounts.ts";
 import { accountById, addressesOf } from "./store/accounts.ts";
 import type { Accepted, AddressKind } from "./store/profile.ts";
@@ -13,7 +13,7 @@ import { emptyLog } from "./store/scrub.ts";
 import type { UserRow } from "./store/users.ts";
 import { updateUser, userByEmail, userById } from "./store/users.ts";
 import { LANGUAGES } from "./text/index.ts";
-import { countFailure, requireUnblocked } from "./throttle.ts";
+import { takeTry } from "./throttle.ts";
 import { dropTokens, makeToken, readToken, takeToken } from "./tokens.ts";
 
 export { ADDRESS_KINDS, PAYMENT_MODES, UNITS } from "./store/schema.ts";
@@ -143,13 +143,11 @@ export async function changeAccount(ctx: Ctx, change: AccountChange): Promise<vo
  * @throws {AppError} invalid, rate_limited
  */
 export async function askForEmail(ctx: Ctx, given: string): Promise<void> {
-  const email = given.trim().toLowerCase();
-  requireEmail(email);
+  const email = requireEmail(given);
   const me = await ownRow(ctx);
   if (email === me.email) throw refuse("email", "is your address already");
   // Mails to strangers are counted by address, and those that one person has sent by person.
-  for (const subject of [email, `user ${me.id}`]) await requireUnblocked(ctx, "mail", subject);
-  for (const subject of [email, `user ${me.id}`]) await countFailure(ctx, "mail", subject);
+  for (const subject of [`user ${me.id}`, email]) await takeTry(ctx, "mail", subject);
   await dropTokens(ctx, me.id, "email");
   const token = await makeToken(ctx, "email", { userId: me.id, payload: email, lifeMs: LIMITS.changeLinkMs });
   if ((await userByEmail(ctx.db, email)) !== null) return;
@@ -174,7 +172,7 @@ export async function askedEmail(ctx: Ctx, token: string): Promise<string> {
 export async function confirmEmail(ctx: Ctx, token: string): Promise<void> {
   const email = await askedEmail(ctx, token);
   const me = await ownRow(ctx);
-  const link = await linkTo(ctx, "/security");
+  const secure = await linkTo(ctx, "/secure/");
   if ((await takeToken(ctx, "email", token)) === null) throw new AppError("not_found", "No such link: it was used");
   if ((await updateUser(ctx.db, me.id, { email, emailVerifiedAt: ctx.now() })) === null) {
     throw new AppError("conflict", "This address belongs to an account already");
@@ -182,7 +180,10 @@ export async function confirmEmail(ctx: Ctx, token: string): Promise<void> {
   // A reset link that waits in the old mailbox must not open the account any more.
   await dropTokens(ctx, me.id, "reset");
   await changed(ctx, "email.changed");
-  await queueMail(ctx, "emailChanged", { to: me.email, userId: me.id, language: me.language, data: { link } });
+  // Whoever reads the old mailbox can take it all back, also when it was somebody else who changed the address.
+  const back = await makeToken(ctx, "report", { userId: me.id, payload: me.email, lifeMs: LIMITS.takeBackMs });
+  const data = { link: secure + back };
+  await queueMail(ctx, "emailChanged", { to: me.email, userId: me.id, language: me.language, data });
 }
 
 /**
@@ -198,7 +199,7 @@ export async function changeMobile(ctx: Ctx, mobile: string | null): Promise<voi
   }
   const me = await ownRow(ctx);
   if (number === me.mobile) return;
-  const link = await linkTo(ctx, "/security");
+  const link = await linkTo(ctx, "/secure");
   await updateUser(ctx.db, me.id, { mobile: number, mobileVerifiedAt: null });
   await changed(ctx, "mobile.changed");
   await queueMail(ctx, "mobileChanged", { to: me.email, userId: me.id, language: me.language, data: { link } });

@@ -8,7 +8,7 @@ import { mayMail, noLink, requireEmail } from "./signup.ts";
 import { type AuditRow, listActsOfPerson } from "./store/audit.ts";
 import { endEverything } from "./store/factors.ts";
 import { insertToken } from "./store/tokens.ts";
-import { type UserRow, userByEmail, userById } from "./store/users.ts";
+import { type UserRow, updateUser, userByEmail, userById } from "./store/users.ts";
 import { makeToken, readToken, takeToken } from "./tokens.ts";
 
 export type SelfUser = UserRow;
@@ -89,12 +89,18 @@ export async function requireReport(ctx: Ctx, token: string): Promise<void> {
   if ((await readToken(ctx, "report", token)) === null) throw noLink();
 }
 
-/** Secures an account with the link that was mailed. @throws {AppError} not_found when it is not valid, used or over */
+/**
+ * Secures an account with the link that was mailed. One that was mailed because the address was changed gives the
+ * account its old address back first: the new one may be a stranger's.
+ * @throws {AppError} not_found when it is not valid, used or over
+ */
 export async function secureByLink(ctx: Ctx, token: string): Promise<void> {
   const taken = await takeToken(ctx, "report", token);
   const user = taken?.userId == null ? null : await userById(ctx.db, taken.userId);
   if (user === null) throw noLink();
-  await secure(ctx, user);
+  const email = taken?.payload ?? null;
+  const restored = email === null ? null : await updateUser(ctx.db, user.id, { email, emailVerifiedAt: ctx.now() });
+  await secure(ctx, restored ?? user);
 }
 
 /** What the caller did, and what was done to them, in the last while: newest first. @param actions of which kinds */

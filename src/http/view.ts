@@ -11,7 +11,8 @@ import type { Env } from "./route.ts";
 export async function viewOf(c: Context<Env>, client: Client, principal: Principal | null): Promise<PageView> {
   const person = principal !== null && (principal.kind === "user" || principal.kind === "staff") ? principal : null;
   const url = new URL(c.req.url);
-  const asked = url.searchParams.get("lang") ?? person?.language ?? cookieOf(c, LANGUAGE_COOKIE);
+  // The cookie is what was chosen last in this browser; mails and new browsers go by what is stored.
+  const asked = url.searchParams.get("lang") ?? cookieOf(c, LANGUAGE_COOKIE) ?? person?.language;
   const { language, text } = languageFor(asked, c.req.header("accept-language") ?? "");
   return {
     language,

@@ -86,8 +86,8 @@ export async function removeTotp(db: Db, userId: number): Promise<boolean> {
 /**
  * Ends everything that opens a user's account but their second factors: sessions, open links, the password, an
  * authenticator app that is only being set up, the API keys that they made.
- * @param ownedAccountId the account that they own: also every key, every user's sessions and support's window end; else
- *   null
+ * @param ownedAccountId the account that they own: also every key, every user's sessions and open links, invitations too,
+ *   and support's window end; else null
  */
 export async function endEverything(
   db: Db,
@@ -99,7 +99,12 @@ export async function endEverything(
         sql: "DELETE FROM sessions WHERE user_id = ? OR user_id IN (SELECT id FROM users WHERE account_id = ?)",
         args: [userId, ownedAccountId],
       },
-      { sql: "DELETE FROM tokens WHERE user_id = ?", args: [userId] },
+      {
+        // A link that secures an account stays: a stranger inside must not be able to take it away.
+        sql: `DELETE FROM tokens WHERE kind <> 'report'
+          AND (user_id = ? OR user_id IN (SELECT id FROM users WHERE account_id = ?))`,
+        args: [userId, ownedAccountId],
+      },
       {
         sql: `UPDATE users SET password_hash = NULL, totp_secret = CASE WHEN totp_since IS NULL THEN NULL ELSE totp_secret END
           WHERE id = ?`,

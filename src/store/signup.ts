@@ -136,7 +136,8 @@ export async function resetWithToken(db: Db, hash: string, passwordHash: string,
         args: [passwordHash, ...token],
       },
       { sql: `DELETE FROM sessions WHERE user_id = ${OF_TOKEN}`, args: token },
-      { sql: `DELETE FROM tokens WHERE user_id = ${OF_TOKEN}`, args: token },
+      // As in factors.ts: a link that secures the account stays.
+      { sql: `DELETE FROM tokens WHERE kind <> 'report' AND user_id = ${OF_TOKEN}`, args: token },
     ],
     "write",
   );

@@ -24,6 +24,7 @@ import {
   searchesPage,
   searchPage,
 } from "../../web/profile.ts";
+import { languageCookie } from "../browser.ts";
 import { AccountChangeInput, AddressInput, ProfileChangeInput } from "../me.ts";
 import { type PageCall, page, typed, typedOrNull } from "../page.ts";
 import type { Form, Route } from "../route.ts";
@@ -90,8 +91,9 @@ export const PROFILE_PAGES: readonly Route[] = [
         const ticked = (name: string) => typed(form, name) === "on";
         const switches = { personalisation: ticked("personalisation"), searchHistory: ticked("searchHistory") };
         const own = ctx.principal.kind === "user" ? switches : {};
-        await changeProfile(ctx, parse(ProfileChangeInput, { language, units, timeZone, ...own }));
-        return SAVED;
+        const chosen = parse(ProfileChangeInput, { language, units, timeZone, ...own });
+        await changeProfile(ctx, chosen);
+        return { to: SAVED, cookie: languageCookie(chosen.language ?? "en") };
       },
       saveAccount: ownerOnly(async ({ ctx, form }) => {
         const paymentMode = typedOrNull(form, "paymentMode");

@@ -41,7 +41,10 @@ export const mail: MailTexts = {
   }),
   emailChanged: () => ({
     subject: "Your account has a new address",
-    lines: ["Your account now uses another e-mail address; this is the last mail to this one.", notYou],
+    lines: [
+      "Your account now uses another e-mail address; this is the last mail to this one.",
+      "If it was not you, the link below gives the account this address back and ends everything that a stranger could use. It works for three days.",
+    ],
     action: "Secure my account",
   }),
   mobileChanged: () => ({
