@@ -11,7 +11,7 @@ import { settingsOf } from "./settings.ts";
 import type { ActivationRow } from "./store/activations.ts";
 import * as store from "./store/activations.ts";
 import { type DeviceRow, type DeviceSettings, insertDevice } from "./store/devices.ts";
-import { countFailure, forgetFailures, requireUnblocked } from "./throttle.ts";
+import { forgetFailures, takeTry } from "./throttle.ts";
 
 export type { ActivationRow as Activation } from "./store/activations.ts";
 
@@ -94,15 +94,16 @@ async function activated(
   // Also by account: one that goes through many trackers would find some code, and close them to whoever bought them.
   await takeTry(ctx, "activationAccount", String(accountId));
   const { first } = await takeTry(ctx, "activation", imei);
-  const right = () => Promise.all([forget(ctx, "activation", imei), forget(ctx, "activationAccount", String(accountId))]);
   const hash = await codeHash(ctx, imei, code);
   const made = await store.activate(ctx.db, accountId, hash, device);
   if (made !== null) {
-    await right();
+    await forgetFailures(ctx, "activation", imei);
+    await forgetFailures(ctx, "activationAccount", String(accountId));
     await record(ctx, "activation.used", { accountId, subject: `device ${made.id}` });
     return made;
   }
   if (await store.isOwn(ctx.db, accountId, imei, hash)) {
+    await forgetFailures(ctx, "activation", imei);
     throw new AppError("conflict", "You have activated this tracker already", { field: "imei" });
   }
   // Behind the answer, which must not take longer for a tracker that somebody has.

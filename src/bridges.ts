@@ -1,4 +1,4 @@
-import { newToken } from "./access.ts";
+import { newToken, requireProof } from "./access.ts";
 import { record } from "./audit.ts";
 import type { Ctx } from "./context.ts";
 import { AppError } from "./errors.ts";
@@ -9,6 +9,7 @@ export type { BridgeRow as Bridge } from "./store/bridges.ts";
 
 /** Registers a bridge. Its token is in this answer and nowhere else: only its hash is stored. */
 export async function createBridge(ctx: Ctx, name: string): Promise<BridgeRow & { token: string }> {
+  requireProof(ctx);
   const { token, hash } = await newToken(ctx, "bridge");
   const row = await store.insertBridge(ctx.db, { name, hash, createdAt: ctx.now() });
   await record(ctx, "bridge.created", { subject: `bridge ${row.id}` });
@@ -22,6 +23,7 @@ export function listBridges(ctx: Ctx, after: number, limit: number): Promise<Bri
 
 /** @throws {AppError} not_found */
 export async function revokeBridge(ctx: Ctx, id: number): Promise<void> {
+  requireProof(ctx);
   const revoked = await store.revokeBridge(ctx.db, id, ctx.now());
   if (!revoked) throw new AppError("not_found", "No such bridge, or it is revoked already");
   await record(ctx, "bridge.revoked", { subject: `bridge ${id}` });

@@ -1,4 +1,4 @@
-import { newToken } from "./access.ts";
+import { newToken, requireProof } from "./access.ts";
 import { record } from "./audit.ts";
 import type { Ctx, Scope, UserPrincipal } from "./context.ts";
 import { AppError } from "./errors.ts";
@@ -53,6 +53,7 @@ export async function createKey(
  * @throws {AppError} conflict; as createKey()
  */
 export async function createOperatorKey(ctx: Ctx, accountId: number, key: NewKey): Promise<KeyRow & { key: string }> {
+  requireProof(ctx);
   if ((await countOwners(ctx.db, accountId)) > 0) {
     throw new AppError("conflict", "This account has an owner: only its own people make its keys");
   }
@@ -69,6 +70,7 @@ export function listKeys(ctx: Ctx, accountId: number, after: number, limit: numb
  * @throws {AppError} not_found
  */
 export async function revokeKey(ctx: Ctx, id: number): Promise<void> {
+  requireProof(ctx);
   await revoke(ctx, null, id);
 }
 
@@ -110,7 +112,13 @@ export async function createOwnKey(ctx: Ctx, key: NewKey): Promise<KeyRow & { ke
       field: "scope",
     });
   }
-  return createKey(ctx, accountId, { ...key, devices });
+  const made = await createKey(ctx, accountId, { ...key, devices });
+  // Who loses a right while a key is made keeps none in the key: a change of theirs before this saw no key to revoke.
+  if (await store.isBeyondMaker(ctx.db, accountId, made.id)) {
+    await revoke(ctx, accountId, made.id);
+    throw new AppError("forbidden", "What you may do was changed just now; look again");
+  }
+  return made;
 }
 
 /** One page of the keys that the caller may see, by id. @param after the last id of the page before */

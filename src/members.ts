@@ -9,7 +9,7 @@ import { requireEmail } from "./signup.ts";
 import type { DeviceLimit, MemberRow } from "./store/members.ts";
 import * as store from "./store/members.ts";
 import { insertUser, userById } from "./store/users.ts";
-import { countFailure, requireUnblocked } from "./throttle.ts";
+import { takeTry } from "./throttle.ts";
 import { dropTokens, makeToken } from "./tokens.ts";
 
 export type { DeviceLimit, MemberRow as Member } from "./store/members.ts";
@@ -55,12 +55,10 @@ export async function inviteMember(
   if ((await store.countMembers(ctx.db, accountId)) >= LIMITS.usersPerAccount) {
     throw new AppError("conflict", `An account has ${LIMITS.usersPerAccount} members at most`);
   }
-  await requireUnblocked(ctx, "invite", String(accountId));
-  await requireUnblocked(ctx, "mail", email);
   // Before anything is stored: it fails where the installation cannot make links.
   const path = await linkTo(ctx, "/invite/");
-  await countFailure(ctx, "invite", String(accountId));
-  await countFailure(ctx, "mail", email);
+  await takeTry(ctx, "invite", String(accountId));
+  await takeTry(ctx, "mail", email);
   const inviter = await userById(ctx.db, userId);
   const user = await insertUser(ctx.db, {
     accountId,
@@ -83,9 +81,8 @@ export async function inviteMember(
 export async function inviteAgain(ctx: Ctx, member: MemberRow): Promise<void> {
   const accountId = accountOf(ctx);
   if (member.state !== "invited") throw new AppError("conflict", "This person has taken the invitation already");
-  await requireUnblocked(ctx, "mail", member.email);
   const path = await linkTo(ctx, "/invite/");
-  await countFailure(ctx, "mail", member.email);
+  await takeTry(ctx, "mail", member.email);
   await dropTokens(ctx, member.id, "invite");
   await sendInvitation(ctx, member, path);
   await record(ctx, "user.invited", { accountId, subject: `user ${member.id}` });

@@ -1,3 +1,4 @@
+import { requireProof } from "./access.ts";
 import { record } from "./audit.ts";
 import type { Base, Ctx } from "./context.ts";
 import { AppError } from "./errors.ts";
@@ -61,8 +62,9 @@ export async function settingsOf(base: Base): Promise<Settings> {
   return { ...defaults, ...Object.fromEntries(stored.map(({ name, value }) => [name, value])) } as Settings;
 }
 
-/** Changes some settings, all or none. @throws {AppError} invalid, naming the setting */
+/** Changes some settings, all or none. @throws {AppError} invalid, naming the setting; step_up_required */
 export async function changeSettings(ctx: Ctx, changes: Partial<Record<SettingName, string>>): Promise<void> {
+  requireProof(ctx);
   const entries = Object.entries(changes) as [SettingName, string][];
   for (const [name, value] of entries) {
     const { pattern, must }: Setting = SETTINGS[name];

@@ -4,7 +4,7 @@ import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 import { hashPassword, requireGoodPassword } from "./passwords.ts";
 import { type OpenedSession, openSession } from "./sessions.ts";
-import { requireEmail } from "./staff.ts";
+import { requireEmail } from "./signup.ts";
 import { dropSetupTokens, hasAdmin, insertFirstAdmin } from "./store/staff.ts";
 import { userByEmail } from "./store/users.ts";
 import { makeToken, readToken, takeToken } from "./tokens.ts";
@@ -38,12 +38,17 @@ export async function isSetupOpen(ctx: Ctx, token: string): Promise<boolean> {
 export async function finishSetup(
   ctx: Ctx,
   token: string,
-  { email, name, password, language }: { email: string; name: string | null; password: string; language: string },
+  {
+    email: typed,
+    name,
+    password,
+    language,
+  }: { email: string; name: string | null; password: string; language: string },
 ): Promise<OpenedSession> {
   const over = () => new AppError("invalid", "This link was used already, or is over: make a new one");
   if (!(await isSetupOpen(ctx, token))) throw over();
-  requireEmail(email);
-  requireGoodPassword(password, email.toLowerCase());
+  const email = requireEmail(typed);
+  requireGoodPassword(password, email);
   if (name !== null && ([...name].length > LIMITS.nameCharacters || /\p{Cc}/u.test(name))) {
     throw new AppError("invalid", `name must have at most ${LIMITS.nameCharacters} characters`, { field: "name" });
   }

@@ -12,7 +12,7 @@ import { accountById } from "./store/accounts.ts";
 import * as store from "./store/signup.ts";
 import { type UserRow, userById } from "./store/users.ts";
 import { textFor } from "./text/index.ts";
-import { countFailure, requireUnblocked } from "./throttle.ts";
+import { takeTry } from "./throttle.ts";
 import { readToken } from "./tokens.ts";
 
 const ADDRESS = /^[^\s@<>()[\]\\,;:"\p{Cc}]{1,64}@[\p{L}\p{M}\p{N}-]{1,63}(\.[\p{L}\p{M}\p{N}-]{1,63})+$/u;
@@ -51,14 +51,12 @@ export function requireName(typed: string, field = "name"): string {
 /** Counts a mail that a stranger makes us send. @returns false when the address has had enough of them */
 export async function mayMail(ctx: Ctx, email: string): Promise<boolean> {
   try {
-    await requireUnblocked(ctx, "mail", email);
+    await takeTry(ctx, "mail", email);
+    return true;
   } catch (error) {
     if (error instanceof AppError && error.code === "rate_limited") return false;
     throw error;
   }
-  const { blocked, first } = await countFailure(ctx, "mail", email);
-  // The first that blocks is the last to be sent; one that was counted beside it is too late.
-  return !blocked || first;
 }
 
 /**

@@ -5,6 +5,7 @@ import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 import { linkTo, queueMail } from "./mail.ts";
 import { settingsOf } from "./settings.ts";
+import { requireEmail } from "./signup.ts";
 import { deleteSessions } from "./store/sessions.ts";
 import * as store from "./store/staff.ts";
 import { dropAllTokens } from "./store/tokens.ts";
@@ -35,12 +36,6 @@ const seen = (row: UserRow): StaffMember => {
   };
 };
 
-/** Refuses what can be no e-mail address. @throws {AppError} invalid, field `email` */
-export function requireEmail(email: string): void {
-  if (email.length <= LIMITS.emailCharacters && /^[^\s@<>",;:]+@[^\s@<>",;:.]+(\.[^\s@<>",;:.]+)+$/.test(email)) return;
-  throw new AppError("invalid", "email must be an e-mail address, such as name@example.com", { field: "email" });
-}
-
 /** One page of the staff by id. @param after the last id of the page before, 0 for the first page */
 export async function listStaff(ctx: Ctx, after: number, limit: number): Promise<StaffMember[]> {
   return (await listUsers(ctx.db, null, after, limit)).map(seen);
@@ -60,10 +55,10 @@ export async function staffById(ctx: Ctx, id: number): Promise<StaffMember> {
  */
 export async function inviteStaff(
   ctx: Ctx,
-  { email, role, language }: { email: string; role: StaffRole; language: string },
+  { email: typed, role, language }: { email: string; role: StaffRole; language: string },
 ): Promise<StaffMember & { link: string | null }> {
   requireProof(ctx);
-  requireEmail(email);
+  const email = requireEmail(typed);
   const origin = await linkTo(ctx, "");
   const row = await insertUser(ctx.db, { accountId: null, role, email, language, createdAt: ctx.now() });
   if (row === null) throw new AppError("conflict", "Somebody has this address already", { field: "email" });

@@ -9,6 +9,7 @@ import { errorPage, type Html, type PageView } from "../web/frame.ts";
 import { languageCookie, noSessionCookie, sessionCookieOf } from "./browser.ts";
 import { HttpError, PROBLEMS, problem } from "./errors.ts";
 import { type Call, type Env, type Form, type Route, route } from "./route.ts";
+import { requireWholeTexts } from "./validate.ts";
 
 type Schema = v.GenericSchema;
 type Out<S> = S extends Schema ? v.InferOutput<S> : undefined;
@@ -147,9 +148,11 @@ export function page<P extends Schema | undefined = undefined, Q = object, O = u
     },
     handle: async (call) => {
       const { c, ctx, form } = call;
-      const act = acts[typeof form.act === "string" ? form.act : ""];
+      const name = typed(form, "act");
+      const act = Object.hasOwn(acts, name) ? acts[name] : undefined;
       try {
         if (act === undefined) throw new AppError("invalid", "This form is not known here");
+        requireWholeTexts(form);
         requireNoCardNumbers(form);
         const pageCall = {
           c,

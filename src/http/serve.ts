@@ -21,7 +21,7 @@ import { clientOf, requireSameOrigin, sessionCookieOf } from "./browser.ts";
 import { readForm } from "./form.ts";
 import { charge, type RateRow } from "./ratelimit.ts";
 import type { Env, Form, Route } from "./route.ts";
-import { parse, queryOf, refusedParameter } from "./validate.ts";
+import { parse, queryOf, refusedParameter, requireWholeTexts } from "./validate.ts";
 import { viewOf } from "./view.ts";
 
 /**
@@ -35,7 +35,9 @@ export function serve(route: Route): Handler<Env> {
     const client = clientOf(c);
     if (route.page === true) c.set("page", await viewOf(c, client, null));
     const principal = await principalOf(c, route, client);
+    // Before anything is refused: a page that says so has the person's own navigation.
     if (route.page === true && principal.kind !== "anonymous") c.set("page", await viewOf(c, client, principal));
+    requireKind(route.access, principal);
     const ctx: Ctx = { ...c.env, requestId: c.var.requestId, principal, client };
     const params = route.params === undefined ? undefined : pathParams(route.params, c.req.param());
     const object = await route.find?.(ctx, params);
@@ -52,6 +54,7 @@ export function serve(route: Route): Handler<Env> {
     if (route.body === undefined) return handle(undefined);
     const { value, bytes } = await readJson(c.req.raw, route.jsonBytes ?? LIMITS.jsonBodyBytes);
     const body = parse(route.body, value);
+    requireWholeTexts(value);
     requireNoCardNumbers(value);
     if (key === undefined || route.idempotent !== true) return handle(body);
     const hash = await tokenHash(`${route.method} ${new URL(c.req.url).pathname}\n${new TextDecoder().decode(bytes)}`);
@@ -73,13 +76,13 @@ const BEARER = /^Bearer +([\x21-\x7e]{1,512})$/i;
 async function principalOf(c: Context<Env>, route: Route, client: Client): Promise<Principal> {
   const authorization = c.req.header("authorization");
   const cookie = authorization === undefined ? sessionCookieOf(c) : undefined;
-  // A token in a header is nothing that another site can make a browser send; a cookie or a form is.
-  if (route.method !== "GET" && authorization === undefined) requireSameOrigin(c, client, cookie !== undefined);
+  const token = BEARER.exec(authorization ?? "")?.[1];
+  // A token in a header is nothing that another site can make a browser send; a cookie, a form or a password is.
+  if (route.method !== "GET" && token === undefined) requireSameOrigin(c, client, cookie !== undefined);
   if (route.access === "public") {
     if (route.unlimited !== true) count(c, "public", client.address);
     return { kind: "anonymous" };
   }
-  const token = BEARER.exec(authorization ?? "")?.[1];
   let caller: Caller | null = null;
   if (token !== undefined) caller = await authenticate(c.env, token);
   else if (cookie !== undefined && "roles" in ACCESS[route.access]) caller = await authenticateSession(c.env, cookie);
@@ -90,7 +93,6 @@ async function principalOf(c: Context<Env>, route: Route, client: Client): Promi
     throw new AppError("unauthenticated", why);
   }
   count(c, caller.principal.kind, caller.mark);
-  requireKind(route.access, caller.principal);
   return caller.principal;
 }
 

@@ -38,6 +38,7 @@ export const SETTINGS: readonly Route[] = [
     path: "/v1/admin/settings",
     access,
     tag,
+    stepUp: true,
     summary: "Change settings",
     description: "By name, all or none. They are in force at once.",
     body: Changes,

@@ -73,3 +73,17 @@ export function queryOf(url: string): Record<string, string> {
   }
   return found;
 }
+
+/**
+ * Refuses texts that a database may cut or alter: one with a NUL in it, or with half of a character.
+ * @param input a JSON body or a form; a file is the concern of who reads it
+ * @throws {AppError} invalid, with the field
+ */
+export function requireWholeTexts(input: unknown, path = ""): void {
+  if (typeof input === "string" && (input.includes("\0") || /\p{Surrogate}/u.test(input))) {
+    const field = nameOf(path);
+    throw new AppError("invalid", `${field ?? "a field"} must be plain text`, field === undefined ? {} : { field });
+  }
+  if (typeof input !== "object" || input === null || input instanceof Uint8Array) return;
+  for (const [name, value] of Object.entries(input)) requireWholeTexts(value, path === "" ? name : `${path}.${name}`);
+}

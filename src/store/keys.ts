@@ -123,6 +123,22 @@ export async function keyById(db: Db, accountId: number, id: number): Promise<Ke
   return row ?? null;
 }
 
+/** A key in `api_keys` can do more than the user `u`, who made it: a condition. */
+export const BEYOND_MAKER = `(u.role = 'viewer' OR u.device_limited = 1 AND (api_keys.device_limited = 0 OR EXISTS (
+  SELECT 1 FROM key_devices k WHERE k.key_id = api_keys.id AND NOT EXISTS (
+    SELECT 1 FROM user_devices l WHERE l.user_id = u.id AND l.device_id = k.device_id
+      AND (l.may_edit = 1 OR api_keys.scope = 'read')))))`;
+
+/** Whether a user's key can do more than they can now, or they are gone. */
+export async function isBeyondMaker(db: Db, accountId: number, id: number): Promise<boolean> {
+  const { rows } = await db.$client.execute({
+    sql: `SELECT 1 FROM api_keys JOIN users u ON u.id = made_by
+      WHERE api_keys.id = ? AND api_keys.account_id = ? AND NOT ${BEYOND_MAKER}`,
+    args: [id, accountId],
+  });
+  return rows.length === 0;
+}
+
 /**
  * @param accountId null: of whatever account, for the operator
  * @returns the account whose key it was; null when there is no such key that still works

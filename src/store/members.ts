@@ -1,5 +1,6 @@
 import { count, eq } from "drizzle-orm";
 import type { Db, Statement } from "./db.ts";
+import { BEYOND_MAKER } from "./keys.ts";
 import { type CUSTOMER_ROLES, users } from "./schema.ts";
 
 export interface DeviceLimit {
@@ -133,10 +134,7 @@ export async function changeMember(
       {
         sql: `UPDATE api_keys SET revoked_at = ?
           WHERE account_id = ? AND made_by = ? AND revoked_at IS NULL AND EXISTS (SELECT 1 FROM users u WHERE u.id = made_by
-            AND (u.role = 'viewer' OR u.device_limited = 1 AND (api_keys.device_limited = 0 OR EXISTS (
-              SELECT 1 FROM key_devices k WHERE k.key_id = api_keys.id AND NOT EXISTS (
-                SELECT 1 FROM user_devices l WHERE l.user_id = u.id AND l.device_id = k.device_id
-                  AND (l.may_edit = 1 OR api_keys.scope = 'read'))))))
+            AND ${BEYOND_MAKER})
           RETURNING id`,
         args: [now, accountId, id],
       },

@@ -8,19 +8,6 @@ export async function blockedUntil(db: Db, key: string): Promise<number> {
   return row?.at ?? 0;
 }
 
-/** Counts one failure; what had expired begins anew. @returns failures in the window, this one included */
-export async function countFailure(db: Db, key: string, now: number, expiresAt: number): Promise<number> {
-  const { rows } = await db.$client.execute({
-    sql: `INSERT INTO throttles (key, failures, blocked_until, expires_at) VALUES (?, 1, 0, ?)
-      ON CONFLICT (key) DO UPDATE SET
-        failures = CASE WHEN expires_at <= ? THEN 1 ELSE failures + 1 END,
-        expires_at = CASE WHEN expires_at <= ? THEN excluded.expires_at ELSE max(expires_at, excluded.expires_at) END
-      RETURNING failures`,
-    args: [key, expiresAt, now, now],
-  });
-  return rows[0]![0] as number;
-}
-
 /**
  * Counts a try, unless its subject is blocked: in one statement, so that of many at once only the free ones pass.
  * @returns tries in the window, this one included; null when it is blocked
@@ -44,10 +31,6 @@ export async function countTry(
     args: [key, now + Math.max(windowMs, blockMaxMs), now, now, free, now, blockMs, free, blockMaxMs, now],
   });
   return (rows[0]?.[0] as number | undefined) ?? null;
-}
-
-export async function block(db: Db, key: string, blockedUntil: number, expiresAt: number): Promise<void> {
-  await db.update(throttles).set({ blockedUntil, expiresAt }).where(eq(throttles.key, key));
 }
 
 export async function forget(db: Db, key: string): Promise<void> {

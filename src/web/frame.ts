@@ -57,7 +57,7 @@ function navigation({ person, t }: PageView): [path: string, name: string][] {
 export function frame(view: PageView, content: PageContent): Html {
   const { t, brand, language, path, person } = view;
   const { title, lead, body, done, islands = [], narrow = false } = content;
-  const said = done === undefined ? undefined : t.common.done[done];
+  const said = done !== undefined && Object.hasOwn(t.common.done, done) ? t.common.done[done] : undefined;
   return html`<!doctype html>
 <html lang="${language}">
 <head>

@@ -1,0 +1,174 @@
+import type { InStatement } from "@libsql/client";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { LIMITS } from "../../../src/limits.ts";
+import { hashPassword } from "../../../src/passwords.ts";
+import { settingsOf } from "../../../src/settings.ts";
+import { anImei, aSession, aUser } from "../../database.ts";
+import { type Api, anApi, expectProblem } from "./api.ts";
+
+// What somebody who means harm sends: each is refused, and leaves nothing behind.
+
+const PASSWORD = "four words make one";
+
+let api: Api;
+beforeEach(async () => {
+  api = await anApi();
+});
+afterEach(async () => {
+  await api.base.settled();
+  api.close();
+});
+
+const same = { "Sec-Fetch-Site": "same-origin" };
+const form = (fields: Record<string, string>) => new URLSearchParams(fields);
+const sql = async (statement: string, args: (string | number)[] = []) =>
+  (await api.base.db.$client.execute({ sql: statement, args })).rows;
+const failures = () => api.base.logged.filter((line) => !line.startsWith("info request"));
+
+test("a form's act is one of the page's own, and no word of the language", async () => {
+  for (const act of ["constructor", "__proto__", "hasOwnProperty", "toString", "valueOf"]) {
+    const response = await api.call("POST", "/profile", { cookie: api.sessions.owner, body: form({ act }) });
+    expect([response.status, act]).toEqual([400, act]);
+    const page = await (await api.call("GET", `/login?done=${act.replaceAll("_", "")}`)).text();
+    expect(page).not.toContain("native code");
+  }
+  expect(failures()).toEqual([]);
+});
+
+test("a text with NUL, or with half a character, is refused in every body and form", async () => {
+  const { owner, admin } = api.sessions;
+  for (const text of ["a\0b", "a\ud800", "\udc00b"]) {
+    for (const [method, path, cookie, body] of [
+      ["POST", "/v1/sessions", undefined, { email: `${text}@example.com`, password: "x" }],
+      ["POST", "/v1/signups", undefined, { email: `${text}@example.com` }],
+      ["PATCH", "/v1/me", owner, { name: text }],
+      ["PATCH", "/v1/me/account", owner, { addresses: { billing: { line1: text, city: "x", country: "AT" } } }],
+      ["POST", "/v1/me/email", owner, { email: `${text}@example.com` }],
+      ["POST", "/v1/searches", owner, { term: text }],
+      ["POST", "/v1/admin/staff", admin, { email: `${text}@example.com`, role: "admin" }],
+      ["PATCH", "/v1/admin/settings", admin, { operatorName: text }],
+    ] as const) {
+      // Written as an escape: that is how half a character can travel.
+      const json = JSON.stringify(body);
+      const response = await api.call(method, path, { body: json, ...(cookie !== undefined && { cookie }) });
+      const problem = await expectProblem(response, 400, "invalid");
+      expect(problem.field, path).toMatch(/^(email|name|addresses\.billing\.line1|term|operatorName)$/);
+    }
+  }
+  for (const [path, cookie, body] of [
+    ["/login", undefined, "act=signIn&email=a%00%40example.com&password=x"],
+    ["/signup", undefined, "act=signUp&email=a%00%40example.com"],
+    ["/profile", owner, "act=saveName&name=a%00"],
+  ] as const) {
+    const options = cookie === undefined ? { headers: same } : { cookie };
+    const response = await api.call("POST", path, { ...options, body: new URLSearchParams(body) });
+    expect([response.status, path]).toEqual([400, path]);
+  }
+  expect(failures()).toEqual([]);
+  const [row] = await sql("SELECT count(*) FROM users WHERE email LIKE '%example%' OR name IS NOT NULL");
+  expect(row![0]).toBe(0);
+});
+
+test("credentials of another kind do not open the door to other sites", async () => {
+  const email = "ada@example.com";
+  const passwordHash = await hashPassword(api.base, PASSWORD);
+  await aUser(api.base.db, { role: "owner", email, passwordHash });
+  for (const Authorization of ["Basic dTpw", "Bearer", "x"]) {
+    const headers = { Authorization, "Sec-Fetch-Site": "cross-site", Origin: "https://evil.test" };
+    const response = await api.call("POST", "/login", {
+      headers,
+      body: form({ act: "signIn", email, password: PASSWORD }),
+    });
+    expect([response.status, response.headers.getSetCookie()]).toEqual([403, []]);
+    const json = await api.call("POST", "/v1/sessions", { headers, body: { email, password: PASSWORD } });
+    await expectProblem(json, 403, "forbidden");
+  }
+});
+
+test("an operator's session that was left open changes nothing of the platform without a fresh proof", async () => {
+  api.base.advance(LIMITS.stepUpMs + 1);
+  const cookie = api.sessions.admin;
+  const empty = (await (await api.call("POST", "/v1/admin/accounts", { key: api.admin, body: { name: "x" } })).json())
+    .id as number;
+  for (const [method, path, body] of [
+    ["POST", "/v1/admin/bridges", { name: "x" }],
+    ["POST", `/v1/admin/accounts/${empty}/keys`, { scope: "write" }],
+    ["PATCH", "/v1/admin/settings", { activation: "open" }],
+  ] as const) {
+    const response = await api.call(method, path, { cookie, body });
+    await expectProblem(response, 401, "step_up_required");
+  }
+  for (const [path, fields] of [
+    ["/admin", { act: "bridge", name: "x" }],
+    ["/admin/settings", { act: "save", activation: "open" }],
+  ] as const) {
+    const response = await api.call("POST", path, { cookie, body: form(fields) });
+    expect(response.headers.get("location")).toBe(`/prove?next=${encodeURIComponent(path)}`);
+  }
+  expect((await settingsOf(api.base)).activation).toBe("codes");
+  expect(await sql("SELECT 1 FROM bridges")).toEqual([]);
+});
+
+test("of many activation codes at once no more are looked at than one by one, and of one account's only so many", async () => {
+  await sql("UPDATE accounts SET privacy_accepted = 1, terms_accepted = 1");
+  const imei = anImei();
+  const code = "7KQ2MX4T9B";
+  await api.call("POST", "/v1/admin/activations", { key: api.admin, body: { devices: [{ imei, code }] } });
+  const add = (given: string, of = imei, cookie = api.sessions.owner) =>
+    api.call("POST", "/v1/devices", { cookie, body: { imei: of, code: given, name: "x" } });
+  const tries = Array.from({ length: 20 }, (_, i) => add(`WRONG${String(i).padStart(5, "0")}`));
+  const statuses = (await Promise.all([...tries, add(code)])).map(({ status }) => status);
+  expect(statuses.filter((status) => status === 404)).toHaveLength(LIMITS.throttles.activation.free);
+  expect(statuses.at(-1)).toBe(429);
+  // Other trackers, one try each: an account that goes through them is stopped, and others are not.
+  let looked = 0;
+  for (let i = 0; i < 60; i++) if ((await add("WRONG00000", anImei())).status === 404) looked++;
+  expect(looked).toBeLessThan(LIMITS.throttles.activationAccount.free);
+  expect((await add("WRONG00000", anImei())).status).toBe(429);
+  expect((await add("WRONG00000", anImei(), api.sessions.strangerOwner)).status).toBe(404);
+});
+
+test("of many mails at once no more are sent to an address than one by one", async () => {
+  const cookie = api.sessions.owner;
+  const to = "many@example.com";
+  const ask = () => api.call("POST", "/v1/me/email", { cookie, body: { email: to } });
+  const statuses = (await Promise.all(Array.from({ length: 20 }, ask))).map(({ status }) => status);
+  expect(statuses.filter((status) => status === 202)).toHaveLength(LIMITS.throttles.mail.free);
+  await api.base.settled();
+  expect(api.base.sent.filter((mail) => mail.to === to)).toHaveLength(LIMITS.throttles.mail.free);
+});
+
+test("securing an account ends what others were mailed for it: an invitation that the intruder sent opens nothing", async () => {
+  const cookie = api.sessions.owner;
+  const body = { email: "intruder@example.com", role: "owner" };
+  expect((await api.call("POST", "/v1/users", { cookie, body })).status).toBe(202);
+  await api.base.settled();
+  const [, token] = /\/invite\/([\w-]{43})/.exec(api.base.sent.at(-1)!.text)!;
+  expect((await api.call("GET", `/invite/${token}`)).status).toBe(200);
+  expect((await api.call("POST", "/v1/me/secure", { cookie })).status).toBe(204);
+  expect((await api.call("GET", `/invite/${token}`)).status).toBe(404);
+  const joined = await api.call("POST", "/v1/invitations/accept", { body: { token, password: PASSWORD } });
+  await expectProblem(joined, 404, "not_found");
+});
+
+test("a key that is made while its maker loses the right to it does not outlive that", async () => {
+  const accountId = api.accountId;
+  const manager = await aUser(api.base.db, { role: "manager", accountId });
+  const cookie = await aSession(api.base, manager);
+  const client = api.base.db.$client;
+  const execute = client.execute.bind(client) as (statement: InStatement) => ReturnType<typeof client.execute>;
+  // The role changes between the look at it and the key.
+  let done = false;
+  client.execute = (async (statement: InStatement) => {
+    if (!done && /insert into "?api_keys/i.test(typeof statement === "string" ? statement : statement.sql)) {
+      done = true;
+      await execute({ sql: "UPDATE users SET role = 'viewer' WHERE id = ?", args: [manager.id] });
+    }
+    return execute(statement);
+  }) as typeof client.execute;
+  const response = await api.call("POST", "/v1/keys", { cookie, body: { name: "x", scope: "write" } });
+  expect(done).toBe(true);
+  expect(response.status).toBe(403);
+  const keys = await sql("SELECT revoked_at FROM api_keys WHERE made_by = ?", [manager.id]);
+  expect(keys.map((row) => row[0] !== null)).toEqual([true]);
+});
