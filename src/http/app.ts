@@ -1,4 +1,5 @@
 import { Hono, type MiddlewareHandler } from "hono";
+import { authenticateSession } from "../access.ts";
 import { AppError } from "../errors.ts";
 import { ACTIVATION } from "./activation.ts";
 import { ADMIN } from "./admin.ts";
@@ -6,7 +7,7 @@ import { ASSET_ROUTES } from "./assets.ts";
 import { AUDIT } from "./audit.ts";
 import { BRANDS } from "./brands.ts";
 import { BRIDGE } from "./bridge.ts";
-import { clientOf } from "./browser.ts";
+import { clientOf, sessionCookieOf } from "./browser.ts";
 import { COMMANDS } from "./commands.ts";
 import { DEVICES } from "./devices.ts";
 import { DOCS } from "./docs.ts";
@@ -96,7 +97,10 @@ app.notFound(async (c) => {
   if (known === undefined) {
     const error = new AppError("not_found", "No such path");
     const forPeople = !/^\/(v1|api)\b/.test(c.req.path) && (c.req.header("accept") ?? "").includes("text/html");
-    return forPeople ? pageProblem(error, c, await viewOf(c, clientOf(c), null)) : problem(error, c);
+    if (!forPeople) return problem(error, c);
+    const cookie = sessionCookieOf(c);
+    const caller = cookie === undefined ? null : await authenticateSession(c.env, cookie);
+    return pageProblem(error, c, await viewOf(c, clientOf(c), caller?.principal ?? null));
   }
   const allow = known.methods.join(", ");
   return problem(new HttpError("method_not_allowed", `This path takes ${allow}`, { Allow: allow }), c);
