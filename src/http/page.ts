@@ -6,6 +6,7 @@ import type { Ctx } from "../context.ts";
 import { AppError } from "../errors.ts";
 import { LANGUAGES } from "../text/index.ts";
 import { errorPage, type Html, type PageView } from "../web/frame.ts";
+import { type FormProblem, labelled, problemOf, wordsOf } from "../web/problems.ts";
 import { languageCookie, noSessionCookie, sessionCookieOf } from "./browser.ts";
 import { HttpError, PROBLEMS, problem } from "./errors.ts";
 import { type Call, type Env, type Form, type Route, route } from "./route.ts";
@@ -13,12 +14,6 @@ import { requireWholeTexts } from "./validate.ts";
 
 type Schema = v.GenericSchema;
 type Out<S> = S extends Schema ? v.InferOutput<S> : undefined;
-
-/** What is wrong with a form, beside the field that it is wrong with; `field` is "" for the form as a whole. */
-export interface FormProblem {
-  field: string;
-  message: string;
-}
 
 export interface PageCall<P, Q, O> extends Pick<Call<P, Q, undefined, O>, "c" | "params" | "query" | "object"> {
   ctx: Ctx;
@@ -118,7 +113,12 @@ export function page<P extends Schema | undefined = undefined, Q = object, O = u
       problems,
       result,
     };
-    return htmlResponse(c, String(await show(pageCall)), status);
+    const body = String(await show(pageCall));
+    return htmlResponse(
+      c,
+      problems.reduce((text, { field }) => labelled(text, field), body),
+      status,
+    );
   };
   const shown = route({
     ...common,
@@ -174,7 +174,7 @@ export function page<P extends Schema | undefined = undefined, Q = object, O = u
         return new Response(null, { status: 303, headers });
       } catch (error) {
         if (!(error instanceof AppError) || ELSEWHERE.has(error.code)) throw error;
-        const problems = [{ field: error.field ?? "", message: error.message }];
+        const problems = [problemOf(viewIn(c).t, error)];
         const response = await render(call as never, { form, problems, status: error.status });
         if (error.retryAfterS !== undefined) response.headers.set("Retry-After", String(error.retryAfterS));
         return response;
@@ -217,13 +217,13 @@ export async function pageProblem(error: unknown, c: Context<Env>, view: PageVie
     if (code === "unauthenticated" && sessionCookieOf(c) !== undefined) headers.append("Set-Cookie", noSessionCookie());
     return new Response(null, { status: 303, headers });
   }
-  const { detail } = (await answer.json()) as { detail: string };
+  const { detail, field = "" } = (await answer.json()) as { detail: string; field?: string };
   const status = PROBLEMS[code].status;
-  const response = htmlResponse(
-    c,
-    String(await errorPage(view, { status, detail, requestId: c.var.requestId })),
-    status,
-  );
+  const words = error instanceof AppError ? wordsOf(view.t, error) : undefined;
+  // Outside of a form nobody reads English who did not choose it: the title says what is the matter.
+  const said = words ?? (view.language === "en" ? detail : "");
+  const body = String(await errorPage(view, { status, detail: said, requestId: c.var.requestId }));
+  const response = htmlResponse(c, labelled(body, field), status);
   const retry = answer.headers.get("retry-after");
   if (retry !== null) response.headers.set("Retry-After", retry);
   return response;

@@ -6,6 +6,7 @@ import { devices } from "./zh/devices.ts";
 import { legal } from "./zh/legal.ts";
 import { mail } from "./zh/mail.ts";
 import { people } from "./zh/people.ts";
+import { problems } from "./zh/problems.ts";
 import { profile } from "./zh/profile.ts";
 import { security } from "./zh/security.ts";
-export const zh: Text = { admin, auth, common, devices, legal, mail, people, profile, security };
+export const zh: Text = { admin, auth, common, devices, legal, mail, people, problems, profile, security };

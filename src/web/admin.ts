@@ -5,7 +5,6 @@ import type { AuditRow } from "../audit.ts";
 import type { BrandHead, BrandTextRow } from "../brands.ts";
 import type { Device } from "../devices.ts";
 import type { DocumentHead } from "../documents.ts";
-import type { FormProblem } from "../http/page.ts";
 import type { Form } from "../http/route.ts";
 import { LIMITS } from "../limits.ts";
 import type { Overview } from "../overview.ts";
@@ -29,6 +28,7 @@ import {
   table,
   time,
 } from "./parts.ts";
+import type { FormProblem } from "./problems.ts";
 
 /** The areas of the panel, and who of the staff sees each. */
 const AREAS: readonly (readonly [path: string, roles: readonly string[]])[] = [

@@ -1,10 +1,10 @@
 import { html } from "hono/html";
 import type { LegalDocument } from "../documents.ts";
-import type { FormProblem } from "../http/page.ts";
 import type { Form } from "../http/route.ts";
 import { lossOf } from "../requirements.ts";
 import { frame, type Html, type PageView } from "./frame.ts";
 import { button, checkbox, errorSummary, field, form, hidden } from "./parts.ts";
+import type { FormProblem } from "./problems.ts";
 
 // The pages of people who are not signed in yet. One question a screen.
 

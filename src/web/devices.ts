@@ -2,12 +2,12 @@ import { html, raw } from "hono/html";
 import { MODEL_NAMES } from "../../codec/models.ts";
 import type { DeviceSetup, SetupWish } from "../device-setup.ts";
 import type { Device } from "../devices.ts";
-import type { FormProblem } from "../http/page.ts";
 import type { Form } from "../http/route.ts";
 import { LIMITS } from "../limits.ts";
 import type { StoredPosition } from "../positions.ts";
 import { frame, type Html, type PageView } from "./frame.ts";
 import { button, card, checkbox, code, errorSummary, facts, field, form, notice, pill, table, time } from "./parts.ts";
+import type { FormProblem } from "./problems.ts";
 import { qrSvg } from "./qr.ts";
 
 /** What was typed into one of a page's forms, and what is wrong with it. */

@@ -2,7 +2,7 @@ import { html } from "hono/html";
 import type { Brand } from "../brands.ts";
 import type { Principal } from "../context.ts";
 import { LANGUAGES, type Text } from "../text/index.ts";
-import { notice } from "./parts.ts";
+import { notice, sentence } from "./parts.ts";
 
 export type Html = ReturnType<typeof html>;
 
@@ -116,7 +116,7 @@ export function errorPage(view: PageView, error: { status: number; detail: strin
     narrow: true,
     body: html`${
       again === undefined
-        ? html`<p>${error.detail}.</p><p>${common.errorHint}</p>`
+        ? html`${error.detail === "" ? "" : html`<p>${sentence(error.detail)}</p>`}<p>${common.errorHint}</p>`
         : html`<p>${auth.problems.link}</p><p class="actions"><a class="button" href="${again}">${auth.newLink}</a></p>`
     }
       <p class="soft">${common.requestId} <code>${error.requestId}</code></p>

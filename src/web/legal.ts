@@ -1,12 +1,12 @@
 import { html, raw } from "hono/html";
 import type { BrandLink } from "../brands.ts";
 import type { Change, DocumentHead, DocumentText, LegalKind, WaitingDocument } from "../documents.ts";
-import type { FormProblem } from "../http/page.ts";
 import type { Form } from "../http/route.ts";
 import { renderMarkdown } from "../markdown.ts";
 import { LANGUAGES } from "../text/index.ts";
 import { frame, type Html, type PageView } from "./frame.ts";
 import { button, card, checkbox, errorSummary, facts, form, hidden, notice, table, time } from "./parts.ts";
+import type { FormProblem } from "./problems.ts";
 
 /** Where a version is read, for ever. */
 export function documentPath({

@@ -1,7 +1,7 @@
 import { html } from "hono/html";
-import type { FormProblem } from "../http/page.ts";
 import type { Form } from "../http/route.ts";
 import type { Html, PageView } from "./frame.ts";
+import { type FormProblem, idOf } from "./problems.ts";
 
 // The components of every page. Each gives markup that works without a script.
 
@@ -25,10 +25,9 @@ export function errorSummary(view: PageView, problems: readonly FormProblem[]): 
     )}</ul></div></div>`;
 }
 
-/** A message of a rule begins with the field's name and has no full stop; one of the texts is a sentence already. */
-const sentence = (message: string) =>
+/** A message of a rule has no full stop; one of the texts is a sentence already. */
+export const sentence = (message: string) =>
   `${message.charAt(0).toUpperCase()}${message.slice(1)}${/[.!?。！？]$/.test(message) ? "" : "."}`;
-const idOf = (field: string) => field.replaceAll(/[^\w-]/g, "-");
 
 /** A form that posts to its own page. */
 export function form(content: Content, options: { action?: string; files?: true; id?: string } = {}): Html {

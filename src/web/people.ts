@@ -1,5 +1,4 @@
 import { html } from "hono/html";
-import type { FormProblem } from "../http/page.ts";
 import type { Form } from "../http/route.ts";
 import type { ApiKey } from "../keys.ts";
 import type { Member } from "../members.ts";
@@ -20,6 +19,7 @@ import {
   table,
   time,
 } from "./parts.ts";
+import type { FormProblem } from "./problems.ts";
 
 interface State {
   form: Form;

@@ -1,6 +1,5 @@
 import { html } from "hono/html";
 import { type Held, type HeldColumn, type HeldTable, type HeldValue, isTime } from "../held.ts";
-import type { FormProblem } from "../http/page.ts";
 import type { Form } from "../http/route.ts";
 import { LIMITS } from "../limits.ts";
 import { ADDRESS_KINDS, PAYMENT_MODES, type Profile, UNITS } from "../profile.ts";
@@ -9,6 +8,7 @@ import type { FoundDevice, Search } from "../searches.ts";
 import { LANGUAGES } from "../text/index.ts";
 import { frame, type Html, type PageView } from "./frame.ts";
 import { button, card, checkbox, errorSummary, facts, field, form, pill, table, time } from "./parts.ts";
+import type { FormProblem } from "./problems.ts";
 
 interface State {
   form: Form;

@@ -1,5 +1,4 @@
 import { html, raw } from "hono/html";
-import type { FormProblem } from "../http/page.ts";
 import type { Form } from "../http/route.ts";
 import type { Passkey } from "../passkeys.ts";
 import type { NewTotp } from "../second-factor.ts";
@@ -7,6 +6,7 @@ import type { SecurityAct } from "../secure.ts";
 import type { Session } from "../sessions.ts";
 import { frame, type Html, type PageView } from "./frame.ts";
 import { button, card, code, errorSummary, field, form, hidden, notice, pill, table, time } from "./parts.ts";
+import type { FormProblem } from "./problems.ts";
 import { qrSvg } from "./qr.ts";
 
 /** What a page with forms shows again. */
@@ -155,7 +155,7 @@ export function provePage(view: PageView, content: ProveContent, state: State): 
     body: html`${errorSummary(view, state.problems)}
       ${
         hasPassword
-          ? form(html`${passwordField("proof", s.password, "current-password", state)}
+          ? form(html`${passwordField("password", s.password, "current-password", state)}
               ${hasTotp ? codeField(view, state, s.codeHint) : ""}${actions(button("prove", s.prove))}`)
           : html`<p>${s.proveNoPassword} <a href="/forgot">${s.forgotten}</a></p>`
       }

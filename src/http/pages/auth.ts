@@ -35,26 +35,17 @@ import { type Form, type Route, route } from "../route.ts";
 /** The token of a link: random, so it may stand in a path. */
 const TokenPath = v.object({ token: v.pipe(v.string(), v.regex(/^[\w-]{20,100}$/)) });
 
-/** What a rule refuses, in the words of the page's language and at the field of the page's form. */
-async function inWords<T>(view: PageView, work: Promise<T>): Promise<T> {
+/** What a rule refuses, at the field of the page's form. */
+async function atField<T>(view: PageView, work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
-    const { problems } = view.t.auth;
-    const { code, field, retryAfterS } = error;
-    const say = (message: string, at = field) =>
-      new AppError(code === "unauthenticated" ? "invalid" : code, message, {
-        ...(at !== undefined && { field: at }),
-        ...(retryAfterS !== undefined && { retryAfterS }),
-      });
-    if (code === "unauthenticated") throw say(problems.wrong, "password");
-    if (code === "rate_limited") throw say(problems.wait(Math.ceil((retryAfterS ?? 60) / 60)));
-    if (code === "conflict") throw say(problems.changed, "");
-    if (code === "not_found") throw say(problems.link);
-    if (field === "accept") throw say(problems.accept, "accept_privacy");
-    const words = (problems as Record<string, unknown>)[field ?? ""];
-    throw typeof words === "string" ? say(words) : error;
+    const { code, field, message } = error;
+    if (code === "unauthenticated") throw new AppError("invalid", message, { field: "password" });
+    if (field !== "accept") throw error;
+    const words = code === "invalid" ? view.t.auth.problems.accept : message;
+    throw new AppError(code, words, { field: "accept_privacy" });
   }
 }
 
@@ -110,7 +101,7 @@ export const AUTH_PAGES: readonly Route[] = [
       signUp: async ({ ctx, view, form }) => {
         const email = typed(form, "email");
         const given = { email, name: typedOrNull(form, "name"), mobile: typedOrNull(form, "mobile") };
-        await inWords(view, signUp(ctx, { ...given, language: view.language }));
+        await atField(view, signUp(ctx, { ...given, language: view.language }));
         return { show: email.trim() };
       },
     },
@@ -134,7 +125,7 @@ export const AUTH_PAGES: readonly Route[] = [
         const { token } = params;
         const password = typed(form, "password");
         const accept = accepted(view, form);
-        return entered(ctx, await inWords(view, join(ctx, "signup", { token, password, accept })), undefined);
+        return entered(ctx, await atField(view, join(ctx, "signup", { token, password, accept })), undefined);
       },
     },
   }),
@@ -160,7 +151,7 @@ export const AUTH_PAGES: readonly Route[] = [
       join: async ({ ctx, view, params, form }) => {
         const given = { token: params.token, name: typedOrNull(form, "name"), password: typed(form, "password") };
         const accept = accepted(view, form);
-        return entered(ctx, await inWords(view, join(ctx, "invite", { ...given, accept })), undefined);
+        return entered(ctx, await atField(view, join(ctx, "invite", { ...given, accept })), undefined);
       },
     },
   }),
@@ -175,7 +166,7 @@ export const AUTH_PAGES: readonly Route[] = [
     acts: {
       signIn: async ({ ctx, view, query, form }) => {
         const given = { email: typed(form, "email"), password: typed(form, "password") };
-        const outcome = await inWords(view, signIn(ctx, given));
+        const outcome = await atField(view, signIn(ctx, given));
         if ("opened" in outcome) return entered(ctx, outcome, query.next);
         const next = safeNext(query.next);
         return {
@@ -196,7 +187,7 @@ export const AUTH_PAGES: readonly Route[] = [
     acts: {
       second: async ({ c, ctx, view, query, form }) => {
         const given = { token: cookieOf(c, SIGN_IN_COOKIE) ?? "", code: typed(form, "code") };
-        return entered(ctx, await inWords(view, signInSecond(ctx, given)), query.next);
+        return entered(ctx, await atField(view, signInSecond(ctx, given)), query.next);
       },
     },
   }),
@@ -224,7 +215,7 @@ export const AUTH_PAGES: readonly Route[] = [
     acts: {
       forgot: async ({ ctx, view, form }) => {
         const email = typed(form, "email");
-        await inWords(view, askForReset(ctx, email));
+        await atField(view, askForReset(ctx, email));
         return { show: email.trim() };
       },
     },
@@ -238,7 +229,7 @@ export const AUTH_PAGES: readonly Route[] = [
     show: ({ view, object, form, problems }) => resetPage(view, { email: object.email }, { form, problems }),
     acts: {
       reset: async ({ ctx, view, params, form }) => {
-        await inWords(view, resetPassword(ctx, { token: params.token, password: typed(form, "password") }));
+        await atField(view, resetPassword(ctx, { token: params.token, password: typed(form, "password") }));
         return "/login?done=passwordReset";
       },
     },

@@ -8,10 +8,11 @@ import { AppError } from "../../errors.ts";
 import { extentOf, newestFixes } from "../../positions.ts";
 import { noteDeviceSeen, recentDevices } from "../../profile.ts";
 import { type DevicePage, devicePage, devicesPage, newDevicePage, removeDevicePage } from "../../web/devices.ts";
+import type { FormProblem } from "../../web/problems.ts";
 import { findDevices } from "../../web/profile.ts";
 import { DeviceChange, DevicePath, findDevice } from "../devices.ts";
 import { IdCursor, Name } from "../fields.ts";
-import { type FormProblem, page, typed, typedOrNull } from "../page.ts";
+import { page, typed, typedOrNull } from "../page.ts";
 import type { Form, Route } from "../route.ts";
 import { parse } from "../validate.ts";
 

@@ -101,7 +101,7 @@ export const PROFILE_PAGES: readonly Route[] = [
           await changeAccount(ctx, parse(AccountChangeInput, { name: typed(form, "accountName"), paymentMode }));
         } catch (error) {
           if (!(error instanceof AppError) || error.field !== "name") throw error;
-          throw new AppError(error.code, error.message, { field: "accountName" });
+          throw new AppError(error.code, error.message.replace(/^name/, "accountName"), { field: "accountName" });
         }
         return SAVED;
       }),

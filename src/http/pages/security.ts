@@ -1,14 +1,12 @@
 import * as v from "valibot";
 import { personOf, requireProof } from "../../access.ts";
 import type { Ctx } from "../../context.ts";
-import { AppError } from "../../errors.ts";
 import { LIMITS } from "../../limits.ts";
 import { listPasskeys, removePasskey } from "../../passkeys.ts";
 import { changePassword, prove } from "../../proof.ts";
 import { confirmTotp, countRecoveryCodes, pendingTotp, removeTotp, startTotp } from "../../second-factor.ts";
 import { askToSecure, listSecurityActs, requireReport, secureAccount, secureByLink, selfOf } from "../../secure.ts";
 import { endOtherSessions, endSession, listSessions } from "../../sessions.ts";
-import type { PageView } from "../../web/frame.ts";
 import { provePage, reportPage, secureLinkPage, securityPage } from "../../web/security.ts";
 import { noSessionCookie, safeNext } from "../browser.ts";
 import { page, typed } from "../page.ts";
@@ -16,24 +14,6 @@ import type { Form, Route } from "../route.ts";
 
 /** The token of a link: random, so it may stand in a path. */
 const TokenPath = v.object({ token: v.pipe(v.string(), v.regex(/^[\w-]{20,100}$/)) });
-
-/** What a rule refuses, in the words of the page's language. @param fields names in the page's form, by the rule's own */
-async function inWords<T>(view: PageView, work: Promise<T>, fields: Record<string, string> = {}): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    if (!(error instanceof AppError)) throw error;
-    const { problems } = view.t.security;
-    const { code, retryAfterS } = error;
-    if (code === "rate_limited" && retryAfterS !== undefined) {
-      throw new AppError(code, problems.wait(Math.ceil(retryAfterS / 60)), { retryAfterS });
-    }
-    const field = fields[error.field ?? ""] ?? error.field ?? "";
-    const words = (problems as Record<string, unknown>)[field];
-    if (code === "invalid" && typeof words === "string") throw new AppError(code, words, { field });
-    throw error;
-  }
-}
 
 const idIn = (form: Form) => (/^[1-9]\d{0,15}$/.test(typed(form, "id")) ? Number(typed(form, "id")) : 0);
 
@@ -81,10 +61,7 @@ export const SECURITY_PAGES: readonly Route[] = [
         await startTotp(ctx);
         return "/security#totp";
       },
-      confirmTotp: async ({ ctx, view, form }) => {
-        if ((await pendingTotp(ctx)) === null) throw new AppError("conflict", view.t.security.problems.begun);
-        return { show: await inWords(view, confirmTotp(ctx, typed(form, "code"))) };
-      },
+      confirmTotp: async ({ ctx, form }) => ({ show: await confirmTotp(ctx, typed(form, "code")) }),
       removeTotp: async ({ ctx }) => {
         requireProof(ctx);
         await removeTotp(ctx);
@@ -95,9 +72,8 @@ export const SECURITY_PAGES: readonly Route[] = [
         await removePasskey(ctx, idIn(form));
         return "/security?done=removed";
       },
-      changePassword: async ({ ctx, view, form }) => {
-        const [current, password] = [typed(form, "current"), typed(form, "password")];
-        await inWords(view, changePassword(ctx, { current, password }));
+      changePassword: async ({ ctx, form }) => {
+        await changePassword(ctx, { current: typed(form, "current"), password: typed(form, "password") });
         return "/security?done=saved";
       },
       secure: async ({ ctx }) => {
@@ -122,9 +98,8 @@ export const SECURITY_PAGES: readonly Route[] = [
       return provePage(view, content, { form, problems });
     },
     acts: {
-      prove: async ({ ctx, view, query, form }) => {
-        const proof = { password: typed(form, "proof"), code: typed(form, "code") };
-        await inWords(view, prove(ctx, proof), { password: "proof" });
+      prove: async ({ ctx, query, form }) => {
+        await prove(ctx, { password: typed(form, "password"), code: typed(form, "code") });
         return safeNext(query.next);
       },
     },
@@ -135,8 +110,8 @@ export const SECURITY_PAGES: readonly Route[] = [
     summary: "Secure an account that one cannot sign in to",
     show: ({ view, form, problems, result }) => reportPage(view, result === true, { form, problems }),
     acts: {
-      send: async ({ ctx, view, form }) => {
-        await inWords(view, askToSecure(ctx, typed(form, "email")));
+      send: async ({ ctx, form }) => {
+        await askToSecure(ctx, typed(form, "email"));
         return { show: true };
       },
     },

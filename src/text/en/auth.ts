@@ -1,5 +1,3 @@
-const minutes = (count: number) => (count === 1 ? "1 minute" : `${count} minutes`);
-
 export const auth = {
   accountName: "My account",
   unknownBrowser: "an unknown browser",
@@ -55,15 +53,9 @@ export const auth = {
   logoutLead: "Your session on this device ends.",
   /** What is wrong at a field, beside it. */
   problems: {
-    email: "Enter an e-mail address like name@example.com.",
-    name: "Enter a name of at most 100 characters, without a card number.",
-    mobile: "Enter the number with its country code, like +49 170 1234567.",
-    password: "Choose a password of 10 to 200 characters that is not easily guessed and not your address.",
     wrong: "The e-mail address or the password is not right.",
     code: "The code is not right, or was used already. Wait for the next one.",
     accept: "Without your consent to this text there is no account.",
-    changed: "The text was changed in the meantime. Read the new version, then decide.",
     link: "This link was used already, or is too old. Ask for a new one.",
-    wait: (count: number) => `Too many attempts. Wait ${minutes(count)}, then try again.`,
   },
 };

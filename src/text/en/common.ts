@@ -29,6 +29,8 @@ export const common = {
   nothingYet: "Nothing here yet.",
   problemTitle: "There is a problem",
   requestId: "Request",
+  wait: (minutes: number) =>
+    `Too many attempts. Wait ${minutes === 1 ? "1 minute" : `${minutes} minutes`}, then try again.`,
   done: {
     accepted: "Accepted. Thank you.",
     added: "Added.",

@@ -106,15 +106,4 @@ export const security = {
   reportSent: "If this address has an account, a mail is on its way. The link works once, for a day.",
   linkLead: "This ends all sessions and API keys of yours at once, and your password. Nothing is deleted.",
   linkDone: "Done: everything has ended. A mail with a link to a new password is on its way.",
-
-  problems: {
-    current: "The password is not right",
-    proof: "The password is not right",
-    password: "Choose a password of 10 to 200 characters that is not easily guessed and not your address",
-    code: "The code is not right, or was used already. Wait for the next one",
-    email: "Enter an e-mail address like name@example.com",
-    wait: (minutes: number) =>
-      `Too many attempts. Wait ${minutes === 1 ? "a minute" : `${minutes} minutes`}, then try again`,
-    begun: "No authenticator app is being set up any more: begin again",
-  },
 };

@@ -31,6 +31,7 @@ export const common: typeof en = {
   nothingYet: "暂无内容。",
   problemTitle: "有一处需要修改",
   requestId: "请求编号",
+  wait: (minutes) => `尝试次数过多。请等待 ${minutes} 分钟后重试。`,
   done: {
     accepted: "已接受，谢谢。",
     added: "已添加。",

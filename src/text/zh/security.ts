@@ -104,14 +104,4 @@ export const security: typeof en = {
   reportSent: "如果此邮箱有账户，邮件已在途中。链接一天内有效，只能使用一次。",
   linkLead: "您的所有会话、API 密钥和密码都会立即失效，不会删除任何数据。",
   linkDone: "已完成：一切均已结束。包含新密码设置链接的邮件已在途中。",
-
-  problems: {
-    current: "密码不正确",
-    proof: "密码不正确",
-    password: "请设置 10 到 200 个字符、不易猜到且不是您邮箱地址的密码",
-    code: "验证码不正确或已被使用，请等待下一个验证码",
-    email: "请输入类似 name@example.com 的邮箱地址",
-    wait: (minutes) => `尝试次数过多，请等待 ${minutes} 分钟后重试`,
-    begun: "当前没有正在设置的身份验证器应用，请重新开始",
-  },
 };

@@ -156,7 +156,7 @@ test("the page sets up an authenticator app without a script, from the QR code t
 
 test("/prove takes the password and goes on to one of our own pages only", async () => {
   later();
-  const wrong = await pageOf(await submit("/prove?next=/keys", { act: "prove", proof: "wrong" }), 400);
+  const wrong = await pageOf(await submit("/prove?next=/keys", { act: "prove", password: "wrong" }), 400);
   expect(wrong).toContain("The password is not right");
   expect(wrong).not.toContain('value="wrong"');
   for (const [next, to] of [
@@ -165,7 +165,7 @@ test("/prove takes the password and goes on to one of our own pages only", async
     ["//evil.test", "/"],
     ["/\\evil.test", "/"],
   ] as const) {
-    const response = await submit(`/prove?next=${encodeURIComponent(next)}`, { act: "prove", proof: PASSWORD });
+    const response = await submit(`/prove?next=${encodeURIComponent(next)}`, { act: "prove", password: PASSWORD });
     expect([response.status, response.headers.get("location")]).toEqual([303, to]);
   }
   expect((await api.call("POST", "/v1/me/totp", { cookie })).status).toBe(200);

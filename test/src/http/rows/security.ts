@@ -143,7 +143,7 @@ export const SECURITY_ROWS: Rows = {
     body: async (things) => {
       await withPassword(things);
       await removeTotp(things.api.base.db, (await asOwner(things)).userId);
-      return { act: "prove", proof: PASSWORD };
+      return { act: "prove", password: PASSWORD };
     },
     status: 303,
   },
