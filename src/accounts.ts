@@ -22,9 +22,9 @@ export async function accountById(ctx: Ctx, id: number): Promise<AccountRow> {
   return account;
 }
 
-/** One page of all accounts by id. @param after the last id of the page before, 0 for the first page */
-export function listAccounts(ctx: Ctx, after: number, limit: number): Promise<CountedAccount[]> {
-  return store.listAccounts(ctx.db, after, limit);
+/** One page of all accounts by id, masked. @param after the last id of the page before, 0 for the first page */
+export async function listAccounts(ctx: Ctx, after: number, limit: number): Promise<CountedAccount[]> {
+  return (await store.listAccounts(ctx.db, after, limit)).map((row) => ({ ...row, name: accountName(row) }));
 }
 
 /** What the operator sees of a person: masked, unless they gave a reason. */
@@ -41,7 +41,10 @@ export interface AccountDetail extends AccountRow {
   addresses: AddressRow[] | null;
 }
 
-const first = (text: string) => `${[...text][0] ?? ""}***`;
+/** The first character of a text and no more: what a customer called something may name a person. */
+export const first = (text: string) => `${[...text][0] ?? ""}***`;
+/** An account that signed up has its owner's name at first; the others have the one that the operator gave them. */
+const accountName = ({ name, privacyAccepted }: AccountRow) => (privacyAccepted === null ? name : first(name));
 const maskName = (name: string | null) => (name === null ? null : first(name));
 /** Enough to compare with what somebody says on the phone: a***@e***.com. */
 export function maskEmail(email: string): string {
@@ -66,10 +69,12 @@ const masked = (user: ShownUser): ShownUser => ({
 export async function accountDetail(ctx: Ctx, account: AccountRow): Promise<AccountDetail> {
   const { principal } = ctx;
   if (principal.kind === "staff" && principal.role === "finance") {
-    return { ...account, stateReason: null, people: null, addresses: await store.addressesOf(ctx.db, account.id) };
+    const addresses = await store.addressesOf(ctx.db, account.id);
+    return { ...account, name: accountName(account), stateReason: null, people: null, addresses };
   }
   const people = await listUsers(ctx.db, account.id, 0, LIMITS.usersPerAccount);
-  return { ...account, paymentMode: null, people: people.map(shownUser).map(masked), addresses: null };
+  const shown = people.map(shownUser).map(masked);
+  return { ...account, name: accountName(account), paymentMode: null, people: shown, addresses: null };
 }
 
 /** A sentence that the customer reads. @throws {AppError} invalid, field `reason` */

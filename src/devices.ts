@@ -1,5 +1,6 @@
 import { MODEL_NAMES } from "../codec/models.ts";
 import { accountOf, reachOf, requireEditable } from "./access.ts";
+import { first } from "./accounts.ts";
 import { record } from "./audit.ts";
 import type { Ctx } from "./context.ts";
 import { AppError } from "./errors.ts";
@@ -52,9 +53,9 @@ export function listDevices(ctx: Ctx, after: number, limit: number): Promise<Dev
   return store.listDevices(ctx.db, reachOf(ctx), after, limit);
 }
 
-/** One page of the devices of all accounts, for the operator. */
-export function listAllDevices(ctx: Ctx, after: number, limit: number): Promise<DeviceRow[]> {
-  return store.listDevices(ctx.db, null, after, limit);
+/** One page of the devices of all accounts, for the operator: their names masked. */
+export async function listAllDevices(ctx: Ctx, after: number, limit: number): Promise<DeviceRow[]> {
+  return (await store.listDevices(ctx.db, null, after, limit)).map((row) => ({ ...row, name: first(row.name) }));
 }
 
 /**

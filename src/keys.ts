@@ -1,4 +1,5 @@
 import { newToken, requireProof } from "./access.ts";
+import { first } from "./accounts.ts";
 import { record } from "./audit.ts";
 import type { Ctx, Scope, UserPrincipal } from "./context.ts";
 import { AppError } from "./errors.ts";
@@ -61,8 +62,10 @@ export async function createOperatorKey(ctx: Ctx, accountId: number, key: NewKey
 }
 
 /** One page of an account's keys by id. @param after the last id of the page before, 0 for the first page */
-export function listKeys(ctx: Ctx, accountId: number, after: number, limit: number): Promise<KeyRow[]> {
-  return store.listKeys(ctx.db, accountId, after, limit);
+export async function listKeys(ctx: Ctx, accountId: number, after: number, limit: number): Promise<KeyRow[]> {
+  const rows = await store.listKeys(ctx.db, accountId, after, limit);
+  // The names that the operator gave are its own.
+  return rows.map((row) => (row.madeBy === null || row.name === null ? row : { ...row, name: first(row.name) }));
 }
 
 /**

@@ -1,5 +1,12 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { accountById, accountDetail, resumeAccount, suspendAccount, unmaskAccount } from "../../src/accounts.ts";
+import {
+  accountById,
+  accountDetail,
+  listAccounts,
+  resumeAccount,
+  suspendAccount,
+  unmaskAccount,
+} from "../../src/accounts.ts";
 import { listActions } from "../../src/audit.ts";
 import type { Principal } from "../../src/context.ts";
 import { LIMITS } from "../../src/limits.ts";
@@ -37,6 +44,20 @@ test("accountDetail() masks people, and shows addresses to finance only", async 
   expect(billed.people).toBeNull();
   expect(billed.addresses).toEqual([expect.objectContaining({ line1: "Ring 1" })]);
   expect(await listActions(base, id, LIMITS.timeMs, 10)).toEqual([]);
+});
+
+test("the name of an account that signed up is its owner's, and masked; one that the operator gave is not", async () => {
+  const nameSeen = async () => [
+    (await accountDetail(as("support"), await accountById(as("support"), id))).name,
+    (await accountDetail(as("finance"), await accountById(as("finance"), id))).name,
+    (await listAccounts(as("privacy"), id - 1, 1))[0]!.name,
+  ];
+  const { name } = await accountById(as("support"), id);
+  expect(await nameSeen()).toEqual([name, name, name]);
+  await base.db.$client.execute({ sql: "UPDATE accounts SET privacy_accepted = 1 WHERE id = ?", args: [id] });
+  const masked = `${name[0]}***`;
+  expect(await nameSeen()).toEqual([masked, masked, masked]);
+  expect((await unmaskAccount(as("support"), await accountById(as("support"), id), reason)).name).toBe(name);
 });
 
 test("unmaskAccount() wants a reason and a proof, and the customer finds both", async () => {
