@@ -6,6 +6,7 @@ import { FRAME_LIMITS } from "../codec/frame.ts";
 import { MODELS } from "../codec/models.ts";
 import { ACCESS } from "../src/access.ts";
 import { ROUTES } from "../src/http/app.ts";
+import type { Route } from "../src/http/route.ts";
 import { JOBS } from "../src/jobs.ts";
 import { LIMITS as EDGE } from "../src/limits.ts";
 import { SETTINGS } from "./settings.ts";
@@ -45,6 +46,21 @@ function time(ms: number): string {
   return ms % 60_000 === 0 ? `${ms / 60_000} min` : `${ms / 1000} s`;
 }
 
+/** The routes of one tag: what all of them need stands above the table. */
+function apiGroup([tag, routes]: [string, Route[]]): string {
+  const [first, ...others] = new Set(routes.map(({ access }) => ACCESS[access].needs));
+  const rows = routes.map(({ method, path, summary, access }) => [
+    code(`${method} ${path}`),
+    summary,
+    ACCESS[access].needs,
+  ]);
+  if (others.length > 0) return `**${tag}**\n\n${table(["request", "what", "needs"], rows)}`;
+  return `**${tag}** needs ${first}\n\n${table(
+    ["request", "what"],
+    rows.map((row) => row.slice(0, 2)),
+  )}`;
+}
+
 /** Each generated part by the name that its markers in README.md carry. */
 export const PARTS: Readonly<Record<string, () => string>> = {
   settings: () =>
@@ -58,14 +74,14 @@ export const PARTS: Readonly<Record<string, () => string>> = {
       ]),
     ),
   api: () =>
-    table(
-      ["request", "what", "needs"],
-      ROUTES.filter(({ page }) => page !== true).map(({ method, path, summary, access }) => [
-        code(`${method} ${path}`),
-        summary,
-        ACCESS[access].needs,
-      ]),
-    ),
+    [
+      ...Map.groupBy(
+        ROUTES.filter(({ page }) => page !== true),
+        ({ tag }) => tag,
+      ),
+    ]
+      .map(apiGroup)
+      .join("\n\n"),
   commands: () =>
     table(
       ["code", "name", "arguments", "note", "source"],
