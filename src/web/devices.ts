@@ -64,8 +64,7 @@ export function devicesPage(view: PageView, list: DeviceList): Html {
     title: t.title,
     lead: t.lead,
     done,
-    body: html`${above ?? ""}
-      ${devices.length === 0 ? "" : addLink}
+    body: html`${devices.length === 0 ? "" : html`${addLink}${above ?? ""}`}
       ${table(t.list, [t.name, t.model, t.lastSeen, t.coordinates], rows, empty)}
       ${nextCursor === null ? "" : html`<p><a class="button quiet" href="/devices?cursor=${nextCursor}">${t.more}</a></p>`}`,
   });

@@ -72,7 +72,7 @@ ${islands.map((name) => html`<script type="module" src="${view.asset(name)}"></s
 <body>
 <a class="skip" href="#content">${t.common.skip}</a>
 <header class="top">
-  <a class="brand" href="/">${brand.hasLogo ? html`<img src="/brand/logo" alt="" height="32">` : ""}<span>${brand.name}</span></a>
+  <a class="brand" href="/">${brand.hasLogo ? html`<img src="/brand/logo" alt="" height="32">` : ""}<bdi>${brand.name}</bdi></a>
   ${
     person === null
       ? ""

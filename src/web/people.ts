@@ -268,7 +268,11 @@ export function supportPage(
   const t = view.t.people.support;
   const open = windows.find((window) => isOpen(window, view.now));
   const deviceName = (id: number) => devices.find((device) => device.id === id)?.name ?? t.deviceId(id);
-  const byWhom = (id: number | null) => (id === null ? view.t.common.none : view.t.people.keys.byUser(id));
+  const { common, people, profile } = view.t;
+  const byWhom = (id: number | null) => {
+    if (id === null) return common.none;
+    return id === view.person?.userId ? profile.you : people.keys.byUser(id);
+  };
   const now =
     open === undefined
       ? html`${notice("info", t.closed)}`

@@ -201,7 +201,7 @@ export function searchPage(
   { found, term, recent, kept }: SearchResult & { recent: readonly { id: number; name: string }[]; kept: boolean },
   state: State,
 ): Html {
-  const p = view.t.profile;
+  const { profile: p, devices: t } = view.t;
   const link = ({ id, name }: { id: number; name: string }) => html`<a href="/devices/${id}">${name}</a>`;
   return frame(view, {
     title: p.searchTitle,
@@ -214,7 +214,7 @@ export function searchPage(
           ? ""
           : html`<h2>${p.found}</h2>${table(
               p.found,
-              [p.name, "IMEI", p.model],
+              [t.name, t.imei, p.model],
               found.map((device) => [link(device), device.imei, device.model ?? ""]),
               p.foundNone,
             )}`
@@ -302,6 +302,7 @@ const SWITCHES: ReadonlySet<string> = new Set(
 
 function tableOf(view: PageView, held: HeldTable): Html {
   const h = view.t.profile.held;
+  const labelOf = ({ name }: HeldColumn) => h.columns[name] ?? words(name);
   const categories = [...new Set([...held.columns, ...held.secret].map(({ category }) => category))];
   const { yes, no } = view.t.common;
   const shown = ({ name }: HeldColumn, value: HeldValue | undefined): unknown => {
@@ -319,14 +320,14 @@ function tableOf(view: PageView, held: HeldTable): Html {
     const { columns, values } = held;
     if (values.length === 1) {
       const known = columns.map((column, i) => [column, values[0]![i] ?? null] as const);
-      const blank = known.filter(([, value]) => value === null).map(([{ name }]) => words(name));
-      return html`${facts(known.flatMap(([column, value]) => (value === null ? [] : [[words(column.name), shown(column, value)]])))}
+      const blank = known.filter(([, value]) => value === null).map(([column]) => labelOf(column));
+      return html`${facts(known.flatMap(([column, value]) => (value === null ? [] : [[labelOf(column), shown(column, value)]])))}
         ${blank.length === 0 ? "" : html`<p class="soft">${h.blank(blank.join(", "))}</p>`}`;
     }
     const rows = values.map((row) => columns.map((column, i) => shown(column, row[i])));
     return html`<div class="wide" tabindex="0" role="region" aria-label="${h.tables[held.name] ?? words(held.name)}">${table(
       h.tables[held.name] ?? words(held.name),
-      columns.map(({ name }) => words(name)),
+      columns.map(labelOf),
       rows,
       "",
     )}</div>${held.rows > values.length ? html`<p class="soft">${h.newestOf(values.length)}</p>` : ""}`;
@@ -334,7 +335,7 @@ function tableOf(view: PageView, held: HeldTable): Html {
   return html`<p>${categories.map((category) => html`${pill("info", h.categories[category] ?? category)} `)}
       <span class="soft">${h.rows(held.rows, held.values === null && held.rows >= LIMITS.heldCount)}</span></p>
     ${content()}
-    ${held.secret.length === 0 ? "" : html`<p class="soft">${h.secret(held.secret.map(({ name }) => words(name)).join(", "))}</p>`}`;
+    ${held.secret.length === 0 ? "" : html`<p class="soft">${h.secret(held.secret.map(labelOf).join(", "))}</p>`}`;
 }
 
 /** What stands above the list of devices: the way to find one and, for who wants it, those looked at last. */

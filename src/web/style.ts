@@ -57,7 +57,7 @@ textarea { max-width: 100%; resize: vertical; line-height: 1.5; }
 input[type=color] { padding: .25rem; width: 5rem; }
 .box { display: grid; grid-template-columns: auto 1fr; gap: 0 .75rem; align-items: start; } .box .error { grid-column: 1 / -1; }
 .box label { font-weight: 400; margin: 0; padding-top: .15rem; } input[type=checkbox], input[type=radio] { width: 1.5rem; height: 1.5rem; min-height: 0; margin: 0; accent-color: var(--accent); }
-.wrong { border-inline-start: 4px solid var(--stop); padding-inline-start: .75rem; } .wrong input, .wrong select, .wrong textarea { border-color: var(--stop); }
+.wrong { border-inline-start: 4px solid var(--stop); padding-inline-start: calc(1rem - 4px); margin-inline-start: -1rem; } .wrong input, .wrong select, .wrong textarea { border-color: var(--stop); }
 fieldset { border: 0; padding: 0; margin: 0 0 1.25rem; min-width: 0; } legend { font-weight: 600; padding: 0; margin-bottom: .5rem; }
 .error { color: var(--stop); font-weight: 600; margin: 0 0 .375rem; }
 button, .button { font: inherit; font-weight: 600; min-height: 2.75rem; padding: .5rem 1.25rem; border-radius: .375rem; border: 1px solid var(--accent);
@@ -78,23 +78,24 @@ thead td { border: 0; } thead th { border-top: 0; color: var(--soft); font-weigh
 td .keep { overflow-wrap: normal; } td button { min-height: 2.25rem; padding: .25rem .75rem; }
 .empty { padding: 1.5rem; border: 1px dashed var(--edge); border-radius: .5rem; color: var(--soft); margin: 0 0 1rem; } .empty > :first-child { margin-top: 0; } .empty > :last-child { margin-bottom: 0; }
 .facts { margin: 0 0 1rem; } .facts > div { display: grid; grid-template-columns: minmax(8rem, 14rem) 1fr; gap: .25rem 1rem; padding: .5rem 0; border-top: 1px solid var(--line); }
-.facts > div:first-child { border-top: 0; } dt { color: var(--soft); } dd { margin: 0; }
+.facts > div:first-child { border-top: 0; } .facts a { display: inline-block; } .pill + form { margin-top: .5rem; } dt { color: var(--soft); } dd { margin: 0; }
 details { margin: 0 0 1rem; } summary { cursor: pointer; padding: .5rem 0; font-weight: 600; }
 .diff { white-space: pre-wrap; overflow-wrap: anywhere; max-width: 70ch; margin: 0 0 1rem; padding: 1rem; border: 1px solid var(--line); border-radius: .375rem; }
 .brand-links { margin: 1.5rem 0; } blockquote { margin: 0 0 1rem; padding: .25rem 1rem; border-inline-start: 4px solid var(--line); }
 .legal { max-width: 70ch; } .legal h2 { margin-top: 2rem; } ins { background: var(--ok-bg); color: var(--ok); } del { background: var(--stop-bg); color: var(--stop); }
-.qr { background: #fff; padding: 1rem; width: 12rem; max-width: 100%; border-radius: .375rem; }
+.qr { forced-color-adjust: none; background: #fff; padding: 1rem; width: 12rem; max-width: 100%; border-radius: .375rem; }
 .out { margin-inline-start: auto; }
 .sub { margin: 0 0 1.5rem; padding-bottom: .5rem; border-bottom: 1px solid var(--line); } .sub a { display: inline-block; padding: .25rem 0; }
 .sub a[aria-current] { color: var(--ink); font-weight: 600; text-decoration: none; }
 @media (min-width: 60rem) { td { min-width: 5rem; } th { overflow-wrap: normal; } }
 @media (max-width: 40rem) {
-  .top { padding: .5rem 1rem; } .top nav { order: 1; flex-basis: 100%; } .top nav { order: 1; flex-basis: 100%; } main { padding: 1.5rem 1rem 3rem; } .card { padding: 1rem; } h1 { font-size: 1.73rem; }
+  .top { padding: .5rem 1rem; } .top nav { order: 1; flex-basis: 100%; } footer { padding: 1rem; } main { padding: 1.5rem 1rem 3rem; } .card { padding: 1rem; } h1 { font-size: 1.73rem; }
   thead { position: absolute; inset-inline-start: -99rem; } tr { display: block; border: 1px solid var(--line); border-radius: .5rem; padding: .5rem 1rem; margin: 0 0 .75rem; background: var(--card); }
-  td { display: grid; grid-template-columns: minmax(6rem, 35%) minmax(0, 1fr); gap: .5rem; border: 0; padding: .25rem 0; } td > .pill { justify-self: start; } td::before { content: attr(data-label); color: var(--soft); font-size: .875rem; }
+  td { display: grid; grid-template-columns: minmax(5rem, 30%) minmax(0, 1fr); gap: .5rem; border: 0; padding: .25rem 0; } td > .pill { justify-self: start; } td::before { content: attr(data-label); color: var(--soft); font-size: .875rem; }
   td[data-label=""] { display: block; } td:has(> div:empty) { display: none; } td[data-label=""]::before { content: none; }
-  .facts > div { grid-template-columns: 1fr; gap: 0; } .actions button, .actions .button { width: 100%; text-align: center; }
+  .facts > div { grid-template-columns: 1fr; gap: 0; } .actions button, .actions .button, main form > button, p > .button { width: 100%; text-align: center; } main td form > button { width: auto; }
 }
 @media (prefers-reduced-motion: no-preference) { a, button { transition: background-color .12s, color .12s; } }
+@media (forced-colors: active) { .top nav a:not([aria-current]) { border-color: Canvas; } }
 @media print { .top, footer, .actions { display: none; } }
 `;

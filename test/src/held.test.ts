@@ -4,6 +4,7 @@ import { held, isTime } from "../../src/held.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { heldTables } from "../../src/store/held.ts";
 import { DATA_MAP } from "../../src/store/personal.ts";
+import { zh } from "../../src/text/zh.ts";
 import {
   aBase,
   aContext,
@@ -55,6 +56,15 @@ test("held() has every table of the data map that is anybody's", async () => {
         ),
   );
   expect(columns.toSorted()).toEqual(said.toSorted());
+});
+
+test("what is held has names that people understand, for each column that is shown", async () => {
+  const { tables } = await held(owner());
+  const { columns, tables: titles } = zh.profile.held;
+  const listed = tables.flatMap((table) => [...(table.values === null ? [] : table.columns), ...table.secret]);
+  const without = listed.filter(({ name }) => !Object.hasOwn(columns, name)).map(({ name }) => name);
+  expect(without).toEqual([]);
+  expect(tables.filter(({ name }) => !Object.hasOwn(titles, name)).map(({ name }) => name)).toEqual([]);
 });
 
 test("held() counts what trackers sent, with its oldest and newest, within reach only", async () => {

@@ -85,7 +85,7 @@ export const admin: typeof en = {
     suspendHint: "被暂停的账户仍可查看、导出、更正和删除。",
   },
   devices: {
-    lead: "所有账户的追踪器。此处不显示位置。",
+    lead: "所有账户的定位器。此处不显示位置。",
     none: "还没有设备。",
     unclaimed: "正在发送但不属于任何人的 IMEI",
     noneUnclaimed: "最近一天没有。",
@@ -98,12 +98,12 @@ export const admin: typeof en = {
     frames: "帧数",
   },
   activations: {
-    lead: "已售出的追踪器。客户用随附的激活码添加。",
+    lead: "已售出的定位器。客户用随附的激活码添加。",
     none: "还没有。请在下面导入列表。",
     order: "订单",
     loaded: "导入时间",
     activated: "激活时间",
-    load: "导入追踪器",
+    load: "导入定位器",
     csv: "CSV 列表",
     csvHint: "第一行为列名：imei，以及可选的 model、firmware、order、code。缺少激活码时会自动生成。",
     file: "或 CSV 文件",
@@ -176,12 +176,12 @@ export const admin: typeof en = {
   settings: {
     lead: "保存后立即生效。",
     what: {
-      activation: "客户如何添加追踪器：用随附的激活码（codes），或任何未被占用的 IMEI（open）",
+      activation: "客户如何添加定位器：用随附的激活码（codes），或任何未被占用的 IMEI（open）",
       operatorName: "声明中所称的本平台运营者",
       contactEmail: "人们就其数据提出询问的邮箱",
       governingLaw: "声明和条款适用的法律",
-      bridgeHost: "追踪器连接的主机名或地址",
-      bridgePort: "追踪器连接的端口",
+      bridgeHost: "定位器连接的主机名或地址",
+      bridgePort: "定位器连接的端口",
     },
   },
   audit: {

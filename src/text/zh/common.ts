@@ -35,7 +35,7 @@ export const common: typeof en = {
   done: {
     accepted: "已接受，谢谢。",
     added: "已添加。",
-    emailAsked: "如该邮箱可用,确认链接已发送。",
+    emailAsked: "如该邮箱可用，确认链接已发送。",
     emailConfirmed: "新邮箱已启用。",
     saved: "已保存。",
     removed: "已删除。",

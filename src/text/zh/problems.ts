@@ -93,6 +93,19 @@ export const problems: Readonly<Record<string, string>> = {
   "A window is open already: close it first, or let it end": "已有授权正在进行，请先结束它。",
   "No such window": "没有此授权。",
 
+  // The operator's panel
+  "% must have # to # characters on one line": "“%”须为 # 至 # 个字符，且在一行内。",
+  "% must be a host name like tracking.example.com, without a scheme or port":
+    "“%”须为主机名，例如 tracking.example.com。",
+  "% must be an address that begins with https://": "“%”须以 https:// 开头。",
+  "% must be a PNG, JPEG or WebP image": "“%”须为 PNG、JPEG 或 WebP 图片。",
+  "% must have at most # KiB": "“%”最多 # KiB。",
+  "% must be in the future, at most # days ahead": "“%”须在今后 # 天之内。",
+  "Somebody has this address already": "此邮箱已有账户。",
+  "This hostname has a brand already": "此主机名已有品牌。",
+  "texts must hold one in English: it is shown where a language is missing": "请填写英文文本：缺少某种语言时显示英文。",
+  "This is the last administrator: name another one first": "这是最后一位管理员，请先指定另一位。",
+
   // Pages in place of another
   "This request comes from another site": "此请求来自其他网站，请直接在本页操作。",
   "This account is suspended or closing: you can still read, export and erase":
