@@ -96,15 +96,22 @@ export async function sendDueMails(base: Base): Promise<number> {
   return changed;
 }
 
+const LOCAL = /^(localhost|127\.0\.0\.1|\[::1\]|[\w-]+\.localhost)$/;
+
 /**
- * The address of one of our pages, for a mail. A forged Host header must not lead people elsewhere: without PUBLIC_URL
- * only the hostname of a brand, or this machine's own, is taken from the request.
+ * The address of one of our pages, for a mail. A forged Host header must not lead people elsewhere: only the hostname of
+ * a brand is taken from the request, and this machine's own where the installation is on it.
  * @throws {AppError} unavailable
  */
 export async function linkTo(ctx: Ctx, path: string): Promise<string> {
-  const { hostname, origin } = new URL(ctx.client.origin);
-  const isLocal = /^(localhost|127\.0\.0\.1|\[::1\]|[\w-]+\.localhost)$/.test(hostname);
-  if (isLocal || (await brandFor(ctx, hostname)).id !== null) return origin + path;
-  if (ctx.config.publicUrl !== undefined) return ctx.config.publicUrl + path;
+  const asked = new URL(ctx.client.origin);
+  const ours = ctx.config.publicUrl === undefined ? null : new URL(ctx.config.publicUrl);
+  if ((await brandFor(ctx, asked.hostname)).id !== null) {
+    // The port is the sender's word, too.
+    if (ours !== null) asked.port = ours.port;
+    return asked.origin + path;
+  }
+  if (LOCAL.test(asked.hostname) && (ours === null || LOCAL.test(ours.hostname))) return asked.origin + path;
+  if (ours !== null) return ctx.config.publicUrl + path;
   throw new AppError("unavailable", "PUBLIC_URL is not set, so no link can be sent; tell the operator");
 }

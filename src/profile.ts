@@ -150,9 +150,10 @@ export async function askForEmail(ctx: Ctx, given: string): Promise<void> {
   for (const subject of [`user ${me.id}`, email]) await takeTry(ctx, "mail", subject);
   await dropTokens(ctx, me.id, "email");
   const token = await makeToken(ctx, "email", { userId: me.id, payload: email, lifeMs: LIMITS.changeLinkMs });
-  if ((await userByEmail(ctx.db, email)) !== null) return;
   const link = await linkTo(ctx, `/profile/email/${token}`);
-  await queueMail(ctx, "emailChange", { to: email, userId: me.id, language: me.language, data: { link } });
+  if ((await userByEmail(ctx.db, email)) !== null) return;
+  // Behind the answer, which must not take longer for an address that nobody has.
+  ctx.defer(queueMail(ctx, "emailChange", { to: email, userId: me.id, language: me.language, data: { link } }));
 }
 
 /**

@@ -7,8 +7,9 @@ import { linkTo, type MailData, type MailKind, queueMail } from "./mail.ts";
 import { mayMail, noLink, requireEmail } from "./signup.ts";
 import { type AuditRow, listActsOfPerson } from "./store/audit.ts";
 import { endEverything } from "./store/factors.ts";
-import { insertToken } from "./store/tokens.ts";
-import { type UserRow, updateUser, userByEmail, userById } from "./store/users.ts";
+import { forgetUnconfirmed, insertLinkToken } from "./store/signup.ts";
+import { dropNewerReports } from "./store/tokens.ts";
+import { type UserRow, updateUser, userById } from "./store/users.ts";
 import { makeToken, readToken, takeToken } from "./tokens.ts";
 
 export type SelfUser = UserRow;
@@ -72,16 +73,12 @@ export async function askToSecure(ctx: Ctx, typed: string): Promise<void> {
   const { token, hash } = await newToken(ctx, "link");
   const link = await linkTo(ctx, `/secure/${token}`);
   if (!(await mayMail(ctx, email))) return;
-  const user = await userByEmail(ctx.db, email);
-  if (user === null || user.emailVerifiedAt === null || user.disabledAt !== null) return;
-  const { id: userId, language } = user;
   const now = ctx.now();
-  const mailed = async () => {
-    const expiresAt = now + LIMITS.changeLinkMs;
-    await insertToken(ctx.db, { kind: "report", hash, userId, sealed: null, createdAt: now, expiresAt });
-    await queueMail(ctx, "report", { to: email, userId, language, data: { link } });
-  };
-  ctx.defer(mailed());
+  const expiresAt = now + LIMITS.changeLinkMs;
+  const address = await insertLinkToken(ctx.db, "report", { email, hash, now, expiresAt });
+  if (address === null || !address.verified || address.disabled) return;
+  const { userId, language } = address;
+  ctx.defer(queueMail(ctx, "report", { to: email, userId, language, data: { link } }));
 }
 
 /** @throws {AppError} not_found when the link is not valid, used or over */
@@ -98,9 +95,15 @@ export async function secureByLink(ctx: Ctx, token: string): Promise<void> {
   const taken = await takeToken(ctx, "report", token);
   const user = taken?.userId == null ? null : await userById(ctx.db, taken.userId);
   if (user === null) throw noLink();
-  const email = taken?.payload ?? null;
-  const restored = email === null ? null : await updateUser(ctx.db, user.id, { email, emailVerifiedAt: ctx.now() });
-  await secure(ctx, restored ?? user);
+  // Whoever changed the address again after a stranger did is not to have the last word with their own, newer link.
+  await dropNewerReports(ctx.db, user.id, taken!.id);
+  const email = taken!.payload;
+  if (email === null) return secure(ctx, user);
+  // A stranger may have signed the free address up, or invited it, so that it cannot come back.
+  await forgetUnconfirmed(ctx.db, email);
+  const restored = await updateUser(ctx.db, user.id, { email, emailVerifiedAt: ctx.now() });
+  // Where somebody has confirmed it meanwhile, who reads its mail still gets the link to a new password.
+  await secure(ctx, restored ?? { ...user, email });
 }
 
 /** What the caller did, and what was done to them, in the last while: newest first. @param actions of which kinds */

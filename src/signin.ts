@@ -107,7 +107,7 @@ export async function askForReset(ctx: Ctx, typed: string): Promise<void> {
   if (!(await mayMail(ctx, email))) return;
   const now = ctx.now();
   const expiresAt = now + LIMITS.resetLinkMs;
-  const address = await store.insertResetToken(ctx.db, { email, hash, now, expiresAt });
+  const address = await store.insertLinkToken(ctx.db, "reset", { email, hash, now, expiresAt });
   if (address === null || !address.verified || address.disabled) return;
   const { userId, language } = address;
   ctx.defer(queueMail(ctx, "reset", { to: email, userId, language, data: { link } }));

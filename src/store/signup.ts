@@ -60,23 +60,43 @@ export async function registerAddress(db: Db, registration: Registration): Promi
   ]);
 }
 
-/** Makes a reset link's token, in place of older ones, for an address that can sign in. The statements are the same for any. */
-export async function insertResetToken(
+/**
+ * Makes a link's token for an address that can sign in; that of a reset takes the place of older ones. The statements are
+ * the same for any address.
+ */
+export async function insertLinkToken(
   db: Db,
+  kind: "reset" | "report",
   { email, hash, now, expiresAt }: { email: string; hash: string; now: number; expiresAt: number },
 ): Promise<AddressRow | null> {
   const known = "u.email = ? AND u.email_verified_at IS NOT NULL AND u.disabled_at IS NULL";
+  const older: Statement = {
+    sql: `DELETE FROM tokens WHERE kind = 'reset' AND user_id = (SELECT u.id FROM users u WHERE ${known})`,
+    args: [email],
+  };
   return asked(db, [
+    ...(kind === "reset" ? [older] : []),
     {
-      sql: `DELETE FROM tokens WHERE kind = 'reset' AND user_id = (SELECT u.id FROM users u WHERE ${known})`,
-      args: [email],
-    },
-    {
-      sql: `INSERT INTO tokens (kind, hash, user_id, created_at, expires_at) SELECT 'reset', ?, u.id, ?, ? FROM users u WHERE ${known}`,
-      args: [hash, now, expiresAt, email],
+      sql: `INSERT INTO tokens (kind, hash, user_id, created_at, expires_at) SELECT ?, ?, u.id, ?, ? FROM users u WHERE ${known}`,
+      args: [kind, hash, now, expiresAt, email],
     },
     ASKED(email),
   ]);
+}
+
+/** Forgets a registration or an invitation of an address that nobody has confirmed. */
+export async function forgetUnconfirmed(db: Db, email: string): Promise<void> {
+  const account = `SELECT a.id FROM accounts a JOIN users u ON u.account_id = a.id
+    WHERE a.state = 'unverified' AND u.email = ? AND u.email_verified_at IS NULL`;
+  const args = [email];
+  await db.$client.batch(
+    [
+      { sql: `DELETE FROM audit WHERE account_id IN (${account})`, args },
+      { sql: `DELETE FROM accounts WHERE id IN (${account})`, args },
+      { sql: "DELETE FROM users WHERE email = ? AND email_verified_at IS NULL", args },
+    ],
+    "write",
+  );
 }
 
 async function asked(db: Db, statements: Statement[]): Promise<AddressRow | null> {

@@ -32,6 +32,11 @@ export async function dropTokens(db: Db, userId: number, kind: TokenKind): Promi
   await db.delete(tokens).where(and(eq(tokens.userId, userId), eq(tokens.kind, kind)));
 }
 
+/** Ends the links that secure an account and were made after one of them. */
+export async function dropNewerReports(db: Db, userId: number, id: number): Promise<void> {
+  await db.delete(tokens).where(and(eq(tokens.userId, userId), eq(tokens.kind, "report"), gt(tokens.id, id)));
+}
+
 export async function dropAllTokens(db: Db, userId: number): Promise<void> {
   await db.delete(tokens).where(eq(tokens.userId, userId));
 }

@@ -170,7 +170,12 @@ test("linkTo() never takes a name from the request that is not ours", async () =
   expect(await from("https://evil.test")).toBe("https://edge.test/reset/abc");
   expect(await from("https://localhost.evil.test")).toBe("https://edge.test/reset/abc");
   expect(await from("https://fleet.test")).toBe("https://fleet.test/reset/abc");
-  expect(await from("http://localhost:8787")).toBe("http://localhost:8787/reset/abc");
+  expect(await from("https://fleet.test:8443")).toBe("https://fleet.test/reset/abc");
+  // Whoever sends this name would have others look for the page on their own machines.
+  expect(await from("http://localhost:8787")).toBe("https://edge.test/reset/abc");
+  base.config.publicUrl = "http://localhost:8787";
+  expect(await from("http://127.0.0.1:8787")).toBe("http://127.0.0.1:8787/reset/abc");
   base.config.publicUrl = undefined as never;
   await expect(from("https://evil.test")).rejects.toThrow("PUBLIC_URL");
+  expect(await from("http://localhost:8787")).toBe("http://localhost:8787/reset/abc");
 });

@@ -151,6 +151,66 @@ test("securing an account ends what others were mailed for it: an invitation tha
   await expectProblem(joined, 404, "not_found");
 });
 
+test("who changed the address twice cannot take it back behind the one who took it back first", async () => {
+  const owner = await aUser(api.base.db, { role: "owner", email: "ada@example.com", accountId: api.accountId });
+  const cookie = await aSession(api.base, owner);
+  const linkTo = async (to: string, path: string) => {
+    await api.base.settled();
+    const { text } = api.base.sent.findLast((mail) => mail.to === to)!;
+    return new RegExp(`/${path}/[\\w-]{43}`).exec(text)![0];
+  };
+  const change = async (to: string) => {
+    await api.call("POST", "/v1/me/email", { cookie, body: { email: to } });
+    const path = await linkTo(to, "profile/email");
+    expect((await api.call("POST", path, { cookie, body: form({ act: "confirm" }) })).status).toBe(303);
+  };
+  await change("first@evil.test");
+  await change("second@evil.test");
+  const [own, theirs] = [await linkTo("ada@example.com", "secure"), await linkTo("first@evil.test", "secure")];
+  const secure = (path: string) => api.call("POST", path, { headers: same, body: form({ act: "secure" }) });
+  // So that the address is not free to come back.
+  expect((await api.call("POST", "/v1/signups", { body: { email: "ada@example.com" } })).status).toBe(202);
+  expect((await secure(own)).status).toBe(200);
+  await api.base.settled();
+  expect(api.base.sent.at(-1)).toMatchObject({ to: "ada@example.com", text: expect.stringContaining("/reset/") });
+  expect((await secure(theirs)).status).toBe(404);
+  expect((await sql("SELECT email FROM users WHERE id = ?", [owner.id]))[0]![0]).toBe("ada@example.com");
+});
+
+test("whoever has an address, asking with it runs the same statements before the answer", async () => {
+  const client = api.base.db.$client;
+  const [execute, batch] = [client.execute.bind(client), client.batch.bind(client)];
+  let statements = 0;
+  client.execute = ((...given: Parameters<typeof execute>) => {
+    statements++;
+    return execute(...given);
+  }) as typeof client.execute;
+  client.batch = ((...given: Parameters<typeof batch>) => {
+    statements++;
+    return batch(...given);
+  }) as typeof client.batch;
+  await aUser(api.base.db, { role: "owner", email: "ada@example.com" });
+  await api.call("POST", "/v1/signups", { body: { email: "waiting@example.com" } });
+  const cookie = api.sessions.owner;
+  for (const [path, more] of [
+    ["/v1/sessions", { password: "wrong" }],
+    ["/v1/password-resets", {}],
+    ["/v1/security-reports", {}],
+    ["/v1/signups", {}],
+    ["/v1/me/email", {}],
+  ] as const) {
+    const counts: number[] = [];
+    for (const name of ["ada", "unknown", "waiting"]) {
+      await api.base.settled();
+      statements = 0;
+      const options = { body: { ...more, email: `${name}@example.com` } };
+      await api.call("POST", path, path.startsWith("/v1/me") ? { ...options, cookie } : options);
+      counts.push(statements);
+    }
+    expect(new Set(counts).size, `${path} ${counts}`).toBe(1);
+  }
+});
+
 test("a key that is made while its maker loses the right to it does not outlive that", async () => {
   const accountId = api.accountId;
   const manager = await aUser(api.base.db, { role: "manager", accountId });
