@@ -11,6 +11,7 @@ import { settingsOf } from "./settings.ts";
 import type { ActivationRow } from "./store/activations.ts";
 import * as store from "./store/activations.ts";
 import { type DeviceRow, type DeviceSettings, insertDevice } from "./store/devices.ts";
+import { emptyLog } from "./store/scrub.ts";
 import { forgetFailures, takeTry } from "./throttle.ts";
 
 export type { ActivationRow as Activation } from "./store/activations.ts";
@@ -263,6 +264,7 @@ export function listActivations(ctx: Ctx, after: number, limit: number): Promise
 export async function removeActivation(ctx: Ctx, imei: string): Promise<void> {
   if (!(await store.removeActivation(ctx.db, imei))) throw new AppError("not_found", "No such tracker in the list");
   await record(ctx, "activation.removed");
+  ctx.defer(emptyLog(ctx.db));
 }
 
 /** What the code on a tracker's box says when it is read: plain text, so that no server ever hears of it. */

@@ -8,6 +8,7 @@ import { linkTo, queueMail } from "./mail.ts";
 import { requireEmail } from "./signup.ts";
 import type { DeviceLimit, MemberRow } from "./store/members.ts";
 import * as store from "./store/members.ts";
+import { emptyLog } from "./store/scrub.ts";
 import { insertUser, userById } from "./store/users.ts";
 import { takeTry } from "./throttle.ts";
 import { dropTokens, makeToken } from "./tokens.ts";
@@ -130,6 +131,7 @@ export async function removeMember(ctx: Ctx, id: number): Promise<void> {
   }
   await record(ctx, "user.removed", { accountId, subject: `user ${id}` });
   await recordRevoked(ctx, accountId, revoked);
+  ctx.defer(emptyLog(ctx.db));
 }
 
 const lastOwner = (field?: string) =>

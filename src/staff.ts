@@ -6,6 +6,7 @@ import { LIMITS } from "./limits.ts";
 import { linkTo, queueMail } from "./mail.ts";
 import { settingsOf } from "./settings.ts";
 import { requireEmail } from "./signup.ts";
+import { emptyLog } from "./store/scrub.ts";
 import { deleteSessions } from "./store/sessions.ts";
 import * as store from "./store/staff.ts";
 import { dropAllTokens } from "./store/tokens.ts";
@@ -113,6 +114,7 @@ export async function removeStaff(ctx: Ctx, member: StaffMember): Promise<void> 
   requireProof(ctx);
   if (!(await store.deleteStaff(ctx.db, member.id, keepAdmin(ctx, member)))) throw lastAdmin();
   await record(ctx, "staff.removed", { subject: `user ${member.id}` });
+  ctx.defer(emptyLog(ctx.db));
 }
 
 /**

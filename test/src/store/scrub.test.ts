@@ -1,9 +1,29 @@
 import { readFileSync } from "node:fs";
 import { createClient } from "@libsql/client";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { loadActivations, removeActivation } from "../../../src/activation.ts";
+import { deleteDevice } from "../../../src/devices.ts";
+import { runJob } from "../../../src/jobs.ts";
+import { LIMITS } from "../../../src/limits.ts";
+import { removeMember } from "../../../src/members.ts";
+import { changeMobile, changeProfile } from "../../../src/profile.ts";
 import { removeDevice } from "../../../src/retention.ts";
+import { forgetSearches, search } from "../../../src/searches.ts";
+import { signUp } from "../../../src/signup.ts";
+import { removeStaff, staffById } from "../../../src/staff.ts";
 import { emptyLog } from "../../../src/store/scrub.ts";
-import { aBase, aDatabaseFile, aDevice, type TestDatabase } from "../../database.ts";
+import {
+  aBase,
+  aContext,
+  aDatabaseFile,
+  aDevice,
+  anAccount,
+  anImei,
+  asUser,
+  aUser,
+  NOON,
+  type TestDatabase,
+} from "../../database.ts";
 
 let database: TestDatabase & { path: string };
 beforeEach(async () => {
@@ -37,4 +57,104 @@ test("emptyLog() says when a reader keeps it from its work", async () => {
   await transaction.rollback();
   reader.close();
   expect(await emptyLog(database.db)).toBe(true);
+});
+
+const DAY = 24 * 3_600_000;
+const inFiles = (...texts: string[]) => {
+  const bytes = [database.path, `${database.path}-wal`].map((file) => readFileSync(file).toString("latin1")).join();
+  return texts.filter((text) => bytes.includes(text));
+};
+/** Every row of every table but the platform's own, by table. */
+async function rows(): Promise<Record<string, number>> {
+  const own = "('migrations', 'registry', 'documents', 'job_runs')";
+  const { rows: tables } = await database.client.execute(
+    `SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT IN ${own}`,
+  );
+  const counts: Record<string, number> = {};
+  for (const { name } of tables) {
+    const count = Number((await database.client.execute(`SELECT count(*) FROM ${name}`)).rows[0]![0]);
+    if (count > 0) counts[String(name)] = count;
+  }
+  return counts;
+}
+
+test("a registration that nobody confirms is there on day 6, and on day 8 there is no row and no byte of it", async () => {
+  const base = aBase(database.db);
+  base.sendMail = null;
+  const canaries = ["canary@edge.test", "Canary Name", "+491701234567"];
+  await signUp(aContext(base, { kind: "anonymous" }), {
+    email: canaries[0]!,
+    name: canaries[1]!,
+    mobile: canaries[2]!,
+  });
+  await base.settled();
+  const jobs = async () => {
+    for (const job of ["purge-unverified", "purge-sessions", "send-mail"]) await runJob(base, job);
+  };
+  base.at(NOON + 6 * DAY);
+  await jobs();
+  expect(await rows()).toMatchObject({ accounts: 1, users: 1, tokens: 1 });
+  expect(inFiles(...canaries)).toEqual(canaries);
+  base.at(NOON + LIMITS.unverifiedMs + 1);
+  await jobs();
+  expect(await rows()).toEqual({});
+  expect(inFiles(...canaries)).toEqual([]);
+});
+
+test("who is removed, and what is cleared or switched off, leaves no byte behind", async () => {
+  const base = aBase(database.db);
+  const accountId = await anAccount(database.db);
+  const owner = await aUser(database.db, { role: "owner", accountId });
+  const ctx = aContext(base, asUser(accountId, owner.id));
+  const staff = await aUser(database.db, { role: "support", email: "canary4@edge.test", name: "Canary Staff" });
+  const admin = await aUser(database.db, { role: "admin" });
+  const operator = aContext(base, {
+    kind: "staff",
+    role: "admin",
+    trained: true,
+    userId: admin.id,
+    provedAt: NOON,
+  } as never);
+  const member = await aUser(database.db, {
+    role: "viewer",
+    accountId,
+    email: "canary@edge.test",
+    name: "Canary Name",
+  });
+  for (const sql of [
+    `INSERT INTO passkeys (user_id, credential_id, algorithm, public_key, sign_count, name, created_at)
+      VALUES (${member.id}, 'c', -7, x'00', 0, 'Canary Passkey', 1)`,
+    `INSERT INTO searches (user_id, term, searched_at) VALUES (${member.id}, 'canary term', 1)`,
+    `INSERT INTO mails (user_id, kind, sealed, created_at, due_at) VALUES (${member.id}, 'x', 'canary sealed', 1, 1)`,
+    `INSERT INTO tokens (kind, hash, user_id, sealed, created_at, expires_at) VALUES ('email', 'h', ${member.id}, 'canary token', 1, 1)`,
+  ]) {
+    await database.client.execute(sql);
+  }
+  const [loaded, sold] = [anImei(), anImei()];
+  await loadActivations(operator, [
+    { imei: loaded, orderReference: "Canary order" },
+    { imei: sold, orderReference: "Canary sale" },
+  ]);
+  const device = await aDevice(database.db, { accountId, imei: sold, name: "Canary van" });
+  const used = `UPDATE activations SET account_id = ${accountId}, activated_at = 1 WHERE imei = '${sold}'`;
+  await database.client.execute(used);
+  const gone = async (what: () => Promise<unknown>, ...canaries: string[]) => {
+    expect(inFiles(...canaries)).toEqual(canaries);
+    await what();
+    await base.settled();
+    expect(inFiles(...canaries)).toEqual([]);
+  };
+  const theirs = ["canary@edge.test", "Canary Name", "Canary Passkey", "canary term", "canary sealed", "canary token"];
+  await gone(() => removeMember(ctx, member.id), ...theirs);
+  const colleague = await staffById(operator, staff.id);
+  await gone(() => removeStaff(operator, colleague), "canary4@edge.test", "Canary Staff");
+  await gone(() => removeActivation(operator, loaded), loaded, "Canary order");
+  await gone(() => deleteDevice(ctx, device.id), sold, "Canary sale", "Canary van");
+  await changeMobile(ctx, "+49 170 7654321");
+  await gone(() => changeMobile(ctx, null), "+491707654321");
+  for (const forget of [() => forgetSearches(ctx), () => changeProfile(ctx, { searchHistory: false })]) {
+    await changeProfile(ctx, { searchHistory: true });
+    await search(ctx, "canary looked for");
+    await gone(forget, "canary looked for");
+  }
 });
