@@ -96,7 +96,7 @@ export const JOBS = [
   {
     name: "purge-audit",
     cron: "7 * * * *",
-    summary: "Deletes what was recorded about acts and looks more than three years ago",
+    summary: "Deletes what was recorded about acts and looks, and keys that ended, more than three years ago",
     run: purgeAudit,
   },
   {

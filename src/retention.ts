@@ -116,7 +116,7 @@ export async function purgeSignIns(ctx: Base): Promise<number> {
   return changed;
 }
 
-/** Deletes what was recorded about acts and looks longer ago than it is kept. @returns rows */
+/** Deletes what was recorded about acts and looks longer ago than it is kept, and keys that ended then. @returns rows */
 export async function purgeAudit(ctx: Base): Promise<number> {
   const before = ctx.now() - LIMITS.auditMs;
   const statements = { left: LIMITS.deleteStatements };
@@ -125,6 +125,7 @@ export async function purgeAudit(ctx: Base): Promise<number> {
   deleted += await inSteps((limit) => store.deleteSessionActsBefore(ctx.db, signIns, limit), statements);
   deleted += await inSteps((limit) => store.deleteLooksBefore(ctx.db, before, limit), statements);
   deleted += await inSteps((limit) => store.deleteWindowsBefore(ctx.db, before, limit), statements);
+  deleted += await inSteps((limit) => store.deleteKeysBefore(ctx.db, before, limit), statements);
   if (deleted > 0) await scrub(ctx);
   return deleted;
 }

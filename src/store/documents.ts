@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, gt, gte, inArray, isNull, lte, sql } from "drizzle-orm";
+import { and, asc, desc, eq, gt, gte, inArray, isNotNull, isNull, lte, ne, sql } from "drizzle-orm";
 import type { Db, Statement } from "./db.ts";
 import { acceptances, accounts, documents, users } from "./schema.ts";
 
@@ -146,13 +146,21 @@ export interface Owner {
   language: string;
 }
 
-/** Owners that can sign in to accounts that are open, by id. */
+/** Owners that can sign in, by id; to a suspended account, too. */
 export function ownersAfter(db: Db, after: number, limit: number): Promise<Owner[]> {
   return db
     .select({ id: users.id, email: users.email, language: users.language })
     .from(users)
     .innerJoin(accounts, eq(accounts.id, users.accountId))
-    .where(and(gt(users.id, after), eq(users.role, "owner"), isNull(users.disabledAt), eq(accounts.state, "active")))
+    .where(
+      and(
+        gt(users.id, after),
+        eq(users.role, "owner"),
+        isNull(users.disabledAt),
+        isNotNull(users.emailVerifiedAt),
+        ne(accounts.state, "unverified"),
+      ),
+    )
     .orderBy(asc(users.id))
     .limit(limit);
 }

@@ -130,6 +130,13 @@ export function deleteAuditBefore(db: Db, before: number, limit: number): Promis
   return changed(db, "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ? LIMIT ?)", [before, limit]);
 }
 
+/** Keys that were revoked or expired before a time. Until then the record of acts names who made them. */
+export function deleteKeysBefore(db: Db, before: number, limit: number): Promise<number> {
+  const sql = `DELETE FROM api_keys WHERE id IN (
+    SELECT id FROM api_keys WHERE min(coalesce(revoked_at, expires_at), coalesce(expires_at, revoked_at)) < ? LIMIT ?)`;
+  return changed(db, sql, [before, limit]);
+}
+
 /** Forgets who signed in and out before a time. */
 export function deleteSessionActsBefore(db: Db, before: number, limit: number): Promise<number> {
   const sql = `DELETE FROM audit WHERE id IN (

@@ -117,20 +117,57 @@ describe("publishVersion()", () => {
 });
 
 describe("announceDocuments()", () => {
-  test("tells every owner of an active account once, in their language", async () => {
+  test("tells every owner who can sign in once, in their language", async () => {
     const owner = await aUser(database.db, { role: "owner", language: "zh" });
     await aUser(database.db, { role: "manager" });
     await aUser(database.db, { role: "owner", disabledAt: NOON });
+    await aUser(database.db, { role: "owner", accountId: owner.accountId!, emailVerifiedAt: null });
+    const unverified = await aUser(database.db, { role: "owner" });
+    await database.db.update(accounts).set({ state: "unverified" }).where(eq(accounts.id, unverified.accountId!));
+    // It is their data, too.
     const suspended = await aUser(database.db, { role: "owner" });
     await database.db.update(accounts).set({ state: "suspended" }).where(eq(accounts.id, suspended.accountId!));
     await publish();
     await base.settled();
-    expect(await database.db.select().from(mails)).toMatchObject([{ userId: owner.id, kind: "statementChanged" }]);
+    expect(await database.db.select().from(mails)).toMatchObject([
+      { userId: owner.id, kind: "statementChanged" },
+      { userId: suspended.id, kind: "statementChanged" },
+    ]);
     expect(await announceDocuments(base)).toBe(0);
     await publish({ material: false });
     await publish({ kind: "notice" });
     await base.settled();
-    expect(await database.db.select().from(mails)).toHaveLength(1);
+    expect(await database.db.select().from(mails)).toHaveLength(2);
+  });
+
+  test.each([1, 2, 3])("500 owners get exactly one mail each, also when the job dies in step %i", async (step) => {
+    const { accountId } = await anOwner();
+    const owners = Array.from({ length: 499 }, (_, i) => ({
+      ...{ accountId, role: "owner" as const, createdAt: NOON, emailVerifiedAt: NOON },
+      email: `each${i}@edge.test`,
+    }));
+    await database.db.insert(users).values(owners);
+    const { $client: client } = base.db;
+    const { batch } = client;
+    // Alternately before the step is written and after it.
+    let steps = 0;
+    client.batch = async (statements, mode) => {
+      const isStep = JSON.stringify(statements, (_, value) => (value instanceof Uint8Array ? "" : value)).includes(
+        "INSERT INTO mails",
+      );
+      if (isStep && ++steps === step) throw new Error("died before");
+      const results = await batch.call(client, statements, mode);
+      if (isStep && steps === step + 1) throw new Error("died after");
+      return results;
+    };
+    await publish().catch(() => undefined);
+    await base.settled().catch(() => undefined);
+    for (let run = 0; run < 5; run++) await announceDocuments(base).catch(() => undefined);
+    client.batch = batch;
+    expect(steps).toBeGreaterThan(step);
+    const queued = await database.db.select({ userId: mails.userId }).from(mails);
+    expect(queued).toHaveLength(500);
+    expect(new Set(queued.map(({ userId }) => userId)).size).toBe(500);
   });
 
   test("goes on in chunks, and two runners queue each mail once", async () => {
@@ -139,6 +176,7 @@ describe("announceDocuments()", () => {
       accountId,
       role: "owner" as const,
       email: `many${i}@edge.test`,
+      emailVerifiedAt: NOON,
       createdAt: NOON,
     }));
     await database.db.insert(users).values(owners);

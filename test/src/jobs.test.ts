@@ -202,11 +202,19 @@ test("purge-searches and purge-audit keep what is not old enough", async () => {
         sql: "INSERT INTO support_windows (account_id, opened_at, expires_at) VALUES (?, 0, ?)",
         args: [user.accountId, time],
       },
+      ...["revoked_at", "expires_at"].map((column) => ({
+        sql: `INSERT INTO api_keys (account_id, scope, hash, created_at, ${column}) VALUES (?, 'read', ?, 1, ?)`,
+        args: [user.accountId, `${column}${time}`, time],
+      })),
     ]),
+    {
+      sql: "INSERT INTO api_keys (account_id, scope, hash, created_at) VALUES (?, 'read', 'works', 1)",
+      args: [user.accountId],
+    },
   ]);
   expect(await runJob(base, "purge-searches")).toBe(1);
-  expect(await runJob(base, "purge-audit")).toBe(3);
-  expect(await counts()).toMatchObject({ searches: 1, audit: 1, looks: 1, support_windows: 1 });
+  expect(await runJob(base, "purge-audit")).toBe(5);
+  expect(await counts()).toMatchObject({ searches: 1, audit: 1, looks: 1, support_windows: 1, api_keys: 3 });
 });
 
 test("send-mail sends what waits", async () => {
