@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Client, createClient, LibsqlError } from "@libsql/client";
 import { fillPlaceholders, sha256Of } from "../src/publishing.ts";
+import { BINDINGS } from "../src/runtime/config.ts";
 import { SETTINGS } from "../src/settings.ts";
 
 /** The folder with the numbered SQL files. */
@@ -92,13 +93,15 @@ export async function seedDocuments(
 }
 
 if (import.meta.main) {
-  const { DATABASE_URL: url = "", DATABASE_TOKEN: authToken = "" } = process.env;
+  const { DATABASE_URL: url = "", DATABASE_TOKEN: authToken = "", RETENTION_MONTHS: months = "" } = process.env;
   try {
     if (url === "")
       throw new Error("DATABASE_URL must name the database, such as libsql://name.turso.io or file:main.db");
+    const { pattern, must, default: usual } = BINDINGS.RETENTION_MONTHS;
+    if (!pattern.test(months || usual)) throw new Error(`RETENTION_MONTHS must be ${must}`);
     const client = createClient(authToken === "" ? { url } : { url, authToken });
     const applied = await applyMigrations(client);
-    await seedDocuments(client, { retentionMonths: Number(process.env.RETENTION_MONTHS || 3) });
+    await seedDocuments(client, { retentionMonths: Number(months || usual) });
     client.close();
     console.log(applied.length === 0 ? "The database is up to date." : `Applied ${applied.join(", ")}.`);
   } catch (error) {

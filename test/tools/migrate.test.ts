@@ -185,6 +185,10 @@ test("npm run migrate says what it did, and which setting is missing", async () 
   expect((await run({ DATABASE_URL: server.url, DATABASE_TOKEN: "t" })).stdout).toMatch(/^Applied 0001_main_job/);
   expect((await run({ DATABASE_URL: server.url, DATABASE_TOKEN: "t" })).stdout).toBe("The database is up to date.\n");
   await expect(run({})).rejects.toMatchObject({ stderr: expect.stringMatching(/^DATABASE_URL must name/) });
+  // The statement that it publishes would say "NaN months".
+  await expect(run({ DATABASE_URL: "file::memory:", RETENTION_MONTHS: "six" })).rejects.toMatchObject({
+    stderr: expect.stringMatching(/^RETENTION_MONTHS must be a whole number from 1 to 120\n/),
+  });
   await expect(run({ DATABASE_URL: server.url, DATABASE_TOKEN: "wrong" })).rejects.toMatchObject({
     stderr: expect.stringMatching(/^Cannot migrate: .*token/),
   });
