@@ -46,6 +46,8 @@ function time(ms: number): string {
   return ms % 60_000 === 0 ? `${ms / 60_000} min` : `${ms / 1000} s`;
 }
 
+const days = (ms: number) => `${ms / 86_400_000} days`;
+
 /** The routes of one tag: what all of them need stands above the table. */
 function apiGroup([tag, routes]: [string, Route[]]): string {
   const [first, ...others] = new Set(routes.map(({ access }) => ACCESS[access].needs));
@@ -107,6 +109,15 @@ export const PARTS: Readonly<Record<string, () => string>> = {
         ["JSON body", bytes(EDGE.jsonBodyBytes)],
         ["page of a list", `${EDGE.pageDefault}, at most ${EDGE.pageMax}`],
         ["requests of an API key", `${whole(EDGE.rate.key.requests)} in ${EDGE.rate.key.windowS} s`],
+        ["requests of a signed-in person", `${whole(EDGE.rate.user.requests)} in ${EDGE.rate.user.windowS} s`],
+        ["a session; without use", `${days(EDGE.sessionMs)}; ${days(EDGE.sessionIdleMs)}`],
+        ["a session of staff; without use", `${time(EDGE.staffSessionMs)}; ${time(EDGE.staffSessionIdleMs)}`],
+        [
+          "wrong passwords of an address, codes of a person, activation codes of a tracker, in an hour",
+          [EDGE.throttles.password, EDGE.throttles.code, EDGE.throttles.activation].map(({ free }) => free).join(", "),
+        ],
+        ["mails to one address that somebody asked for", `${EDGE.throttles.mail.free} in an hour`],
+        ["people, API keys of an account", `${EDGE.usersPerAccount}, ${EDGE.keysPerAccount}`],
         ["commands waiting for a tracker", whole(EDGE.commandsOpenPerDevice)],
         ["answers kept for an Idempotency-Key", time(EDGE.idempotencyMs)],
       ],
