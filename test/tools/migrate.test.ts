@@ -168,14 +168,22 @@ test("the templates say on top that they are templates, and leave nothing to fil
 
 test("the templates name the periods that the product keeps", () => {
   const DAY = 86_400_000;
-  const { sessionMs, networkMs, unverifiedMs, searchesMs, auditMs } = LIMITS;
-  for (const [language, days, years] of [
-    ["en", "days", "years"],
-    ["zh", "天", "年"],
+  const { sessionMs, networkMs, unverifiedMs, searchesMs, auditMs, securityActsMs, idempotencyMs, activationMs } =
+    LIMITS;
+  // In words: a day for a mail that cannot be sent, and for an IMEI that nobody has.
+  expect([LIMITS.mailMs, LIMITS.unclaimedMs, LIMITS.recentDevices]).toEqual([DAY, DAY, 10]);
+  for (const [language, days, years, hours] of [
+    ["en", "days", "years", "hours"],
+    ["zh", "天", "年", "小时"],
   ]) {
     const text = readFileSync(join(TEMPLATES_DIR, `privacy.${language}.md`), "utf8");
     for (const ms of [sessionMs, networkMs, unverifiedMs, searchesMs]) expect(text).toContain(`${ms / DAY} ${days}`);
     expect(text).toContain(`| ${auditMs / (365 * DAY)} ${years} |`);
+    expect(text).toContain(`| ${securityActsMs / DAY} ${days} |`);
+    expect(text).toContain(`| ${idempotencyMs / 3_600_000} ${hours} |`);
+    expect(text).toMatch(
+      new RegExp(`(not|无人).*${activationMs / (365 * DAY)} ${years}|${activationMs / (365 * DAY)} ${years} if nobody`),
+    );
   }
 });
 
