@@ -132,7 +132,7 @@ export const LIMITS = {
   signupLinkMs: 7 * 24 * 3_600_000,
   resetLinkMs: 3_600_000,
   changeLinkMs: 24 * 3_600_000,
-  /** A change of the e-mail address can be taken back from the old one. */
+  /** A change of the e-mail address can be taken back from the old one; so can second factors that were added. */
   takeBackMs: 72 * 3_600_000,
   /** Between the two factors of a sign-in, and for a passkey's challenge. */
   pendingMs: 10 * 60_000,

@@ -47,7 +47,8 @@ export async function tell<K extends MailKind>(
 
 /**
  * Secures the caller's account: everything that could be in strange hands ends with this call, this session too.
- * A new password comes by mail; authenticator app and passkeys stay, as they are in the person's own hands.
+ * A new password comes by mail. Authenticator app and passkeys stay, as they are in the person's own hands; those of the
+ * last days go, as they may be the stranger's, and would let them in again.
  */
 export async function secureAccount(ctx: Ctx): Promise<void> {
   await secure(ctx, await selfOf(ctx));
@@ -56,7 +57,8 @@ export async function secureAccount(ctx: Ctx): Promise<void> {
 async function secure(ctx: Ctx, user: UserRow): Promise<void> {
   const { id, accountId, role } = user;
   const ownedAccountId = role === "owner" ? accountId : null;
-  await endEverything(ctx.db, { userId: id, ownedAccountId, now: ctx.now() });
+  const now = ctx.now();
+  await endEverything(ctx.db, { userId: id, ownedAccountId, now, since: now - LIMITS.takeBackMs });
   const by = { kind: "user", userId: id } as const;
   await record(ctx, "account.secured", { accountId, subject: `user ${id}`, by });
   const token = await makeToken(ctx, "reset", { userId: id, lifeMs: LIMITS.resetLinkMs });

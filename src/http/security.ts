@@ -222,7 +222,7 @@ export const SECURITY: readonly Route[] = [
     path: "/v1/me/secure",
     summary: "Secure your account",
     description:
-      "Ends at once all your sessions (this one too), links and keys, and your password; an owner ends those of the whole account, and support's window. A mail leads to a new password.",
+      "Ends at once all your sessions (this one too), links and keys, your password, and second factors of the last three days; an owner ends sessions, links and keys of the whole account, and support's window. A mail leads to a new password.",
     answers: done("Everything has ended"),
     handle: async ({ ctx }) => {
       await secureAccount(ctx);

@@ -84,14 +84,14 @@ export async function removeTotp(db: Db, userId: number): Promise<boolean> {
 }
 
 /**
- * Ends everything that opens a user's account but their second factors: sessions, open links, the password, an
- * authenticator app that is only being set up, the API keys that they made.
+ * Ends everything that opens a user's account but their older second factors: sessions, open links, the password, the
+ * API keys that they made, an authenticator app that is only being set up, and what was added since a time.
  * @param ownedAccountId the account that they own: also every key, every user's sessions and open links, invitations too,
  *   and support's window end; else null
  */
 export async function endEverything(
   db: Db,
-  { userId, ownedAccountId, now }: { userId: number; ownedAccountId: number | null; now: number },
+  { userId, ownedAccountId, now, since }: { userId: number; ownedAccountId: number | null; now: number; since: number },
 ): Promise<void> {
   await db.$client.batch(
     [
@@ -106,10 +106,17 @@ export async function endEverything(
         args: [userId, ownedAccountId],
       },
       {
-        sql: `UPDATE users SET password_hash = NULL, totp_secret = CASE WHEN totp_since IS NULL THEN NULL ELSE totp_secret END
-          WHERE id = ?`,
-        args: [userId],
+        sql: `DELETE FROM recovery_codes WHERE user_id = ?
+          AND EXISTS (SELECT 1 FROM users u WHERE u.id = user_id AND u.totp_since > ?)`,
+        args: [userId, since],
       },
+      {
+        sql: `UPDATE users SET totp_secret = NULL, totp_since = NULL, totp_last_step = NULL
+          WHERE id = ? AND (totp_since IS NULL OR totp_since > ?)`,
+        args: [userId, since],
+      },
+      { sql: "DELETE FROM passkeys WHERE user_id = ? AND created_at > ?", args: [userId, since] },
+      { sql: "UPDATE users SET password_hash = NULL WHERE id = ?", args: [userId] },
       {
         sql: "UPDATE api_keys SET revoked_at = ? WHERE revoked_at IS NULL AND (made_by = ? OR account_id = ?)",
         args: [now, userId, ownedAccountId],

@@ -2,11 +2,14 @@ import { TOTP } from "otpauth";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { authenticate, authenticateSession, newToken } from "../../src/access.ts";
 import type { Ctx } from "../../src/context.ts";
+import { LIMITS } from "../../src/limits.ts";
 import { hashPassword, isPassword } from "../../src/passwords.ts";
 import { changePassword, prove } from "../../src/proof.ts";
 import { confirmTotp, startTotp } from "../../src/second-factor.ts";
 import { askToSecure, listSecurityActs, secureAccount, secureByLink } from "../../src/secure.ts";
+import { countRecoveryCodes } from "../../src/store/factors.ts";
 import { insertKey } from "../../src/store/keys.ts";
+import { insertPasskey, listPasskeys } from "../../src/store/passkeys.ts";
 import { updateUser, userById } from "../../src/store/users.ts";
 import { makeToken, readToken } from "../../src/tokens.ts";
 import {
@@ -92,10 +95,32 @@ test("secureAccount() of another user ends what is theirs, their keys too, and l
   expect(await works(owner.cookie)).toBe(true);
 });
 
+test("securing drops what an intruder may have added in the last three days, and keeps what is older", async () => {
+  const owner = await person();
+  const begin = async () => {
+    const { secret } = await startTotp(await as(owner.cookie));
+    return confirmTotp(await as(owner.cookie), new TOTP({ secret }).generate({ timestamp: base.now() }));
+  };
+  const passkey = (credentialId: string) =>
+    insertPasskey(base.db, {
+      ...{ userId: owner.id, credentialId, algorithm: -7, publicKey: new Uint8Array(1), signCount: 0, name: "x" },
+      createdAt: base.now(),
+    });
+  await passkey("old");
+  base.advance(LIMITS.takeBackMs);
+  await passkey("new");
+  await begin();
+  await secureAccount(await as(owner.cookie));
+  expect((await listPasskeys(base.db, owner.id, 10)).map(({ credentialId }) => credentialId)).toEqual(["old"]);
+  expect(await userById(base.db, owner.id)).toMatchObject({ totpSecret: null, totpSince: null, totpLastStep: null });
+  expect(await countRecoveryCodes(base.db, owner.id)).toBe(0);
+});
+
 test("securing keeps a second factor in force, drops one that was begun, and mails a link to a new password", async () => {
   const owner = await person();
   const { secret } = await startTotp(await as(owner.cookie));
   await confirmTotp(await as(owner.cookie), new TOTP({ secret }).generate({ timestamp: NOON }));
+  base.advance(LIMITS.takeBackMs);
   const viewer = await person("viewer");
   await startTotp(await as(viewer.cookie));
   const again = await viewer.session();

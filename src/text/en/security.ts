@@ -64,7 +64,7 @@ export const security = {
     "Support can no longer see anything.",
   ],
   secureStays:
-    "Your trackers, their positions, your authenticator app and your passkeys stay. Afterwards look here whether each of them is yours.",
+    "Your trackers and their positions stay. So do your authenticator app and your passkeys, but for those of the last three days, which could be the stranger's. Afterwards look here whether each of them is yours.",
   secureNow: "Secure my account now",
 
   acts: "The last 30 days",
@@ -104,6 +104,7 @@ export const security = {
   email: "E-mail address of the account",
   reportSend: "Send the link",
   reportSent: "If this address has an account, a mail is on its way. The link works once, for a day.",
-  linkLead: "This ends all sessions and API keys of yours at once, and your password. Nothing is deleted.",
+  linkLead:
+    "This ends all sessions and API keys of yours at once, your password, and passkeys and authenticator app of the last three days. Your trackers and their positions stay.",
   linkDone: "Done: everything has ended. A mail with a link to a new password is on its way.",
 };
