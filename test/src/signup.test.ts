@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Ctx } from "../../src/context.ts";
 import { currentDocuments } from "../../src/documents.ts";
+import { app } from "../../src/http/app.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { join, joiningOf, requireEmail, requireMobile, signUp } from "../../src/signup.ts";
 import { updateUser, userByEmail } from "../../src/store/users.ts";
@@ -148,6 +149,40 @@ test("signUp() with an address alone writes exactly the declared columns, and so
   expect(after.audit?.map(({ actor, action }) => `${actor} ${action}`)).toEqual([
     ...["user document.accepted", "user document.accepted", "user account.created", "user session.opened"],
   ]);
+});
+
+test("a sign-up with everything that can be given writes these columns more and no other, by the API and by the page", async () => {
+  const columns = async (sent: (email: string, more: object) => Promise<Response>, email: string, more: object) => {
+    const before = await everything();
+    expect((await sent(email, more)).status).toBeLessThan(300);
+    await base.settled();
+    return (await written(before)).filter((name) => !name.startsWith("throttles."));
+  };
+  const headers = { "Sec-Fetch-Site": "same-origin", "Content-Type": "application/json" };
+  const byApi = async (email: string, more: object) =>
+    app.fetch(
+      new Request("https://edge.test/v1/signups", {
+        method: "POST",
+        headers,
+        body: JSON.stringify({ email, ...more }),
+      }),
+      base,
+    );
+  const byPage = async (email: string, more: object) =>
+    app.fetch(
+      new Request("https://edge.test/signup", {
+        method: "POST",
+        headers: { ...headers, "Content-Type": "application/x-www-form-urlencoded" },
+        body: new URLSearchParams({ act: "signUp", email, name: "", mobile: "", ...more }),
+      }),
+      base,
+    );
+  const given = { name: "Ada", mobile: "+49 170 1234567" };
+  const least = await columns(byApi, "a@edge.test", {});
+  expect(await columns(byPage, "b@edge.test", {})).toEqual(least);
+  const most = await columns(byApi, "c@edge.test", given);
+  expect(most.filter((name) => !least.includes(name))).toEqual(["users.mobile", "users.name"]);
+  expect(await columns(byPage, "d@edge.test", given)).toEqual(most);
 });
 
 test("signUp() keeps the name and the mobile number that were given, and names the account after the person", async () => {
