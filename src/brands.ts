@@ -1,3 +1,4 @@
+import { requireProof } from "./access.ts";
 import { record } from "./audit.ts";
 import type { Base, Config, Ctx } from "./context.ts";
 import { AppError } from "./errors.ts";
@@ -110,12 +111,16 @@ export interface BrandChange {
   logo?: Uint8Array | null;
 }
 
-/** @throws {AppError} invalid with the field; conflict when the hostname has a brand */
+/**
+ * Gives a hostname a brand. From then on links in mails lead to that hostname, for who asks there.
+ * @throws {AppError} invalid with the field; conflict when the hostname has a brand; step_up_required
+ */
 export async function createBrand(
   ctx: Ctx,
   hostname: string,
   change: BrandChange & { name: string },
 ): Promise<BrandHead> {
+  requireProof(ctx);
   const now = ctx.now();
   const brand = await store.insertBrand(ctx.db, {
     hostname: goodHostname(hostname),
@@ -135,8 +140,9 @@ export async function changeBrand(ctx: Ctx, id: number, change: BrandChange): Pr
   return recorded(ctx, brand, "brand.changed");
 }
 
-/** @throws {AppError} not_found */
+/** @throws {AppError} not_found, step_up_required */
 export async function deleteBrand(ctx: Ctx, id: number): Promise<void> {
+  requireProof(ctx);
   const brand = await brandById(ctx, id);
   await store.deleteBrand(ctx.db, id);
   await recorded(ctx, brand, "brand.removed");

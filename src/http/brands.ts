@@ -119,6 +119,7 @@ export const BRANDS: readonly Route[] = [
     path: "/v1/admin/brands",
     access,
     tag,
+    stepUp: true,
     summary: "Give a hostname a brand",
     jsonBytes: 2 * LIMITS.logoBytes,
     body: v.strictObject({
@@ -166,6 +167,7 @@ export const BRANDS: readonly Route[] = [
     path: "/v1/admin/brands/{id}",
     access,
     tag,
+    stepUp: true,
     summary: "Remove a brand with its texts",
     params: BrandPath,
     find,

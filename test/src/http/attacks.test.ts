@@ -94,6 +94,7 @@ test("an operator's session that was left open changes nothing of the platform w
     ["POST", "/v1/admin/bridges", { name: "x" }],
     ["POST", `/v1/admin/accounts/${empty}/keys`, { scope: "write" }],
     ["PATCH", "/v1/admin/settings", { activation: "open" }],
+    ["POST", "/v1/admin/brands", { hostname: "evil.test", name: "x" }],
   ] as const) {
     const response = await api.call(method, path, { cookie, body });
     await expectProblem(response, 401, "step_up_required");
@@ -101,12 +102,14 @@ test("an operator's session that was left open changes nothing of the platform w
   for (const [path, fields] of [
     ["/admin", { act: "bridge", name: "x" }],
     ["/admin/settings", { act: "save", activation: "open" }],
+    ["/admin/brands", { act: "create", hostname: "evil.test", name: "x" }],
   ] as const) {
     const response = await api.call("POST", path, { cookie, body: form(fields) });
     expect(response.headers.get("location")).toBe(`/prove?next=${encodeURIComponent(path)}`);
   }
   expect((await settingsOf(api.base)).activation).toBe("codes");
   expect(await sql("SELECT 1 FROM bridges")).toEqual([]);
+  expect(await sql("SELECT 1 FROM brands")).toEqual([]);
 });
 
 test("of many activation codes at once no more are looked at than one by one, and of one account's only so many", async () => {
