@@ -6,6 +6,7 @@ import type { Ctx } from "../context.ts";
 import { AppError } from "../errors.ts";
 import { LANGUAGES } from "../text/index.ts";
 import { errorPage, type Html, type PageView } from "../web/frame.ts";
+import { HERE } from "../web/parts.ts";
 import { type FormProblem, labelled, problemOf, wordsOf } from "../web/problems.ts";
 import { languageCookie, noSessionCookie, sessionCookieOf } from "./browser.ts";
 import { HttpError, PROBLEMS, problem } from "./errors.ts";
@@ -113,7 +114,7 @@ export function page<P extends Schema | undefined = undefined, Q = object, O = u
       problems,
       result,
     };
-    const body = String(await show(pageCall));
+    const body = String(await show(pageCall)).replaceAll(HERE, () => hereOf(c.req.url));
     return htmlResponse(
       c,
       problems.reduce((text, { field }) => labelled(text, field), body),
@@ -182,6 +183,14 @@ export function page<P extends Schema | undefined = undefined, Q = object, O = u
     },
   });
   return [shown, taken] as readonly Route[];
+}
+
+/** Where the forms of a page go: its own address, without what had been done before. */
+function hereOf(url: string): string {
+  const { pathname, searchParams } = new URL(url);
+  searchParams.delete("done");
+  const query = searchParams.toString();
+  return `${pathname}${query && `?${query}`}`.replaceAll("&", "&amp;");
 }
 
 /** Errors that are no news about the form: they are a page, or a way, of their own. */

@@ -159,7 +159,7 @@ function settingsForm(view: PageView, { device, settings: state }: DevicePage): 
     <div class="actions">${button("save", common.save)}</div>`);
 }
 
-function setupCard(view: PageView, { device, bridge, wish, lines, setup: state }: DevicePage): Html {
+function setupCard(view: PageView, { bridge, wish, lines, setup: state }: DevicePage): Html {
   const { devices: t, common } = view.t;
   const text = (name: keyof typeof wish, label: string, hint?: string) =>
     field({ name, label, value: String(wish[name]), autocomplete: "off", ...(hint !== undefined && { hint }) }, state);
@@ -168,7 +168,10 @@ function setupCard(view: PageView, { device, bridge, wish, lines, setup: state }
     t.setup,
     html`${bridge === null || lines !== null ? "" : html`<p>${t.setupLead(bridge.host, bridge.port)}</p>`}
     ${(lines ?? []).map(
-      ({ code: command, sms, frame: line, qr }) => html`<h3>${t.lines[command]}</h3>
+      (
+        { code: command, sms, frame: line, qr },
+        i,
+      ) => html`<h3${i === 0 ? html` tabindex="-1" autofocus` : ""}>${t.lines[command]}</h3>
         <p>${t.bySms}</p>${code(sms)}${raw(qrSvg(qr, t.qr(command)))}
         <details><summary>${t.byCable}</summary>${code(line)}</details>`,
     )}
@@ -178,7 +181,7 @@ function setupCard(view: PageView, { device, bridge, wish, lines, setup: state }
       ${field({ name: "apn", label: t.apn, hint: t.apnHint, optional, value: wish.apn, autocomplete: "off" }, state)}
       ${field({ name: "mobile", label: t.simNumber, hint: t.simNumberHint, optional, value: wish.simNumber, inputmode: "tel", autocomplete: "off" }, state)}
       ${text("intervalS", t.interval, t.intervalHint)}
-      <details><summary>${t.mode}</summary>
+      <details${state.problems.some(({ field }) => /^(apnUser|apnPassword|smsPassword)$/.test(field)) ? html` open` : ""}><summary>${t.mode}</summary>
         ${field({ name: "mode", label: t.mode, value: wish.mode, choices: Object.entries(t.modes) }, state)}
         ${field({ name: "apnUser", label: t.apnUser, optional, value: wish.apnUser, autocomplete: "off" }, state)}
         ${field({ name: "apnPassword", label: t.apnPassword, optional, value: wish.apnPassword, autocomplete: "off" }, state)}
@@ -186,7 +189,6 @@ function setupCard(view: PageView, { device, bridge, wish, lines, setup: state }
       </details>
       <p class="soft">${t.setupNothingKept}</p>
       <div class="actions">${button("setUp", t.showLines, lines === null ? "primary" : "quiet")}</div>`,
-      { action: `/devices/${device.id}#setup` },
     )}`,
     { id: "setup" },
   );

@@ -29,12 +29,17 @@ export function errorSummary(view: PageView, problems: readonly FormProblem[]): 
 export const sentence = (message: string) =>
   `${message.charAt(0).toUpperCase()}${message.slice(1)}${/[.!?。！？]$/.test(message) ? "" : "."}`;
 
-/** A form that posts to its own page. */
-export function form(content: Content, options: { action?: string; files?: true; id?: string } = {}): Html {
-  const { action, files, id } = options;
-  return html`<form method="post"${action === undefined ? "" : html` action="${action}"`}${
-    files === undefined ? "" : html` enctype="multipart/form-data"`
-  }${id === undefined ? "" : html` id="${id}"`} novalidate>${content}</form>`;
+/** Stands for the address of the page itself, which the form does not know. */
+export const HERE = "\ue001";
+
+/**
+ * A form that posts to its own page. It says so: a browser would keep the fragment of a link that was followed on the
+ * page, and with one it leaves the focus where it is and not on what is wrong.
+ */
+export function form(content: Content, options: { files?: true } = {}): Html {
+  return html`<form method="post" action="${HERE}"${
+    options.files === undefined ? "" : html` enctype="multipart/form-data"`
+  } novalidate>${content}</form>`;
 }
 
 export interface FieldOptions {

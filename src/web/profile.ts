@@ -104,7 +104,7 @@ function accountCards(view: PageView, account: NonNullable<Profile["account"]>, 
   return html`${card(
     p.account,
     form(
-      html`${field({ name: "accountName", label: p.accountName, value: account.name, maxlength: LIMITS.nameCharacters }, of("saveAccount"))}
+      html`${field({ name: "accountName", label: p.accountName, value: account.name, autocomplete: "organization", maxlength: LIMITS.nameCharacters }, of("saveAccount"))}
       ${field(
         {
           name: "paymentMode",

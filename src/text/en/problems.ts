@@ -11,6 +11,8 @@ export const problems: Readonly<Record<string, string>> = {
   "% must be in the international form, such as +# # #":
     "Enter the number with its country code, like +49 170 1234567.",
   "% must have at least # character": "“%” must not be empty.",
+  "% must have # to # characters, none of them a control character": "“%” must have # to # characters.",
+  "% must not hold control characters": "“%” holds a character that cannot be stored.",
   "% is not right, or was used already": auth.problems.code,
   "% is required: it is on the tracker's box": "Enter the code that is on the tracker's box.",
   "% is one of the first that anybody would guess": "“%” is one of the first that anybody would guess. Choose another.",

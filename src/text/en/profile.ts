@@ -15,7 +15,7 @@ export const profile = {
     location: "Without it: no map, history or export. The tracker can be told to send nothing.",
   },
   title: "Profile",
-  lead: "What you told us about yourself. You can correct or clear it at any time, in every state of the account.",
+  lead: "What you told us about yourself. You can correct or clear it at any time.",
   you: "You",
   name: "Name",
   email: "E-mail",
@@ -109,7 +109,7 @@ export const profile = {
   searchesForget: "Delete all",
   held: {
     title: "What is held about you",
-    lead: "Every table of the database that holds something about you, as it is now. Made from the database's own description, so nothing is left out.",
+    lead: "Everything in the database that is about you, as it is now. Nothing is left out.",
     positions: "Newest position of each device",
     noPositions: "No position is stored.",
     device: "Device",

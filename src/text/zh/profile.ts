@@ -17,7 +17,7 @@ export const profile: typeof en = {
     location: "没有位置数据时：没有地图、历史轨迹和导出。您可以让定位器停止发送。",
   },
   title: "个人资料",
-  lead: "您提供给我们的资料。无论账户处于何种状态，您都可以随时更正或清除。",
+  lead: "您提供给我们的资料。您可以随时更正或清除。",
   you: "您",
   name: "姓名",
   email: "邮箱",
@@ -104,7 +104,7 @@ export const profile: typeof en = {
   searchesForget: "全部删除",
   held: {
     title: "我们保存的关于您的数据",
-    lead: "数据库中所有包含您的数据的表，均为当前内容。本页直接根据数据库自身的说明生成，没有遗漏。",
+    lead: "数据库中关于您的全部数据，均为当前内容，没有遗漏。",
     positions: "每台设备的最新位置",
     noPositions: "没有保存位置。",
     device: "设备",

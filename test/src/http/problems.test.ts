@@ -143,4 +143,13 @@ describe("what is wrong with a form is said", () => {
     expect(await saidBy("/login?lang=zh", form, true)).toMatch(/请等待 \d+ 分钟后重试/);
     expect(await saidBy("/login", form, true)).toMatch(/Wait (1 minute|\d+ minutes)/);
   });
+
+  test("by the page of the form: its address keeps the way back and drops what was done before", async () => {
+    const page = async (path: string) => (await api.call("GET", path)).text();
+    expect(await page("/login?next=%2Fkeys&lang=en&done=signedOut")).toContain(
+      '<form method="post" action="/login?next=%2Fkeys&amp;lang=en" ',
+    );
+    expect(await page("/signup")).toContain('<form method="post" action="/signup" ');
+    expect(await page(`/login?next=${encodeURIComponent('"><script>')}`)).not.toContain("<script>");
+  });
 });
