@@ -1,9 +1,15 @@
 import type { InStatement } from "@libsql/client";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { encodeAaa } from "../../../codec/encode.ts";
+import { RequestWriter } from "../../../codec/envelope.ts";
+import { ROUTES } from "../../../src/http/app.ts";
 import { LIMITS } from "../../../src/limits.ts";
 import { hashPassword } from "../../../src/passwords.ts";
+import { seal } from "../../../src/seal.ts";
 import { settingsOf } from "../../../src/settings.ts";
-import { anImei, aSession, aUser } from "../../database.ts";
+import { updateUser } from "../../../src/store/users.ts";
+import { toBase32 } from "../../../src/totp.ts";
+import { anImei, aSession, aUser, NOON } from "../../database.ts";
 import { type Api, anApi, expectProblem } from "./api.ts";
 
 // What somebody who means harm sends: each is refused, and leaves nothing behind.
@@ -234,4 +240,72 @@ test("a key that is made while its maker loses the right to it does not outlive 
   expect(response.status).toBe(403);
   const keys = await sql("SELECT revoked_at FROM api_keys WHERE made_by = ?", [manager.id]);
   expect(keys.map((row) => row[0] !== null)).toEqual([true]);
+});
+
+test("of many six-digit codes no more than the free ones are looked at, by whatever way they come", async () => {
+  const email = "ada@example.com";
+  const passwordHash = await hashPassword(api.base, PASSWORD);
+  const user = await aUser(api.base.db, { role: "owner", email, passwordHash });
+  const totpSecret = await seal(api.base, "totp", user.id, toBase32(api.base.random(20)));
+  await updateUser(api.base.db, user.id, { totpSecret, totpSince: NOON });
+  const tokens: string[] = [];
+  for (let i = 0; i < 4; i++) {
+    const response = await api.call("POST", "/v1/sessions", { body: { email, password: PASSWORD } });
+    tokens.push(((await response.json()) as { token: string }).token);
+  }
+  const cookies = [await aSession(api.base, user), await aSession(api.base, user)];
+  const codes = ["000000", "000001", "000002", "aaaa-bbbb-cccc-dddd", "000004"];
+  const guesses = codes.flatMap((code) => [
+    ...tokens.map((token) => api.call("POST", "/v1/sessions/second", { body: { token, code } })),
+    ...cookies.map((cookie) => api.call("POST", "/v1/me/proof", { cookie, body: { password: PASSWORD, code } })),
+    ...cookies.map((cookie) =>
+      api.call("POST", "/prove", { cookie, body: form({ act: "prove", proof: PASSWORD, code }) }),
+    ),
+  ]);
+  const statuses = (await Promise.all(guesses)).map(({ status }) => status);
+  expect(statuses.filter((status) => status === 400)).toHaveLength(LIMITS.throttles.code.free);
+  expect(statuses.filter((status) => ![400, 401, 429].includes(status))).toEqual([]);
+});
+
+test("who is limited to one device, and staff without a window, find nothing of another by any way of reading", async () => {
+  const [mine, other] = [anImei(), anImei()];
+  const make = async (imei: string, name: string) =>
+    ((await (await api.call("POST", "/v1/devices", { key: api.write, body: { imei, name } })).json()) as { id: number })
+      .id;
+  const [a, b] = [await make(mine, "Mine"), await make(other, "CANARY")];
+  const batch = new RequestWriter();
+  for (const [imei, latitude] of [[mine, 1.5] as const, [other, 12.345678] as const]) {
+    const report = { event: { code: 35 }, valid: true, latitude, longitude: 16.3, fixTime: NOON - 60_000 };
+    batch.frame(1, 0, NOON, encodeAaa({ identifier: "A", imei, report }));
+  }
+  await api.call("POST", "/v1/bridge/frames", { key: api.bridge, body: batch.finish() });
+  const command = await api.call("POST", `/v1/devices/${b}/commands`, { key: api.write, body: { code: "A10" } });
+  const commandId = ((await command.json()) as { id: number }).id;
+  const { accountId } = api;
+  const user = await aUser(api.base.db, { role: "manager", accountId, deviceLimited: 1 });
+  await sql("INSERT INTO user_devices (user_id, device_id, may_edit) VALUES (?, ?, 0)", [user.id, a]);
+  // One that is over opens nothing.
+  await sql("INSERT INTO support_windows (account_id, opened_at, expires_at) VALUES (?, 0, ?)", [accountId, NOON - 1]);
+  const cookie = await aSession(api.base, user);
+  const made = await api.call("POST", "/v1/keys", { cookie, body: { name: "x", scope: "read" } });
+  const { key } = (await made.json()) as { key: string };
+  const callers = { manager: { cookie }, key: { key } };
+  const staff = { admin: { cookie: api.sessions.admin }, support: { cookie: api.sessions.support } };
+  let seen = 0;
+  for (const [name, caller] of Object.entries({ ...callers, ...staff, token: { key: api.admin } })) {
+    for (const { path } of ROUTES.filter(({ method }) => method === "GET")) {
+      for (const [id, query] of [[a, ""] as const, [b, ""] as const, [b, "?format=csv"] as const]) {
+        api.base.advance(100);
+        const named = path.replace(/\{(\w+)\}/g, (_, part) =>
+          String({ id, commandId, deviceId: b }[part as "id"] ?? 1),
+        );
+        const text = await (await api.call("GET", named + query, caller)).text();
+        expect(text.includes("12.345678"), `${name} ${named}`).toBe(false);
+        if (text.includes("1.5") && text.includes("16.3")) seen++;
+        // The operator keeps the list of trackers, and not where they are.
+        if (name in callers) expect(text.includes("CANARY") || text.includes(other), `${name} ${named}`).toBe(false);
+      }
+    }
+  }
+  expect(seen).toBeGreaterThan(10);
 });
