@@ -67,10 +67,18 @@ export function readSecrets(dataDir: string): Secrets | null {
   return read as Secrets;
 }
 
-/** The secrets of a data folder, made at its first use. */
+/**
+ * The secrets of a data folder, made at its first use.
+ * @throws {SettingError} as readSecrets(); when there is a database already: another root key cannot open what it seals
+ */
 export function openSecrets(dataDir: string): Secrets {
   const known = readSecrets(dataDir);
   if (known !== null) return known;
+  if (existsSync(join(dataDir, "main.db"))) {
+    throw new SettingError(
+      `${join(dataDir, FILE)} is missing, without which main.db is of no use; restore it from a backup.`,
+    );
+  }
   const made = Object.fromEntries(Object.entries(SECRETS).map(([name, make]) => [name, make()])) as Secrets;
   writePrivateFile(join(dataDir, FILE), `${JSON.stringify(made, null, 2)}\n`);
   return made;

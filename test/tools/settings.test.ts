@@ -100,6 +100,14 @@ test("openSecrets() makes secrets once, for the owner only, and keeps them", () 
   expect(statSync(path).mode & 0o777).toBe(0o600);
 });
 
+test("openSecrets() makes none for a database that others have sealed", () => {
+  const dataDir = join(folder, "sealed");
+  makePrivateFolder(dataDir);
+  writeFileSync(join(dataDir, "main.db"), "");
+  expect(() => openSecrets(dataDir)).toThrow(/secrets\.json is missing.* restore it from a backup/);
+  expect(readSecrets(dataDir)).toBe(null);
+});
+
 test("openSecrets() never replaces secrets that it cannot read", () => {
   const dataDir = join(folder, "damaged");
   makePrivateFolder(dataDir);
