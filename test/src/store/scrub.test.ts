@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { createClient } from "@libsql/client";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { loadActivations, removeActivation } from "../../../src/activation.ts";
-import { deleteDevice } from "../../../src/devices.ts";
+import { createDevice, loadActivations, removeActivation } from "../../../src/activation.ts";
+import { changeDevice, deleteDevice } from "../../../src/devices.ts";
 import { runJob } from "../../../src/jobs.ts";
 import { LIMITS } from "../../../src/limits.ts";
 import { removeMember } from "../../../src/members.ts";
@@ -157,4 +157,23 @@ test("who is removed, and what is cleared or switched off, leaves no byte behind
     await search(ctx, "canary looked for");
     await gone(forget, "canary looked for");
   }
+});
+
+test("what is changed or removed without more ado is in no file after the job of the next ten minutes", async () => {
+  const base = aBase(database.db);
+  const accountId = await anAccount(database.db);
+  const owner = await aUser(database.db, { role: "owner", accountId });
+  const ctx = aContext(base, asUser(accountId, owner.id));
+  const device = await createDevice(ctx, {
+    imei: anImei(),
+    name: "Canary van",
+    model: null,
+    clockOffsetMinutes: 0,
+    confirmCce: false,
+  });
+  await changeDevice(ctx, device, { name: "Van" });
+  await base.settled();
+  expect(inFiles("Canary van")).toEqual(["Canary van"]);
+  await runJob(base, "purge-sessions");
+  expect(inFiles("Canary van")).toEqual([]);
 });
