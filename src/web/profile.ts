@@ -301,14 +301,24 @@ const SWITCHES: ReadonlySet<string> = new Set(
 );
 
 function tableOf(view: PageView, held: HeldTable): Html {
-  const h = view.t.profile.held;
+  const { people, profile: p, security } = view.t;
+  const h = p.held;
+  // Words of the database that other pages have a name for.
+  const names: Record<string, Record<string, string>> = {
+    role: p.roles,
+    state: p.states,
+    units: p.unitNames,
+    paymentMode: p.paymentModes,
+    scope: people.keys.scope,
+    action: security.act,
+  };
   const labelOf = ({ name }: HeldColumn) => h.columns[name] ?? words(name);
   const categories = [...new Set([...held.columns, ...held.secret].map(({ category }) => category))];
   const { yes, no } = view.t.common;
   const shown = ({ name }: HeldColumn, value: HeldValue | undefined): unknown => {
     if (value === null || value === undefined) return "–";
     if (typeof value === "number" && isTime(name)) return time(view, value);
-    return SWITCHES.has(name) ? (value === 1 ? yes : no) : value;
+    return SWITCHES.has(name) ? (value === 1 ? yes : no) : (names[name]?.[value] ?? value);
   };
   const content = () => {
     if (held.values === null) {
