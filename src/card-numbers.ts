@@ -8,8 +8,8 @@ import { AppError } from "./errors.ts";
  * are numbers or ids by a check of their own, or they are hashes, secrets and the keys of a browser, which are stored as hashes or not at all.
  */
 export const EXEMPT: ReadonlySet<string> = new Set([
-  ...["imei", "imeis", "term", "mobile", "devices", "editable"],
-  ...["password", "current", "proof", "code", "totp", "recoveryCode", "token", "challenge"],
+  ...["imei", "imeis", "term", "mobile", "devices", "editable", "bridgePort"],
+  ...["password", "current", "code", "totp", "recoveryCode", "token", "challenge"],
   ...[
     "sha256",
     "credential",

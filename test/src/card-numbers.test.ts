@@ -73,6 +73,9 @@ test("requireNoCardNumbers() finds a number that is spread over the fields of on
   // An address, a date and a port are no number together.
   expect(problem({ line1: "Hauptstraße 12", postcode: "1040", city: "Wien", from: "2026-03-01" })).toBeNull();
   expect(problem({ imei: anImei(), name: "12" })).toBeNull();
+  // A port has a check of its own, so that no address beside it becomes a number with it.
+  expect(holdsCardNumber("203.113.113.109 5020")).toBe(true);
+  expect(problem({ bridgeHost: "203.113.113.109", bridgePort: "5020" })).toBeNull();
 });
 
 test("the refusal says why, and what to do with a number that is none, without repeating it", () => {

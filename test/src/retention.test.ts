@@ -163,6 +163,14 @@ test("finishRemovals() ends a removal that stopped half-way, without foreign key
   expect(await finishRemovals(base)).toBe(0);
 });
 
+test("every table that names a device is one that a removal empties, or has ids only and a time of its own", async () => {
+  const { rows } = await database.client.execute(
+    `SELECT m.name FROM sqlite_schema m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' AND c.name = 'device_id'`,
+  );
+  const emptied = ["commands", "key_devices", "latest", "positions", "recent_devices", "user_devices"];
+  expect(rows.map(({ name }) => name).toSorted()).toEqual([...emptied, "looks"].toSorted());
+});
+
 test("removeDevice() stops at its share and the job goes on where it ended", async () => {
   const base = aBase(database.db);
   const device = await aDevice(database.db);

@@ -40,6 +40,22 @@ describe("the data map", () => {
     expect(mapped.toSorted()).toEqual(stored.toSorted());
   });
 
+  test("whose a table's rows are said to be, with them they go", async () => {
+    const { rows } = await database.client.execute(`
+      SELECT m.name AS t, f."table" AS r FROM sqlite_schema m JOIN pragma_foreign_key_list(m.name) f
+      WHERE m.type = 'table' AND f.on_delete = 'CASCADE'`);
+    const goes = new Set(rows.map((row) => `${row.t} with ${row.r}`));
+    const kept = Object.entries(MAP).flatMap(([name, { of }]) => {
+      const table = getTableConfig(TABLES[name]!).name;
+      const owner = `${of}s`;
+      return of === "platform" || table === owner || goes.has(`${table} with ${owner}`) ? [] : [name];
+    });
+    // With the key; and by time, as ids only: the operator can be asked about an account that is gone.
+    expect(kept.toSorted()).toEqual(["audit", "keyDevices"]);
+    expect(goes).toContain("key_devices with api_keys");
+    expect(goes).toContain("users with accounts");
+  });
+
   test("names a class and a category for each, and whose the rows are by a column or a reference", () => {
     for (const { columns } of Object.values(MAP)) {
       for (const described of Object.values(columns)) {
