@@ -27,7 +27,7 @@ export function errorSummary(view: PageView, problems: readonly FormProblem[]): 
 
 /** A message of a rule has no full stop; one of the texts is a sentence already. */
 export const sentence = (message: string) =>
-  `${message.charAt(0).toUpperCase()}${message.slice(1)}${/[.!?。！？]$/.test(message) ? "" : "."}`;
+  `${message.charAt(0).toUpperCase()}${message.slice(1)}${/[.!?。！？]$/.test(message) ? "" : /[^ -~”]$/.test(message) ? "。" : "."}`;
 
 /** Stands for the address of the page itself, which the form does not know. */
 export const HERE = "\ue001";

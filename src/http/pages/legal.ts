@@ -49,7 +49,7 @@ function acceptedIn(form: Form) {
       const [version, language = "", sha256 = ""] = text.split(" ");
       return { kind, version: Number(version), language, sha256 };
     });
-  return { accepted, left: texts.find(({ ticked }) => !ticked)?.kind ?? "privacy" };
+  return { accepted, left: texts.find(({ text, ticked }) => text !== "" && !ticked)?.kind ?? "privacy" };
 }
 
 export const LEGAL_PAGES: readonly Route[] = [

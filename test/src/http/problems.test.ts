@@ -137,6 +137,12 @@ describe("what is wrong with a form is said", () => {
     },
   );
 
+  test("at the box that waits, of those that are on the page", async () => {
+    const body = new URLSearchParams({ act: "accept", termsText: "2 en 00" });
+    const response = await api.call("POST", "/accept?lang=zh", { body, cookie: owner });
+    expect(await response.text()).toContain('<a href="#f-terms">请勾选您接受的内容。</a>');
+  });
+
   test("with the time to wait after too many attempts", async () => {
     const form = { act: "signIn", email: "many@example.com", password: "wrong" };
     for (let tries = 0; tries < 12; tries++) await saidBy("/login", form, true);
