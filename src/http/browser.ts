@@ -28,12 +28,14 @@ export const noSignInCookie = () => cookie(SIGN_IN_COOKIE, "", 0, "; HttpOnly");
 
 export const languageCookie = (language: string) => cookie(LANGUAGE_COOKIE, language, 365 * 24 * 3600, "; HttpOnly");
 
+/** The value of a cookie. Of two that differ one was planted, and nothing says which: then there is none. */
 export function cookieOf(c: Context<Env>, name: string): string | undefined {
+  const found = new Set<string>();
   for (const part of (c.req.header("cookie") ?? "").split(";")) {
-    const [key, value] = part.trim().split("=", 2);
-    if (key === name && value !== undefined && value !== "") return value;
+    const text = part.trim();
+    if (text.startsWith(`${name}=`) && text.length > name.length + 1) found.add(text.slice(name.length + 1));
   }
-  return undefined;
+  return found.size === 1 ? [...found][0] : undefined;
 }
 
 export const sessionCookieOf = (c: Context<Env>) => cookieOf(c, SESSION_COOKIE);

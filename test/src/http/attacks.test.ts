@@ -75,6 +75,19 @@ test("a text with NUL, or with half a character, is refused in every body and fo
   expect(row![0]).toBe(0);
 });
 
+test("of two session cookies none counts, and none that is written oddly", async () => {
+  const [own, planted] = [api.sessions.owner, api.sessions.strangerOwner];
+  const [name, value] = own.split("=") as [string, string];
+  const ask = async (Cookie: string) => (await api.call("GET", "/v1/me", { headers: { Cookie } })).status;
+  for (const cookie of [own, `a=b; ${own}`, `${own};${own}`, `${name}=; ${own}`]) expect(await ask(cookie)).toBe(200);
+  for (const cookie of [
+    ...[`${planted}; ${own}`, `${own}; ${planted}`, `${name}=x; ${own}`, `${own}, ${planted}`],
+    ...[`${name}="${value}"`, `${name} = ${value}`, `${name}=${value}=`, `session=${value}`, own.toLowerCase()],
+  ]) {
+    expect([await ask(cookie), cookie]).toEqual([401, cookie]);
+  }
+});
+
 test("credentials of another kind do not open the door to other sites", async () => {
   const email = "ada@example.com";
   const passwordHash = await hashPassword(api.base, PASSWORD);
