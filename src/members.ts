@@ -6,10 +6,12 @@ import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 import { linkTo, queueMail } from "./mail.ts";
 import { requireEmail } from "./signup.ts";
+import { renameAccount } from "./store/accounts.ts";
 import type { DeviceLimit, MemberRow } from "./store/members.ts";
 import * as store from "./store/members.ts";
 import { emptyLog } from "./store/scrub.ts";
 import { insertUser, userById } from "./store/users.ts";
+import { textFor } from "./text/index.ts";
 import { takeTry } from "./throttle.ts";
 import { dropTokens, makeToken } from "./tokens.ts";
 
@@ -124,6 +126,7 @@ export async function changeMember(ctx: Ctx, member: MemberRow, change: Partial<
  */
 export async function removeMember(ctx: Ctx, id: number): Promise<void> {
   const accountId = accountOf(ctx);
+  const { name } = await memberOf(ctx, id);
   const revoked = await store.deleteMember(ctx.db, accountId, id, ctx.now());
   if (revoked === null) {
     await memberOf(ctx, id);
@@ -131,6 +134,8 @@ export async function removeMember(ctx: Ctx, id: number): Promise<void> {
   }
   await record(ctx, "user.removed", { accountId, subject: `user ${id}` });
   await recordRevoked(ctx, accountId, revoked);
+  // It may have been named after them.
+  if (name !== null) await renameAccount(ctx.db, accountId, name, textFor(personOf(ctx).language).auth.accountName);
   ctx.defer(emptyLog(ctx.db));
 }
 

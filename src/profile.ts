@@ -6,13 +6,13 @@ import { LIMITS } from "./limits.ts";
 import { linkTo, queueMail } from "./mail.ts";
 import { requireEmail } from "./signup.ts";
 import type { AccountRow, AddressRow } from "./store/accounts.ts";
-import { accountById, addressesOf } from "./store/accounts.ts";
+import { accountById, addressesOf, renameAccount } from "./store/accounts.ts";
 import type { Accepted, AddressKind } from "./store/profile.ts";
 import * as store from "./store/profile.ts";
 import { emptyLog } from "./store/scrub.ts";
 import type { UserRow } from "./store/users.ts";
 import { updateUser, userByEmail, userById } from "./store/users.ts";
-import { LANGUAGES } from "./text/index.ts";
+import { LANGUAGES, textFor } from "./text/index.ts";
 import { takeTry } from "./throttle.ts";
 import { dropTokens, makeToken, readToken, takeToken } from "./tokens.ts";
 
@@ -100,7 +100,13 @@ export async function changeProfile(ctx: Ctx, change: ProfileChange): Promise<vo
   const set = { ...given, ...bit("personalisation", personalisation), ...bit("searchHistory", searchHistory) };
   if (Object.keys(set).length === 0) return;
   const { userId } = personOf(ctx);
+  const before = await ownRow(ctx);
   await updateUser(ctx.db, userId, set);
+  // An account that signed up is named after its owner, and must not keep a name that they take away.
+  if (rest.name !== undefined && before.name !== null && before.role === "owner" && before.accountId !== null) {
+    const name = rest.name ?? textFor(before.language).auth.accountName;
+    await renameAccount(ctx.db, before.accountId, before.name, name);
+  }
   // After the switch: what is written only while it is on cannot come behind this.
   if (personalisation === false) await store.forgetPreference(ctx.db, userId, "recent_devices");
   if (searchHistory === false) await store.forgetPreference(ctx.db, userId, "searches");

@@ -28,6 +28,14 @@ export function listAccounts(db: Db, after: number, limit: number): Promise<Coun
     .limit(limit);
 }
 
+/** Gives an account another name where it has this one, of its owner. */
+export async function renameAccount(db: Db, id: number, from: string, to: string): Promise<void> {
+  await db
+    .update(accounts)
+    .set({ name: to })
+    .where(and(eq(accounts.id, id), eq(accounts.name, from)));
+}
+
 export function addressesOf(db: Db, accountId: number): Promise<AddressRow[]> {
   return db.select().from(addresses).where(eq(addresses.accountId, accountId)).orderBy(asc(addresses.kind));
 }

@@ -177,3 +177,31 @@ test("what is changed or removed without more ado is in no file after the job of
   await runJob(base, "purge-sessions");
   expect(inFiles("Canary van")).toEqual([]);
 });
+
+test("an account that was named after its owner does not keep a name that they cleared, or that went with them", async () => {
+  const base = aBase(database.db);
+  const named = async (name: string) => {
+    const accountId = await anAccount(database.db, { name });
+    const owner = await aUser(database.db, { role: "owner", accountId, name });
+    return { accountId, owner, ctx: aContext(base, asUser(accountId, owner.id)) };
+  };
+  const accountName = async (id: number) =>
+    (await database.client.execute({ sql: "SELECT name FROM accounts WHERE id = ?", args: [id] })).rows[0]!.name;
+  const cleared = await named("Canary Ada");
+  await changeProfile(cleared.ctx, { name: null });
+  expect(await accountName(cleared.accountId)).toBe("My account");
+  const married = await named("Canary Bea");
+  await changeProfile(married.ctx, { name: "Bea Other" });
+  expect(await accountName(married.accountId)).toBe("Bea Other");
+  const left = await named("Canary Eve");
+  const next = await aUser(database.db, { role: "owner", accountId: left.accountId });
+  await removeMember(aContext(base, asUser(left.accountId, next.id)), left.owner.id);
+  expect(await accountName(left.accountId)).toBe("My account");
+  await base.settled();
+  expect(inFiles("Canary Ada", "Canary Bea", "Canary Eve")).toEqual([]);
+  // Whoever is no owner renames no account by taking its name.
+  const kept = await named("Acme");
+  const viewer = await aUser(database.db, { role: "viewer", accountId: kept.accountId, name: "Acme" });
+  await changeProfile(aContext(base, asUser(kept.accountId, viewer.id, { role: "viewer" })), { name: "Mine" });
+  expect(await accountName(kept.accountId)).toBe("Acme");
+});
