@@ -102,7 +102,7 @@ const onlyOwn = ({ devices, userId }: UserPrincipal) => (devices === null ? null
  *   write and the caller may only see one of the devices
  */
 export async function createOwnKey(ctx: Ctx, key: NewKey): Promise<KeyRow & { key: string }> {
-  const { accountId, devices: reach, editable } = maker(ctx);
+  const { accountId, devices: reach, editable, sessionId } = maker(ctx);
   if (key.devices?.length === 0) {
     throw new AppError("invalid", "devices must name at least one", { field: "devices" });
   }
@@ -116,9 +116,11 @@ export async function createOwnKey(ctx: Ctx, key: NewKey): Promise<KeyRow & { ke
     });
   }
   const made = await createKey(ctx, accountId, { ...key, devices });
-  // Who loses a right while a key is made keeps none in the key: a change of theirs before this saw no key to revoke.
-  if (await store.isBeyondMaker(ctx.db, accountId, made.id)) {
-    await revoke(ctx, accountId, made.id);
+  // Who loses a right, or their session, while a key is made keeps none in the key: what ended it saw no key to revoke.
+  if (!(await store.isWithinMaker(ctx.db, accountId, made.id, sessionId))) {
+    if ((await store.revokeKey(ctx.db, accountId, made.id, ctx.now())) !== null) {
+      await record(ctx, "key.revoked", { accountId, subject: `key ${made.id}` });
+    }
     throw new AppError("forbidden", "What you may do was changed just now; look again");
   }
   return made;

@@ -1,4 +1,4 @@
-import { requireProof } from "./access.ts";
+import { personOf, requireProof } from "./access.ts";
 import { record } from "./audit.ts";
 import type { Ctx } from "./context.ts";
 import { AppError } from "./errors.ts";
@@ -7,7 +7,7 @@ import { hashPassword, isPassword, requireGoodPassword } from "./passwords.ts";
 import { checkSecondFactor, wrongCode } from "./second-factor.ts";
 import { selfOf, tell } from "./secure.ts";
 import { endOtherSessions, markProved } from "./sessions.ts";
-import { type UserRow, updateUser } from "./store/users.ts";
+import { replacePassword, type UserRow } from "./store/users.ts";
 import { forgetFailures, takeTry } from "./throttle.ts";
 import { dropTokens } from "./tokens.ts";
 import type { AssertionResponse } from "./webauthn.ts";
@@ -57,7 +57,11 @@ export async function changePassword(
   if (user.passwordHash === null) requireProof(ctx);
   else await requirePassword(ctx, user, current ?? "", "current");
   requireGoodPassword(password, user.email);
-  await updateUser(ctx.db, user.id, { passwordHash: await hashPassword(ctx, password) });
+  const passwordHash = await hashPassword(ctx, password);
+  // The password was not ended meanwhile, nor this session.
+  if (!(await replacePassword(ctx.db, user, personOf(ctx).sessionId, passwordHash))) {
+    throw new AppError("unauthenticated", "This session is over: sign in again");
+  }
   await endOtherSessions(ctx);
   for (const kind of ["reset", "sign_in"] as const) await dropTokens(ctx, user.id, kind);
   await record(ctx, "password.changed", { accountId: user.accountId, subject: `user ${user.id}` });

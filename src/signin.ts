@@ -9,7 +9,7 @@ import { checkSecondFactor, wrongCode } from "./second-factor.ts";
 import { tell } from "./secure.ts";
 import { browserOf, networkOf, type OpenedSession, openSession } from "./sessions.ts";
 import { mayMail, noLink, requireEmail } from "./signup.ts";
-import { listSessions } from "./store/sessions.ts";
+import { deleteSession, listSessions } from "./store/sessions.ts";
 import * as store from "./store/signup.ts";
 import { type UserRow, updateUser, userByEmail, userById } from "./store/users.ts";
 import { textFor } from "./text/index.ts";
@@ -70,6 +70,8 @@ export async function signInSecond(ctx: Ctx, { token, code }: { token: string; c
 /**
  * Lets a person in who has proved who they are: a new session, and a mail when it comes from a browser or a network
  * that none of their sessions has. Not at the first sign-in, which nobody else could expect.
+ * @param user as they were when they proved it
+ * @throws {AppError} unauthenticated when their password has ended since
  */
 export async function enter(ctx: Ctx, user: UserRow, proof: { secondFactor: boolean }): Promise<SignedIn> {
   const now = ctx.now();
@@ -79,7 +81,12 @@ export async function enter(ctx: Ctx, user: UserRow, proof: { secondFactor: bool
   // A network is forgotten after LIMITS.networkMs; then the browser alone is known again.
   const known = before.some((each) => each.browser === browser && (each.network ?? network) === network);
   const opened = await openSession(ctx, user, proof);
-  await updateUser(ctx.db, user.id, { lastSignInAt: now });
+  // What ended the password, or the user, while it was looked at saw no session to end.
+  const present = await updateUser(ctx.db, user.id, { lastSignInAt: now });
+  if (present?.passwordHash !== user.passwordHash || present.disabledAt !== null) {
+    await deleteSession(ctx.db, user.id, opened.session.id);
+    throw wrong();
+  }
   if (!known && user.lastSignInAt !== null) {
     const name = browser ?? textFor(user.language).auth.unknownBrowser;
     await tell(ctx, user, "newSignIn", { browser: name, time: timeFor(user, now), path: "/security" });

@@ -200,6 +200,12 @@ export async function aUser(
   return { id: row.id, accountId: row.accountId, email: row.email, role: row.role };
 }
 
+/** The first session, which `asUser` names, without a cookie. */
+export async function aSessionRow(db: Db, userId: number): Promise<void> {
+  const times = { createdAt: NOON, lastSeenAt: NOON, provedAt: NOON, expiresAt: NOON + 86_400_000 };
+  await db.insert(schema.sessions).values({ id: 1, userId, hash: "none", ...times });
+}
+
 /** The cookie of a new session of a user, as the browser sends it. */
 export async function aSession(base: TestBase, user: { id: number; accountId: number | null }): Promise<string> {
   const { cookie } = await openSession(aContext(base), user, { secondFactor: false });

@@ -129,14 +129,15 @@ export const BEYOND_MAKER = `(u.role = 'viewer' OR u.device_limited = 1 AND (api
     SELECT 1 FROM user_devices l WHERE l.user_id = u.id AND l.device_id = k.device_id
       AND (l.may_edit = 1 OR api_keys.scope = 'read')))))`;
 
-/** Whether a user's key can do more than they can now, or they are gone. */
-export async function isBeyondMaker(db: Db, accountId: number, id: number): Promise<boolean> {
+/** Whether a user's key can do no more than they can now, in a session that has not ended. */
+export async function isWithinMaker(db: Db, accountId: number, id: number, sessionId: number): Promise<boolean> {
   const { rows } = await db.$client.execute({
     sql: `SELECT 1 FROM api_keys JOIN users u ON u.id = made_by
-      WHERE api_keys.id = ? AND api_keys.account_id = ? AND NOT ${BEYOND_MAKER}`,
-    args: [id, accountId],
+      WHERE api_keys.id = ? AND api_keys.account_id = ? AND NOT ${BEYOND_MAKER}
+        AND EXISTS (SELECT 1 FROM sessions WHERE id = ?)`,
+    args: [id, accountId, sessionId],
   });
-  return rows.length === 0;
+  return rows.length > 0;
 }
 
 /**

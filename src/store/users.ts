@@ -73,6 +73,21 @@ export async function updateUser(db: Db, id: number, change: UserChange): Promis
   return row ?? null;
 }
 
+/** Sets another password. @returns false when it is no longer the one that `user` had, or the session has ended */
+export async function replacePassword(
+  db: Db,
+  { id, passwordHash: present }: Pick<UserRow, "id" | "passwordHash">,
+  sessionId: number,
+  passwordHash: string,
+): Promise<boolean> {
+  const { rowsAffected } = await db.$client.execute({
+    sql: `UPDATE users SET password_hash = ? WHERE id = ? AND password_hash IS ?
+      AND EXISTS (SELECT 1 FROM sessions WHERE id = ? AND user_id = users.id)`,
+    args: [passwordHash, id, present, sessionId],
+  });
+  return rowsAffected === 1;
+}
+
 /** @returns false when the account has no such user */
 export async function deleteUser(db: Db, accountId: number | null, id: number): Promise<boolean> {
   const gone = await db

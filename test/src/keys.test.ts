@@ -9,6 +9,7 @@ import {
   aDatabase,
   aDevice,
   anAccount,
+  aSessionRow,
   asKey,
   asUser,
   aUser,
@@ -27,6 +28,7 @@ beforeEach(async () => {
   base = aBase(database.db);
   accountId = await anAccount(database.db);
   userId = (await aUser(database.db, { role: "manager", accountId, name: "Mia" })).id;
+  await aSessionRow(database.db, userId);
 });
 afterEach(async () => {
   await base.settled();

@@ -14,6 +14,7 @@ import {
   aDevice,
   anAccount,
   aSession,
+  aSessionRow,
   asUser,
   aUser,
   NOON,
@@ -33,6 +34,7 @@ beforeEach(async () => {
   accountId = await anAccount(database.db);
   ownerId = (await aUser(database.db, { role: "owner", accountId })).id;
   ctx = aContext(base, asUser(accountId, ownerId));
+  await aSessionRow(database.db, ownerId);
 });
 afterEach(async () => {
   await base.settled();

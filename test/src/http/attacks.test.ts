@@ -233,26 +233,55 @@ test("whoever has an address, asking with it runs the same statements before the
   }
 });
 
-test("a key that is made while its maker loses the right to it does not outlive that", async () => {
-  const accountId = api.accountId;
-  const manager = await aUser(api.base.db, { role: "manager", accountId });
-  const cookie = await aSession(api.base, manager);
+/** Runs something right before the first statement that matches. */
+function before(pattern: RegExp, work: () => Promise<unknown>): void {
   const client = api.base.db.$client;
   const execute = client.execute.bind(client) as (statement: InStatement) => ReturnType<typeof client.execute>;
-  // The role changes between the look at it and the key.
   let done = false;
   client.execute = (async (statement: InStatement) => {
-    if (!done && /insert into "?api_keys/i.test(typeof statement === "string" ? statement : statement.sql)) {
+    if (!done && pattern.test(typeof statement === "string" ? statement : statement.sql)) {
       done = true;
-      await execute({ sql: "UPDATE users SET role = 'viewer' WHERE id = ?", args: [manager.id] });
+      await work();
     }
     return execute(statement);
   }) as typeof client.execute;
-  const response = await api.call("POST", "/v1/keys", { cookie, body: { name: "x", scope: "write" } });
-  expect(done).toBe(true);
-  expect(response.status).toBe(403);
-  const keys = await sql("SELECT revoked_at FROM api_keys WHERE made_by = ?", [manager.id]);
-  expect(keys.map((row) => row[0] !== null)).toEqual([true]);
+}
+
+test("a key that is made while its maker loses the right to it, or secures the account, does not outlive that", async () => {
+  const { accountId } = api;
+  const manager = await aUser(api.base.db, { role: "manager", accountId });
+  const viewer = () => sql("UPDATE users SET role = 'viewer' WHERE id = ?", [manager.id]);
+  const make = (cookie: string) => api.call("POST", "/v1/keys", { cookie, body: { name: "x", scope: "write" } });
+  const cookie = await aSession(api.base, manager);
+  before(/insert into "?api_keys/i, viewer);
+  expect((await make(cookie)).status).toBe(403);
+  const other = await aSession(api.base, await aUser(api.base.db, { role: "owner", accountId }));
+  before(/insert into "?api_keys/i, () => api.call("POST", "/v1/me/secure", { cookie: other }));
+  expect((await make(api.sessions.owner)).status).toBe(403);
+  const keys = await sql("SELECT revoked_at IS NULL FROM api_keys WHERE made_by IS NOT NULL");
+  expect(keys.map((row) => row[0])).toEqual([0, 0]);
+});
+
+test("who is signing in with a password, or changing it, while it ends, is not let in after that", async () => {
+  const email = "ada@example.com";
+  const passwordHash = await hashPassword(api.base, PASSWORD);
+  const user = await aUser(api.base.db, { role: "owner", email, passwordHash, lastSignInAt: 1 });
+  const own = await aSession(api.base, user);
+  await aSession(api.base, user);
+  const left = async () => (await sql("SELECT count(*) FROM sessions WHERE user_id = ?", [user.id]))[0]![0];
+  const signIn = () => api.call("POST", "/v1/sessions", { body: { email, password: PASSWORD } });
+  // The owner changes the password while somebody else is let in with the old one.
+  const changed = { current: PASSWORD, password: `${PASSWORD} or more` };
+  before(/insert into "?sessions/i, () => api.call("POST", "/v1/me/password", { cookie: own, body: changed }));
+  const response = await signIn();
+  expect([response.status, response.headers.getSetCookie()]).toEqual([401, []]);
+  expect(await left()).toBe(1);
+  // The owner secures the account while somebody else changes the password.
+  await sql("UPDATE users SET password_hash = ? WHERE id = ?", [passwordHash, user.id]);
+  const again = await aSession(api.base, user);
+  before(/update "?users"? set "?password_hash/i, () => api.call("POST", "/v1/me/secure", { cookie: own }));
+  expect((await api.call("POST", "/v1/me/password", { cookie: again, body: changed })).status).toBe(401);
+  expect((await sql("SELECT password_hash FROM users WHERE id = ?", [user.id]))[0]![0]).toBeNull();
 });
 
 test("of many six-digit codes no more than the free ones are looked at, by whatever way they come", async () => {
