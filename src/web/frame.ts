@@ -116,7 +116,7 @@ export function errorPage(view: PageView, error: { status: number; detail: strin
     narrow: true,
     body: html`${
       again === undefined
-        ? html`${error.detail === "" ? "" : html`<p>${sentence(error.detail)}</p>`}<p>${common.errorHint}</p>`
+        ? html`${error.detail === "" ? "" : html`<p>${sentence(error.detail)}</p>`}${error.status < 500 && error.detail !== "" ? "" : html`<p>${common.errorHint}</p>`}`
         : html`<p>${auth.problems.link}</p><p class="actions"><a class="button" href="${again}">${auth.newLink}</a></p>`
     }
       <p class="soft">${common.requestId} <code>${error.requestId}</code></p>

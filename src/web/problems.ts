@@ -10,8 +10,12 @@ export interface FormProblem {
 /** Stands for the label of the field at fault, which only the page knows. */
 const LABEL = "\ue000";
 
-/** The sentence of a rule as the catalogue has it: a number is "#", and the name of the field that it begins with "%". */
+/**
+ * The sentence of a rule as the catalogue has it: a number is "#", and the name of the field that it begins with "%".
+ * What a role lacks is one sentence: credentials that would do are for who writes programs.
+ */
 function keyOf(message: string, field: string): string {
+  if (/^(Your role is|This needs) /.test(message)) return "Your role does not do";
   const names = [field, field.split(".").at(-1)];
   const name = names.find((name) => name && message.startsWith(`${name} `));
   return (name === undefined ? message : `%${message.slice(name.length)}`).replaceAll(/\d+/g, "#");

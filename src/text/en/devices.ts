@@ -13,7 +13,7 @@ export const devices = {
   altitude: "Altitude",
   battery: "Battery",
   receivedAt: "Arrived",
-  neverHeard: "never heard of",
+  neverHeard: "no position yet",
   unknownModel: "I do not know",
   more: "More trackers",
   add: "Add a tracker",

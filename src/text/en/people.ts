@@ -77,7 +77,7 @@ export const people = {
   support: {
     title: "Who looked",
     lead: "The staff who run this installation cannot see where your devices are, unless an owner of your account lets them for a while.",
-    closed: "Nobody of the staff can see your positions now.",
+    closed: "No staff can see your positions now.",
     open: "Staff can see your positions now, until",
     seeTitle: "What staff can see",
     what: "While an owner lets them, staff can see where all devices of this account are and were. They cannot see passwords or keys, and can change nothing through it. Each look is listed below at once. When a time begins, the other owners get a mail.",

@@ -17,6 +17,8 @@ export const problems: Readonly<Record<string, string>> = {
   "% is required: it is on the tracker's box": "Enter the code that is on the tracker's box.",
   "% is one of the first that anybody would guess": "“%” is one of the first that anybody would guess. Choose another.",
   "No such link: it was used already, or is too old": auth.problems.link,
+  "Your role does not do": "Your role does not allow this. An owner or administrator can change it.",
+  "No such path": "Check the address, or begin at home.",
   "This is not the text in force: read it again":
     "The text was changed in the meantime. Read the new version, then decide.",
   "The hash is not that of the published text: read it again":

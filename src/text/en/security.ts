@@ -44,7 +44,7 @@ export const security = {
   password: "Password",
   passwordWhy: "When you change it, all your other sessions end.",
   noPassword: "You sign in without a password. You can choose one.",
-  current: "Present password",
+  current: "Current password",
   next: "New password",
   nextHint: "At least 10 characters. A few words that only you would put together are good.",
   change: "Change the password",

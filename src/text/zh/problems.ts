@@ -107,6 +107,11 @@ export const problems: Readonly<Record<string, string>> = {
   "This is the last administrator: name another one first": "这是最后一位管理员，请先指定另一位。",
 
   // Pages in place of another
+  "Your role does not do": "您的角色不允许此操作。所有者或管理员可以更改。",
+  "No such path": "请检查地址，或从首页开始。",
+  "Your training is not attested, or has run out: until it is, only your own profile works":
+    "您的培训未经确认或已过期：在此之前只能使用个人资料。",
+  "Something went wrong here; the request id helps to find it": "系统出错，请求编号有助于查找原因。",
   "This request comes from another site": "此请求来自其他网站，请直接在本页操作。",
   "This account is suspended or closing: you can still read, export and erase":
     "账户已暂停或正在注销：您仍可查看、导出和删除。",

@@ -140,7 +140,7 @@ describe("pages", () => {
 
   test("a tracker is added, found in the list and shown with what it said last", async () => {
     const { id, imei } = await added();
-    expect(await (await get("/devices")).text()).toContain("never heard of");
+    expect(await (await get("/devices")).text()).toContain("no position yet");
     expect(await (await get(`/devices/${id}`)).text()).toContain("Nothing has come from this tracker yet");
     const batch = new RequestWriter();
     const report = {

@@ -159,3 +159,22 @@ describe("what is wrong with a form is said", () => {
     expect(await page(`/login?next=${encodeURIComponent('"><script>')}`)).not.toContain("<script>");
   });
 });
+
+describe("a page in place of another says", () => {
+  const said = async (path: string, cookie: string) => {
+    const text = await (await api.call("GET", path, { cookie, headers: { Accept: "text/html" } })).text();
+    return text.slice(text.indexOf("<main"), text.indexOf("</main>")).replaceAll(/<[^>]*>/g, " ");
+  };
+
+  test("that a role does not allow it, and who can change that", async () => {
+    const english = await said("/people", api.sessions.viewer);
+    expect(english).toContain("Your role does not allow this.");
+    expect(english).not.toMatch(/session|scope/);
+    expect(await said("/people?lang=zh", api.sessions.viewer)).toContain("您的角色不允许此操作");
+  });
+
+  test("that nothing is there", async () => {
+    expect(await said("/devices/999999?lang=zh", api.sessions.viewer)).toContain("没有此设备。");
+    expect(await said("/nowhere?lang=zh", api.sessions.viewer)).toContain("请检查地址");
+  });
+});

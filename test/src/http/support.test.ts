@@ -184,7 +184,7 @@ test("GET /v1/me/instructions names the person behind a key", async () => {
 test("/support says who looked and lets an owner open and end a window", async () => {
   const post = (fields: Record<string, string>, cookie = api.sessions.owner) =>
     api.call("POST", "/support", { cookie, body: new URLSearchParams(fields) });
-  expect(await (await asOwner("GET", "/support")).text()).toContain("Nobody of the staff can see your positions now.");
+  expect(await (await asOwner("GET", "/support")).text()).toContain("No staff can see your positions now.");
   expect((await post({ act: "open", minutes: "60" }, api.sessions.manager)).status).toBe(403);
   expect((await post({ act: "open", minutes: "60" })).headers.get("location")).toBe("/support?done=windowOpened");
   await api.call("GET", track, { key: api.admin });
