@@ -85,7 +85,7 @@ test("a text of the brand's own is a page in the visitor's language, else in Eng
 test("name, colours and logo are those of the hostname", async () => {
   await send("PATCH", `/v1/admin/brands/${id}`, { name: "Reseller", accent: "#B00020", logo: A_LOGO });
   const page = await pageOf(OWN);
-  expect(page).toContain("<span>Reseller</span>");
+  expect(page).toContain("<bdi>Reseller</bdi>");
   expect(page).toContain('<link rel="stylesheet" href="/brand.css">');
   expect(page).toContain('<img src="/brand/logo"');
   const css = await visit(OWN, "/brand.css");
@@ -105,7 +105,7 @@ test("what another isolate changed is seen here within 60 s", async () => {
   await pageOf(OWN);
   await api.base.db.$client.execute("UPDATE brands SET name = 'Renamed' WHERE hostname = 'reseller.test'");
   api.base.advance(59_000);
-  expect(await pageOf(OWN)).toContain("<span>Renamed</span>");
+  expect(await pageOf(OWN)).toContain("<bdi>Renamed</bdi>");
 });
 
 test.each(["javascript:alert(1)", "data:text/html,x", "http://reseller.test/", "//reseller.test", "x"])(
