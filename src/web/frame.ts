@@ -25,6 +25,8 @@ export interface PageView {
 export interface PageContent {
   /** The h1, and the title of the window. */
   title: string;
+  /** Of the title, when it is not the page's own. */
+  lang?: string;
   /** What the page is for, in a sentence. */
   lead?: string;
   body: unknown;
@@ -56,7 +58,7 @@ function navigation({ person, t }: PageView): [path: string, name: string][] {
 /** A whole page: head, skip link, navigation, content, footer. */
 export function frame(view: PageView, content: PageContent): Html {
   const { t, brand, language, path, person } = view;
-  const { title, lead, body, done, islands = [], narrow = false } = content;
+  const { title, lang, lead, body, done, islands = [], narrow = false } = content;
   const said = done !== undefined && Object.hasOwn(t.common.done, done) ? t.common.done[done] : undefined;
   return html`<!doctype html>
 <html lang="${language}">
@@ -85,7 +87,7 @@ ${islands.map((name) => html`<script type="module" src="${view.asset(name)}"></s
 </header>
 <main id="content"${narrow ? html` class="narrow"` : ""} tabindex="-1">
   ${said === undefined ? "" : notice("ok", said)}
-  <h1>${title}</h1>
+  <h1${lang === undefined ? "" : html` lang="${lang}"`}>${title}</h1>
   ${lead === undefined ? "" : html`<p class="lead">${lead}</p>`}
   ${body}
 </main>

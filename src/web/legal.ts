@@ -72,6 +72,7 @@ export function documentPage(view: PageView, { document, versions, changes }: Do
       : code;
   return frame(view, {
     title: document.title,
+    lang: document.language,
     body: html`${document.template === 1 ? notice("warn", legal.template) : ""}
       ${document.effectiveAt > now ? notice("info", html`${legal.upcoming(longDate(view, document.effectiveAt))}`) : ""}
       ${isOld ? notice("info", html`${legal.superseded} <a href="${documentPath(inForce)}">${legal.newest}</a>`) : ""}
