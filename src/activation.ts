@@ -12,7 +12,7 @@ import type { ActivationRow } from "./store/activations.ts";
 import * as store from "./store/activations.ts";
 import { type DeviceRow, type DeviceSettings, insertDevice } from "./store/devices.ts";
 import { emptyLog } from "./store/scrub.ts";
-import { forgetFailures, takeTry } from "./throttle.ts";
+import { forgetFailures, requireUnblocked, takeTry } from "./throttle.ts";
 
 export type { ActivationRow as Activation } from "./store/activations.ts";
 
@@ -92,14 +92,12 @@ async function activated(
 ): Promise<DeviceRow> {
   const { imei } = device;
   const accountId = accountOf(ctx);
-  // Also by account: one that goes through many trackers would find some code, and close them to whoever bought them.
-  await takeTry(ctx, "activationAccount", String(accountId));
+  await requireUnblocked(ctx, "activationAccount", String(accountId));
   const { first } = await takeTry(ctx, "activation", imei);
   const hash = await codeHash(ctx, imei, code);
   const made = await store.activate(ctx.db, accountId, hash, device);
   if (made !== null) {
     await forgetFailures(ctx, "activation", imei);
-    await forgetFailures(ctx, "activationAccount", String(accountId));
     await record(ctx, "activation.used", { accountId, subject: `device ${made.id}` });
     return made;
   }
@@ -107,6 +105,9 @@ async function activated(
     await forgetFailures(ctx, "activation", imei);
     throw new AppError("conflict", "You have activated this tracker already", { field: "imei" });
   }
+  // Also by account: one that goes through many trackers would find some code, and close them to whoever bought them.
+  // After the look, as many right ones may come at once.
+  await takeTry(ctx, "activationAccount", String(accountId));
   // Behind the answer, which must not take longer for a tracker that somebody has.
   if (first) ctx.defer(tellOwners(ctx, imei));
   throw new AppError("not_found", "No such tracker, or the code is wrong", { field: "code" });

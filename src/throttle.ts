@@ -11,6 +11,18 @@ export type Throttle = keyof typeof LIMITS.throttles;
 // nobody, and an address that nobody has is counted like one that somebody has.
 
 /**
+ * Refuses while its subject is blocked, and counts nothing.
+ * @throws {AppError} rate_limited
+ */
+export async function requireUnblocked(base: Base, kind: Throttle, subject: string): Promise<void> {
+  const left = (await store.blockedUntil(base.db, await keyedHash(base, `throttle ${kind}`, subject))) - base.now();
+  if (left <= 0) return;
+  throw new AppError("rate_limited", "Too many attempts: wait, then try again", {
+    retryAfterS: Math.ceil(left / 1000),
+  });
+}
+
+/**
  * Takes a try before it is looked at, counted as a failure until `forgetFailures`: of many that come at once, no more
  * are looked at than of many that come one by one.
  * @returns whether this one is the first that blocks: when it fails, the moment to tell the person
@@ -21,12 +33,7 @@ export async function takeTry(base: Base, kind: Throttle, subject: string): Prom
   const key = await keyedHash(base, `throttle ${kind}`, subject);
   const tries = await store.countTry(base.db, key, base.now(), limit);
   if (tries !== null) return { first: tries === limit.free };
-  const left = (await store.blockedUntil(base.db, key)) - base.now();
-  if (left > 0) {
-    throw new AppError("rate_limited", "Too many attempts: wait, then try again", {
-      retryAfterS: Math.ceil(left / 1000),
-    });
-  }
+  await requireUnblocked(base, kind, subject);
   // The block ended, or was forgotten, between the two statements.
   return { first: false };
 }

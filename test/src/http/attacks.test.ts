@@ -142,6 +142,11 @@ test("of many activation codes at once no more are looked at than one by one, an
   const statuses = (await Promise.all([...tries, add(code)])).map(({ status }) => status);
   expect(statuses.filter((status) => status === 404)).toHaveLength(LIMITS.throttles.activation.free);
   expect(statuses.at(-1)).toBe(429);
+  // Right ones are not tries, also when they come all together.
+  const devices = Array.from({ length: LIMITS.throttles.activationAccount.free + 5 }, () => ({ imei: anImei(), code }));
+  await api.call("POST", "/v1/admin/activations", { key: api.admin, body: { devices } });
+  const added = await Promise.all(devices.map((sold) => add(code, sold.imei)));
+  expect(added.filter(({ status }) => status !== 201)).toEqual([]);
   // Other trackers, one try each: an account that goes through them is stopped, and others are not.
   let looked = 0;
   for (let i = 0; i < 60; i++) if ((await add("WRONG00000", anImei())).status === 404) looked++;
@@ -301,7 +306,7 @@ test("of many six-digit codes no more than the free ones are looked at, by whate
     ...tokens.map((token) => api.call("POST", "/v1/sessions/second", { body: { token, code } })),
     ...cookies.map((cookie) => api.call("POST", "/v1/me/proof", { cookie, body: { password: PASSWORD, code } })),
     ...cookies.map((cookie) =>
-      api.call("POST", "/prove", { cookie, body: form({ act: "prove", proof: PASSWORD, code }) }),
+      api.call("POST", "/prove", { cookie, body: form({ act: "prove", password: PASSWORD, code }) }),
     ),
   ]);
   const statuses = (await Promise.all(guesses)).map(({ status }) => status);
