@@ -35,7 +35,11 @@ export class Api {
 
   /** Registers a device. @returns its id */
   async createDevice(imei: string): Promise<number> {
-    const made = await this.#ask("POST", "/v1/devices", this.#key, { imei, name: `Device ${imei.slice(8)}`, model: MODEL });
+    const made = await this.#ask("POST", "/v1/devices", this.#key, {
+      imei,
+      name: `Device ${imei.slice(8)}`,
+      model: MODEL,
+    });
     return made.id as number;
   }
 
