@@ -754,7 +754,7 @@ const profile: Text["profile"] = {
       disabledAt: "停用时间",
       mayEdit: "可以修改",
       scope: "权限",
-      hash: "密文本身（哈希值）",
+      hash: "凭证（哈希值）",
       lastUsedAt: "上次使用",
       revokedAt: "吊销时间",
       madeBy: "创建者编号",
