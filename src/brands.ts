@@ -287,6 +287,6 @@ export function brandStyle({ accent }: Brand): string {
   if (accent === null) return "";
   const dark = readable(accent, DARK_GROUNDS, 255);
   return `:root { --accent: ${readable(accent, LIGHT_GROUNDS, 0)}; --on-accent: #fff; }
-@media (prefers-color-scheme: dark) { :root { --accent: ${dark}; --on-accent: #0e141b; } }
+@media screen and (prefers-color-scheme: dark) { :root { --accent: ${dark}; --on-accent: #0e141b; } }
 `;
 }

@@ -6,7 +6,7 @@ export const STYLE = `
 :root { color-scheme: light dark; --ink: #1d2327; --soft: #5a646b; --paper: #fdfbf7; --card: #fff; --line: #d9d2c4;
   --edge: #7d7768; --accent: #0b5f66; --on-accent: #fff; --code: #f3efe7; --ok: #1e6b3a; --warn: #8a4b00; --stop: #a1241c;
   --ok-bg: #eaf5ee; --warn-bg: #fdf1e0; --stop-bg: #fcecea; --info-bg: #e6f2f3; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8e6e1; --soft: #a9b2b8; --paper: #0e141b; --card: #151d26;
+@media screen and (prefers-color-scheme: dark) { :root { --ink: #e8e6e1; --soft: #a9b2b8; --paper: #0e141b; --card: #151d26;
   --line: #2b3743; --edge: #7f8c97; --accent: #6fd0d6; --on-accent: #06282b; --code: #1b2530; --ok: #7fd49b; --warn: #f0b467;
   --stop: #ff9d94; --ok-bg: #12291c; --warn-bg: #2e2110; --stop-bg: #331a17; --info-bg: #112a2d; } }
 * { box-sizing: border-box; }
@@ -97,5 +97,5 @@ details { margin: 0 0 1rem; } summary { cursor: pointer; padding: .5rem 0; font-
 }
 @media (prefers-reduced-motion: no-preference) { a, button { transition: background-color .12s, color .12s; } }
 @media (forced-colors: active) { .top nav a:not([aria-current]) { border-color: Canvas; } }
-@media print { .top, footer, .actions { display: none; } }
+@media print { :root { color-scheme: light; } .top, footer, .actions { display: none; } }
 `;
