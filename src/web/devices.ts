@@ -119,7 +119,7 @@ export function devicePage(view: PageView, page: DevicePage): Html {
         ])}
         ${mayEdit ? settingsForm(view, page) : html`<p class="soft">${t.seeOnly}</p>`}`,
       )}
-      ${fix === undefined ? "" : setupCard(view, page)}
+      ${fix !== undefined && mayEdit ? setupCard(view, page) : ""}
       ${mayEdit ? html`<p><a href="/devices/${device.id}/remove">${t.remove}</a></p>` : ""}`,
   });
 }
