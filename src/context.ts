@@ -21,6 +21,8 @@ export interface Config {
   publicUrl?: string;
   /** Calendar months that a position is kept. */
   retentionMonths: number;
+  /** The port that trackers reach the bridge on, unless the operator sets another. */
+  trackerPort: number;
   /** The sender of mails: an address, or "Name <address>". */
   mailFrom: string;
 }

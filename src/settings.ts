@@ -57,7 +57,8 @@ export type Settings = Record<SettingName, string>;
 
 /** Every setting as it is now. */
 export async function settingsOf(base: Base): Promise<Settings> {
-  const defaults = Object.fromEntries(Object.entries(SETTINGS).map(([name, row]) => [name, row.default]));
+  const defaults: Record<string, string> = { bridgePort: String(base.config.trackerPort) };
+  for (const [name, row] of Object.entries(SETTINGS)) defaults[name] ??= row.default;
   const stored = (await readSettings(base.db)).filter(({ name }) => Object.hasOwn(SETTINGS, name));
   return { ...defaults, ...Object.fromEntries(stored.map(({ name, value }) => [name, value])) } as Settings;
 }

@@ -85,6 +85,7 @@ export function aBase(db: Db, settings: { now?: number; retentionMonths?: number
       rootKey: "00".repeat(32),
       retentionMonths: settings.retentionMonths ?? 3,
       publicUrl: "https://edge.test",
+      trackerPort: 5020,
       mailFrom: "Ephemeris <noreply@edge.test>",
     },
     defer: (work) => {

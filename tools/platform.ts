@@ -122,6 +122,7 @@ async function start(
     BRIDGE_TOKEN: secrets.bridgeToken,
     ROOT_KEY: secrets.rootKey,
     PUBLIC_URL: options.publicUrl,
+    TRACKER_PORT: String(bridgePort),
     RETENTION_MONTHS: String(options.retentionMonths ?? 3),
     MAIL_FROM: options.mailFrom,
     ...mail.bindings,

@@ -15,6 +15,12 @@ export const SIGN_IN_COOKIE = "__Host-signin";
 const cookie = (name: string, value: string, maxAgeS: number, more: string) =>
   `${name}=${value}; Path=/; Secure; SameSite=Lax; Max-Age=${maxAgeS}${more}`;
 
+/** Whether browsers keep a cookie that is for TLS only: with https, and on this machine itself. */
+export function keepsSession(origin: string): boolean {
+  const { protocol, hostname } = new URL(origin);
+  return protocol === "https:" || /^(localhost|127\.\d+\.\d+\.\d+|\[::1\]|.+\.localhost)$/.test(hostname);
+}
+
 /** Set-Cookie of a session that begins. @param expiresInMs the session's whole life */
 export const sessionCookie = (value: string, expiresInMs: number = LIMITS.sessionMs) =>
   cookie(SESSION_COOKIE, value, Math.floor(expiresInMs / 1000), "; HttpOnly");

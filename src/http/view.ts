@@ -4,7 +4,7 @@ import type { Client, Principal } from "../context.ts";
 import { languageFor } from "../text/index.ts";
 import type { PageView } from "../web/frame.ts";
 import { assetPaths } from "./assets.ts";
-import { cookieOf, LANGUAGE_COOKIE } from "./browser.ts";
+import { cookieOf, keepsSession, LANGUAGE_COOKIE } from "./browser.ts";
 import type { Env } from "./route.ts";
 
 /** How a page is shown: in whose language, under which brand, with whose navigation. */
@@ -23,5 +23,6 @@ export async function viewOf(c: Context<Env>, client: Client, principal: Princip
     path: url.pathname,
     now: c.env.now(),
     asset: await assetPaths(c.env),
+    keepsSession: keepsSession(client.origin),
   };
 }

@@ -23,6 +23,8 @@ interface Binding {
 
 const TOKEN = { must: "at least 32 printable characters without spaces", pattern: /^[\x21-\x7e]{32,512}$/ };
 
+const PORT = /^([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])$/;
+
 /** Every text binding of the Worker, and every variable of the Deno process besides its address. */
 export const BINDINGS = {
   DATABASE_URL: { must: "a libsql:, https:, http: or file: URL", pattern: /^(libsql:|https?:|file:)\S+$/ },
@@ -31,6 +33,7 @@ export const BINDINGS = {
   BRIDGE_TOKEN: TOKEN,
   ROOT_KEY: { must: "32 bytes in hex", pattern: /^[0-9a-f]{64}$/i },
   PUBLIC_URL: { must: "an https: or http: URL", pattern: /^https?:\/\/[^\s/]\S*$/, default: null },
+  TRACKER_PORT: { must: "a whole number from 1 to 65535", pattern: PORT, default: "5020" },
   MAIL_FROM: {
     must: "an address, or a name and an address in angle brackets",
     pattern: /^([^\s<>@,;]+@[^\s<>@,;]+|[^<>\r\n"]{1,80} <[^\s<>@,;]+@[^\s<>@,;]+>)$/,
@@ -77,6 +80,7 @@ export function readConfig(env: Readonly<Record<string, unknown>>): RuntimeConfi
       rootKey: required("ROOT_KEY"),
       retentionMonths: Number(text("RETENTION_MONTHS")),
       mailFrom: required("MAIL_FROM"),
+      trackerPort: Number(text("TRACKER_PORT")),
       ...(publicUrl !== undefined && { publicUrl }),
     },
     databaseUrl: required("DATABASE_URL"),

@@ -92,6 +92,7 @@ const auth = {
   confirm: "Confirm and sign in",
   join: "Join and sign in",
   loginTitle: "Sign in",
+  plainHttp: "This page was opened without encryption (http), where browsers keep no sign-in: open it with https.",
   loginLead: "To see your trackers, and what is held about you.",
   forgotten: "Forgot your password?",
   withPasskey: "Sign in with a passkey",

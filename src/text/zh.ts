@@ -85,6 +85,7 @@ const auth: Text["auth"] = {
   confirm: "确认并登录",
   join: "加入并登录",
   loginTitle: "登录",
+  plainHttp: "此页面未经加密打开（http），浏览器不会保留登录状态：请改用 https 打开。",
   loginLead: "登录后可查看您的设备以及保存的关于您的信息。",
   forgotten: "忘记密码？",
   withPasskey: "使用通行密钥登录",

@@ -3,7 +3,7 @@ import type { LegalDocument } from "../documents.ts";
 import type { Form } from "../http/route.ts";
 import { lossOf } from "../requirements.ts";
 import { frame, type Html, type PageView } from "./frame.ts";
-import { button, checkbox, errorSummary, field, form, hidden } from "./parts.ts";
+import { button, checkbox, errorSummary, field, form, hidden, notice } from "./parts.ts";
 import type { FormProblem } from "./problems.ts";
 
 // The pages of people who are not signed in yet. One question a screen.
@@ -145,7 +145,7 @@ export function loginPage(
     narrow: true,
     done: content.done,
     islands: ["passkey.js"],
-    body: html`${errorSummary(view, state.problems)}
+    body: html`${view.keepsSession ? "" : notice("warn", t.auth.plainHttp)}${errorSummary(view, state.problems)}
       ${form(html`${emailField(view, state)}
         ${field({ name: "password", label: t.auth.password, type: "password", autocomplete: "current-password" }, state)}
         ${actions(button("signIn", t.common.signIn), html`<a href="/forgot">${t.auth.forgotten}</a>`)}`)}

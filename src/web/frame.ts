@@ -20,6 +20,8 @@ export interface PageView {
   now: number;
   /** Where a page finds a row of ASSETS (assets.ts). */
   asset(name: string): string;
+  /** False over plain http: a browser would forget the sign-in at once. */
+  keepsSession: boolean;
 }
 
 export interface PageContent {

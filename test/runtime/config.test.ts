@@ -19,7 +19,7 @@ test("readConfig() takes what is needed and has defaults for the rest", () => {
   expect(database).toEqual({ databaseUrl: "libsql://name.example" });
   const { ADMIN_TOKEN: adminToken, BRIDGE_TOKEN: bridgeToken, ROOT_KEY: rootKey } = GOOD;
   const mailFrom = "Ephemeris <noreply@localhost>";
-  expect(config).toEqual({ adminToken, bridgeToken, rootKey, retentionMonths: 3, mailFrom });
+  expect(config).toEqual({ adminToken, bridgeToken, rootKey, retentionMonths: 3, mailFrom, trackerPort: 5020 });
   const more = { DATABASE_TOKEN: "t", PUBLIC_URL: "https://track.example/", RETENTION_MONTHS: "12", OTHER: {} };
   expect(readConfig({ ...GOOD, ...more })).toMatchObject({
     databaseToken: "t",

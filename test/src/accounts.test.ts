@@ -88,6 +88,8 @@ test("suspendAccount() keeps the reason for the customer, resumeAccount() forget
 
 test("changeSettings() takes all or none, and records names only", async () => {
   const ctx = as("admin");
+  const elsewhere = { ...base, config: { ...base.config, trackerPort: 6020 } };
+  expect((await settingsOf(elsewhere)).bridgePort).toBe("6020");
   const wrong = changeSettings(ctx, { operatorName: "The yard", bridgePort: "0" });
   await expect(wrong).rejects.toMatchObject({ code: "invalid", field: "bridgePort" });
   expect((await settingsOf(base)).operatorName).not.toBe("The yard");

@@ -1,5 +1,6 @@
 import { TOTP } from "otpauth";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { app } from "../../../src/http/app.ts";
 import { safeNext } from "../../../src/http/browser.ts";
 import { hashPassword } from "../../../src/passwords.ts";
 import { seal } from "../../../src/seal.ts";
@@ -298,4 +299,20 @@ test("an address, a name or a token never stands in the log", async () => {
   const log = api.base.logged.join("\n");
   expect(log).not.toMatch(/canary|192\.0\.2/i);
   expect(log).not.toContain(path.split("/")[2]);
+});
+
+test("/login says so where a browser would keep no sign-in", async () => {
+  const base = { ...api.base, config: { ...api.base.config } };
+  delete base.config.publicUrl;
+  for (const [origin, warns] of [
+    ["http://tracks.example", true],
+    ["http://192.0.2.9:8787", true],
+    ["https://tracks.example", false],
+    ["http://127.0.0.1:8787", false],
+    ["http://localhost:8787", false],
+    ["http://a.localhost:8787", false],
+  ] as const) {
+    const page = await (await app.fetch(new Request(`${origin}/login`), base)).text();
+    expect([origin, page.includes("without encryption (http)")]).toEqual([origin, warns]);
+  }
 });
