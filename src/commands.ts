@@ -1,6 +1,6 @@
-import { type CommandCode, encodeCommand, IDENTIFIERS, identifierAt } from "../codec/commands.ts";
+import { COMMANDS, type CommandCode, encodeCommand, IDENTIFIERS, identifierAt } from "../codec/commands.ts";
 import { CodecError } from "../codec/errors.ts";
-import { accountOf, reachOf, requireEditable } from "./access.ts";
+import { accountOf, reachOf, requireEditable, requireProof } from "./access.ts";
 import type { Ctx } from "./context.ts";
 import type { Device } from "./devices.ts";
 import { AppError } from "./errors.ts";
@@ -21,10 +21,12 @@ export interface NewCommand {
 /**
  * Queues a command for the bridge that holds the device's connection. It is encoded here, so that nothing is queued
  * that the tracker could not be told.
- * @throws {AppError} forbidden; invalid, naming the argument; conflict when too many commands are under way to this device
+ * @throws {AppError} forbidden; step_up_required for a dangerous one; invalid, naming the argument; conflict when too many commands are under way to this device
  */
 export async function queueCommand(ctx: Ctx, device: Device, command: NewCommand): Promise<CommandRow> {
   requireEditable(ctx, device.id);
+  // It can stop an engine or delete positions: whoever found an open browser must not.
+  if (COMMANDS.some(({ code, danger }) => code === command.code && danger !== null)) requireProof(ctx);
   const now = ctx.now();
   const open = await store.openCommands(ctx.db, reachOf(ctx), device.id, now, now - LIMITS.commandReplyMs);
   if (open.length >= LIMITS.commandsOpenPerDevice) {

@@ -144,3 +144,15 @@ test("GET /v1/commands/types lists the whole table in words", async () => {
   expect(data.map(({ code }) => code)).toEqual(COMMANDS.map(({ code }) => code));
   expect(data.find(({ code }) => code === "C01")?.danger).toMatch(/engine/);
 });
+
+test("a dangerous command of a signed-in person needs a fresh proof; a harmless one and a key's do not", async () => {
+  const dangerous = { code: "C01", arguments: { speedKmh: 20, outputs: "12222" } };
+  const cookie = api.sessions.manager;
+  expect((await api.call("POST", path, { cookie, body: dangerous })).status).toBe(201);
+  const start = api.base.now();
+  api.base.advance(LIMITS.stepUpMs);
+  await expectProblem(await api.call("POST", path, { cookie, body: dangerous }), 401, "step_up_required");
+  expect((await api.call("POST", path, { cookie, body: { code: "A10" } })).status).toBe(201);
+  expect((await api.call("POST", path, { key: api.write, body: dangerous })).status).toBe(201);
+  api.base.at(start);
+});
