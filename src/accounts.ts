@@ -3,9 +3,12 @@ import { record } from "./audit.ts";
 import type { Ctx } from "./context.ts";
 import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
+import { tell } from "./secure.ts";
 import type { AccountRow, AddressRow, CountedAccount } from "./store/accounts.ts";
 import * as store from "./store/accounts.ts";
-import { listUsers, type UserRow } from "./store/users.ts";
+import { removeAllFactors } from "./store/factors.ts";
+import { listUsers, type UserRow, userOf } from "./store/users.ts";
+import { textFor } from "./text/index.ts";
 
 export type { AccountRow as Account, AddressRow as Address, CountedAccount } from "./store/accounts.ts";
 
@@ -123,4 +126,21 @@ export async function resumeAccount(ctx: Ctx, account: AccountRow): Promise<Acco
   }
   await record(ctx, "account.resumed", { accountId: account.id, subject: `account ${account.id}` });
   return accountById(ctx, account.id);
+}
+
+/**
+ * Removes the second factors of somebody who has lost them, recovery codes too. They are told by mail, and still need
+ * their password, or their mailbox for a new one: the operator gets in no further by this.
+ * @param given why, such as how the person proved who they are; the customer reads it
+ * @throws {AppError} not_found; invalid
+ */
+export async function resetFactors(ctx: Ctx, account: AccountRow, userId: number, given: string): Promise<void> {
+  requireProof(ctx);
+  const reason = requireReason(given);
+  const user = await userOf(ctx.db, account.id, userId);
+  if (user === null) throw new AppError("not_found", "No such user");
+  // Written first: what cannot be recorded is not done.
+  await record(ctx, "factors.reset", { accountId: account.id, subject: `user ${userId}`, reason });
+  await removeAllFactors(ctx.db, userId);
+  await tell(ctx, user, "factorRemoved", { what: textFor(user.language).security.what.all, path: "/secure" });
 }

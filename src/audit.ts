@@ -24,6 +24,7 @@ export const ACTIONS = [
   "email.changed",
   "factor.added",
   "factor.removed",
+  "factors.reset",
   "job.run",
   "key.created",
   "key.revoked",

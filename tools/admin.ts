@@ -157,6 +157,15 @@ export const COMMANDS: readonly Command[] = [
     columns: ["fixTime", "valid", "latitude", "longitude", "speedKmh"],
   },
   {
+    words: "account reset-factors",
+    options: ["id!", "user!", "reason!"],
+    method: "POST",
+    path: "/v1/admin/accounts/:id/users/:user/reset-factors",
+    body: ["reason"],
+    json: (_, { id, user }) => ({ accountId: Number(id), userId: Number(user), reset: true }),
+    text: (_, { user }) => `User ${user} signs in with the password alone and is told by mail.`,
+  },
+  {
     words: "account suspend",
     options: ["id!", "reason!"],
     method: "POST",
@@ -605,7 +614,7 @@ export async function run(args: string[]): Promise<string> {
       throw new UsageError(`${command.words} takes no --${name}.`);
     }
   }
-  for (const name of ["account", "device", "id", "limit"]) {
+  for (const name of ["account", "device", "id", "user", "limit"]) {
     if (options[name] !== undefined && !/^[1-9]\d*$/.test(String(options[name]))) {
       throw new UsageError(`--${name} must be ${name === "limit" ? "" : "an id, "}a whole number.`);
     }

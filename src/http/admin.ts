@@ -8,6 +8,7 @@ import {
   type CountedAccount,
   createAccount,
   listAccounts,
+  resetFactors,
   resumeAccount,
   suspendAccount,
   unmaskAccount,
@@ -150,6 +151,7 @@ const Reasoned = v.strictObject({
 const NewNamed = v.strictObject({ name: Name });
 const NewKey = v.strictObject({ scope: v.picklist(SCOPES), name: v.optional(v.nullable(Name), null) });
 
+const OfPerson = v.object({ id: PathId, userId: PathId });
 const findAccount = (ctx: Ctx, { id }: { id: number }) => accountById(ctx, id);
 
 const access = "admin";
@@ -203,6 +205,23 @@ export const ADMIN: readonly Route[] = [
     body: Reasoned,
     answers: { 200: { description: "The account with its values", schema: AccountDetailJson } },
     handle: async ({ c, ctx, object, body }) => c.json(detailJson(await unmaskAccount(ctx, object, body.reason))),
+  }),
+  route({
+    method: "POST",
+    path: "/v1/admin/accounts/{id}/users/{userId}/reset-factors",
+    access,
+    tag,
+    stepUp: true,
+    summary: "Remove the second factors of somebody who lost them",
+    description: "They are told by mail and still need their password. The customer reads the reason.",
+    params: OfPerson,
+    find: findAccount,
+    body: Reasoned,
+    answers: { 204: { description: "Removed, and every session of theirs ended" } },
+    handle: async ({ c, ctx, params, object, body }) => {
+      await resetFactors(ctx, object, params.userId, body.reason);
+      return c.body(null, 204);
+    },
   }),
   route({
     method: "POST",

@@ -83,6 +83,22 @@ export async function removeTotp(db: Db, userId: number): Promise<boolean> {
   return results[1]!.rowsAffected === 1;
 }
 
+/** Removes every second factor of a user, and ends their sessions: whoever has one proved it with a factor that is gone. */
+export async function removeAllFactors(db: Db, userId: number): Promise<void> {
+  await db.$client.batch(
+    [
+      { sql: "DELETE FROM recovery_codes WHERE user_id = ?", args: [userId] },
+      { sql: "DELETE FROM passkeys WHERE user_id = ?", args: [userId] },
+      { sql: "DELETE FROM sessions WHERE user_id = ?", args: [userId] },
+      {
+        sql: "UPDATE users SET totp_secret = NULL, totp_since = NULL, totp_last_step = NULL WHERE id = ?",
+        args: [userId],
+      },
+    ],
+    "write",
+  );
+}
+
 /**
  * Ends everything that opens a user's account but their older second factors: sessions, open links, the password, the
  * API keys that they made, an authenticator app that is only being set up, and what was added since a time.

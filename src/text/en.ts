@@ -711,7 +711,7 @@ const profile = {
 
 const security = {
   /** What was added or removed, within a sentence of a mail. */
-  what: { totp: "an authenticator app", passkey: "a passkey" },
+  what: { totp: "an authenticator app", passkey: "a passkey", all: "every authenticator app and passkey" },
 
   title: "Security",
   lead: "Where you are signed in, and what protects your account.",
@@ -789,6 +789,7 @@ const security = {
     "factor.added.passkey": "A passkey was added",
     "factor.removed": "An authenticator app was removed",
     "factor.removed.passkey": "A passkey was removed",
+    "factors.reset": "The operator removed your authenticator app and passkeys, as you had asked",
     "key.created": "An API key was made",
     "key.revoked": "An API key was revoked",
     "mobile.changed": "The mobile number was changed",

@@ -832,7 +832,7 @@ const profile: Text["profile"] = {
 };
 
 const security: Text["security"] = {
-  what: { totp: "身份验证器应用", passkey: "通行密钥" },
+  what: { totp: "身份验证器应用", passkey: "通行密钥", all: "全部身份验证器应用和通行密钥" },
 
   title: "安全",
   lead: "查看您在哪里登录，以及账户受到哪些保护。",
@@ -908,6 +908,7 @@ const security: Text["security"] = {
     "factor.added.passkey": "已添加通行密钥",
     "factor.removed": "已移除身份验证器应用",
     "factor.removed.passkey": "已移除通行密钥",
+    "factors.reset": "平台运营者已应您的请求移除身份验证器应用和通行密钥",
     "key.created": "已创建 API 密钥",
     "key.revoked": "已撤销 API 密钥",
     "mobile.changed": "手机号码已更改",

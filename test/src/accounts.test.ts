@@ -3,6 +3,7 @@ import {
   accountById,
   accountDetail,
   listAccounts,
+  resetFactors,
   resumeAccount,
   suspendAccount,
   unmaskAccount,
@@ -11,8 +12,19 @@ import { listActions } from "../../src/audit.ts";
 import type { Principal } from "../../src/context.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { changeSettings, settingsOf } from "../../src/settings.ts";
-import { addresses } from "../../src/store/schema.ts";
-import { aBase, aContext, aDatabase, anAccount, aUser, NOON, type TestBase, type TestDatabase } from "../database.ts";
+import { addresses, recoveryCodes } from "../../src/store/schema.ts";
+import { userById } from "../../src/store/users.ts";
+import {
+  aBase,
+  aContext,
+  aDatabase,
+  anAccount,
+  aSession,
+  aUser,
+  NOON,
+  type TestBase,
+  type TestDatabase,
+} from "../database.ts";
 
 let database: TestDatabase;
 let base: TestBase;
@@ -98,4 +110,26 @@ test("changeSettings() takes all or none, and records names only", async () => {
   const rows = await listActions(base, null, LIMITS.timeMs, 10);
   expect(rows.map(({ action, subject }) => [action, subject])).toEqual([["setting.changed", "setting operatorName"]]);
   expect(JSON.stringify(rows)).not.toContain("The yard");
+});
+
+test("resetFactors() lets somebody back in with the password, tells them, and is recorded with its reason", async () => {
+  const lost = await aUser(base.db, { role: "viewer", accountId: id, totpSecret: "sealed", totpSince: NOON });
+  await base.db.insert(recoveryCodes).values({ userId: lost.id, hash: "h" });
+  await aSession(base, lost);
+  const ctx = aContext(base, { kind: "admin" });
+  const account = await accountById(ctx, id);
+  await expect(resetFactors(ctx, account, lost.id, "short")).rejects.toMatchObject({ field: "reason" });
+  const stranger = await aUser(base.db, { role: "owner" });
+  const reason = "Showed the contract in our office";
+  await expect(resetFactors(ctx, account, stranger.id, reason)).rejects.toMatchObject({ code: "not_found" });
+  await resetFactors(ctx, account, lost.id, reason);
+  await base.settled();
+  expect(await userById(base.db, lost.id)).toMatchObject({ totpSecret: null, totpSince: null });
+  for (const table of ["recovery_codes", "passkeys", "sessions"]) {
+    const { rows } = await base.db.$client.execute(`SELECT count(*) FROM ${table}`);
+    expect([table, rows[0]![0]]).toEqual([table, 0]);
+  }
+  expect(base.sent.map(({ to }) => to)).toEqual([lost.email]);
+  const [act] = await listActions(base, id, Number.MAX_SAFE_INTEGER, 1);
+  expect(act).toMatchObject({ action: "factors.reset", actor: "admin_token", subject: `user ${lost.id}`, reason });
 });

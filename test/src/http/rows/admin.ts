@@ -44,6 +44,15 @@ export const ADMIN_ROWS: Rows = {
     body: () => reason,
     status: 200,
   },
+  "POST /v1/admin/accounts/{id}/users/{userId}/reset-factors": {
+    who: OPERATOR,
+    path: async ({ api, account }) => {
+      const { id } = await aUser(api.base.db, { role: "viewer", accountId: account });
+      return `/v1/admin/accounts/${account}/users/${id}/reset-factors`;
+    },
+    body: () => reason,
+    status: 204,
+  },
   "POST /v1/admin/accounts/{id}/suspend": {
     who: OPERATOR,
     path: async (things) => `/v1/admin/accounts/${await anotherAccount(things)}/suspend`,
