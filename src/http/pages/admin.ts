@@ -34,7 +34,17 @@ import { finishSetup, isSetupOpen } from "../../setup.ts";
 import { attestTraining, changeStaff, inviteStaff, listStaff, removeStaff, staffById } from "../../staff.ts";
 import { LANGUAGES } from "../../text/index.ts";
 import { listUnclaimed } from "../../unclaimed.ts";
-import * as web from "../../web/admin.ts";
+import {
+  accountPage,
+  accountsPage,
+  activationsPage,
+  devicesPage,
+  type LoadedCodes,
+} from "../../web/admin/customers.ts";
+import { auditPage, overviewPage, settingsPage, setupPage } from "../../web/admin/operation.ts";
+import type { Listed, PanelState } from "../../web/admin/panel.ts";
+import { BRAND_TEXT_KINDS, brandPage, brandsPage, type Draft, documentsPage } from "../../web/admin/publishing.ts";
+import { staffMemberPage, staffPage } from "../../web/admin/staff.ts";
 import { sessionCookie } from "../browser.ts";
 import { IdCursor, Name, PathId, queryTime } from "../fields.ts";
 import { type PageQuery, page, typed } from "../page.ts";
@@ -53,14 +63,14 @@ async function listed<Row extends { id: number }>(
   at: number | undefined,
   first: number,
   read: (at: number, limit: number) => Promise<readonly Row[]>,
-): Promise<web.Listed<Row>> {
+): Promise<Listed<Row>> {
   const limit = LIMITS.pageDefault;
   const rows = await read(at ?? first, limit + 1);
   const shown = rows.slice(0, limit);
   return { rows: shown, next: rows.length > limit ? shown.at(-1)!.id : null, later: at !== undefined };
 }
 
-const state = ({ form, problems, query }: { form: Form; problems: web.PanelState["problems"]; query: PageQuery }) => ({
+const state = ({ form, problems, query }: { form: Form; problems: PanelState["problems"]; query: PageQuery }) => ({
   form,
   problems,
   done: query.done,
@@ -79,7 +89,7 @@ const OVERVIEW = page({
   path: "/admin",
   access: "staff",
   summary: "The panel",
-  show: async (call) => web.overviewPage(call.view, await overview(call.ctx), state(call), call.result),
+  show: async (call) => overviewPage(call.view, await overview(call.ctx), state(call), call.result),
   acts: {
     run: async ({ ctx, form }) => {
       admin(ctx);
@@ -104,7 +114,7 @@ const ACCOUNTS = page<undefined, Cursor>({
   summary: "Accounts",
   query: cursor,
   show: async (call) =>
-    web.accountsPage(
+    accountsPage(
       call.view,
       await listed(call.query.cursor, 0, (after, limit) => listAccounts(call.ctx, after, limit)),
       state(call),
@@ -126,7 +136,7 @@ const ACCOUNT = page({
   show: async (call) => {
     const unmasked = call.result as AccountDetail | null;
     const detail = unmasked ?? (await accountDetail(call.ctx, call.object));
-    return web.accountPage(call.view, detail, unmasked !== null, state(call));
+    return accountPage(call.view, detail, unmasked !== null, state(call));
   },
   acts: {
     unmask: async ({ ctx, object, form }) => {
@@ -152,7 +162,7 @@ const DEVICES = page<undefined, Cursor>({
   summary: "Devices of all accounts",
   query: cursor,
   show: async (call) =>
-    web.devicesPage(
+    devicesPage(
       call.view,
       await listed(call.query.cursor, 0, (after, limit) => listAllDevices(call.ctx, after, limit)),
       await listUnclaimed(call.ctx),
@@ -166,10 +176,10 @@ const ACTIVATIONS = page<undefined, Cursor>({
   summary: "Trackers that were sold",
   query: cursor,
   show: async (call) =>
-    web.activationsPage(
+    activationsPage(
       call.view,
       await listed(call.query.cursor, 0, (after, limit) => listActivations(call.ctx, after, limit)),
-      call.result as web.LoadedCodes | null,
+      call.result as LoadedCodes | null,
       state(call),
     ),
   acts: {
@@ -201,7 +211,7 @@ const BRANDS = page<undefined, Cursor>({
   summary: "Brands",
   query: cursor,
   show: async (call) =>
-    web.brandsPage(
+    brandsPage(
       call.view,
       await listed(call.query.cursor, 0, (after, limit) => listBrands(call.ctx, after, limit)),
       state(call),
@@ -220,8 +230,7 @@ const BRAND = page({
   summary: "A brand",
   params: ById,
   find: (ctx, { id }) => brandById(ctx, id),
-  show: async (call) =>
-    web.brandPage(call.view, call.object, await textsOfBrands(call.ctx, [call.object.id]), state(call)),
+  show: async (call) => brandPage(call.view, call.object, await textsOfBrands(call.ctx, [call.object.id]), state(call)),
   acts: {
     save: async ({ ctx, object, form }) => {
       const { logo } = form;
@@ -241,7 +250,7 @@ const BRAND = page({
         const [url, body] = [typed(form, `${name}.url`).trim(), typed(form, `${name}.body`).trim()];
         return { name, url, body };
       };
-      const all = web.BRAND_TEXT_KINDS.flatMap((kind) =>
+      const all = BRAND_TEXT_KINDS.flatMap((kind) =>
         Object.keys(LANGUAGES).map((language) => ({ kind, language, ...at(kind, language) })),
       );
       const twice = all.find(({ url, body }) => url !== "" && body !== "");
@@ -268,7 +277,7 @@ const BRAND = page({
 const LEGAL = v.picklist(["privacy", "terms"]);
 
 /** The text in force, to begin from. */
-async function draftFrom(ctx: Ctx, kind: "privacy" | "terms"): Promise<web.Draft> {
+async function draftFrom(ctx: Ctx, kind: "privacy" | "terms"): Promise<Draft> {
   const texts: Record<string, { title: string; body: string }> = {};
   for (const language of Object.keys(LANGUAGES)) {
     const text = await documentText(ctx, { kind, product: "", region: "" }, null, language).catch(() => null);
@@ -283,7 +292,7 @@ const DOCUMENTS = page<undefined, Cursor & { from?: "privacy" | "terms" }>({
   summary: "Statement, terms and notices",
   query: { ...cursor, from: v.optional(LEGAL) },
   show: async (call) =>
-    web.documentsPage(
+    documentsPage(
       call.view,
       await listed(call.query.cursor, 0, (after, limit) => listDocuments(call.ctx, after, limit)),
       call.query.from === undefined ? null : await draftFrom(call.ctx, call.query.from),
@@ -333,7 +342,7 @@ const STAFF = page<undefined, Cursor>({
   summary: "Staff",
   query: cursor,
   show: async (call) =>
-    web.staffPage(
+    staffPage(
       call.view,
       await listed(call.query.cursor, 0, (after, limit) => listStaff(call.ctx, after, limit)),
       call.result as string | null,
@@ -356,7 +365,7 @@ const STAFF_MEMBER = page({
   summary: "One of the staff",
   params: ById,
   find: (ctx, { id }) => staffById(ctx, id),
-  show: (call) => web.staffMemberPage(call.view, call.object, state(call)),
+  show: (call) => staffMemberPage(call.view, call.object, state(call)),
   acts: {
     attest: async ({ ctx, object, form }) => {
       await attestTraining(ctx, object, dayIn(form, "validUntil") ?? 0);
@@ -385,7 +394,7 @@ const SETTINGS_PAGE = page({
   path: "/admin/settings",
   access: "admin",
   summary: "Settings",
-  show: async (call) => web.settingsPage(call.view, await settingsOf(call.ctx), state(call)),
+  show: async (call) => settingsPage(call.view, await settingsOf(call.ctx), state(call)),
   acts: {
     save: async ({ ctx, form }) => {
       const names = Object.keys(SETTINGS).filter((name) => typeof form[name] === "string");
@@ -401,7 +410,7 @@ const AUDIT = page<undefined, Cursor>({
   summary: "What people and the operator did",
   query: cursor,
   show: async (call) =>
-    web.auditPage(
+    auditPage(
       call.view,
       await listed(call.query.cursor, LIMITS.timeMs, (before, limit) => listActions(call.ctx, null, before, limit)),
       state(call),
@@ -413,7 +422,7 @@ const SETUP = page({
   access: "public",
   summary: "Make the first administrator",
   params: v.object({ token: v.pipe(v.string(), v.regex(/^[\w-]{1,100}$/)) }),
-  show: async (call) => web.setupPage(call.view, await isSetupOpen(call.ctx, call.params.token), state(call)),
+  show: async (call) => setupPage(call.view, await isSetupOpen(call.ctx, call.params.token), state(call)),
   acts: {
     setup: async ({ ctx, params, form, view }) => {
       const opened = await finishSetup(ctx, params.token, {
