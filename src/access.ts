@@ -4,6 +4,7 @@ import { LIMITS } from "./limits.ts";
 import { bridgeOf } from "./registry.ts";
 import { sameText, toBase64Url, toHex } from "./seal.ts";
 import { keyOfHash, markKeyUsed } from "./store/keys.ts";
+import type { Reach } from "./store/reach.ts";
 import { CUSTOMER_ROLES, STAFF_ROLES } from "./store/schema.ts";
 import { markSessionSeen, sessionOfHash } from "./store/sessions.ts";
 
@@ -217,14 +218,7 @@ export function personOf(ctx: Ctx): Extract<Principal, { kind: "user" | "staff" 
   throw new AppError("forbidden", `This needs ${ACCESS.person.needs}`);
 }
 
-/** What a caller may see of its account: everything, or only some devices. Store functions about devices take it. */
-export interface Reach {
-  accountId: number;
-  /** null: every device of the account */
-  devices: readonly number[] | null;
-}
-
-/** @throws {AppError} forbidden */
+/** What the caller may see of its account; store functions about devices take it. @throws {AppError} forbidden */
 export function reachOf(ctx: Ctx): Reach {
   const { principal } = ctx;
   if (principal.kind === "key" || principal.kind === "user") {

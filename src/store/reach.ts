@@ -1,6 +1,6 @@
 import { and, type Column, eq, type SQL, sql } from "drizzle-orm";
 
-/** What a caller may see of an account (src/access.ts): everything, or only some devices. */
+/** What a caller may see of an account: everything, or only some devices. */
 export interface Reach {
   accountId: number;
   /** null: every device of the account */
