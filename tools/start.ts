@@ -16,9 +16,13 @@ The settings are environment variables; README.md lists them.`;
 
 const TITLES = { workerd: "workerd", deno: "Deno" } as const;
 
+/** The address for browsers on this machine: a passkey belongs to a name, and 127.0.0.1 is none. */
+const forBrowsers = (url: string) => url.replace("//127.0.0.1:", "//localhost:");
+
 /** Where everything is. */
 function addresses({ url, bridgePort, metricsUrl, outboxUrl, dataDir, runtime }: Platform): string {
   const lines = [
+    ["pages", forBrowsers(url)],
     ["API", `${url}/v1`],
     ["reference", `${url}/docs`],
     ["health", `${url}/healthz`],
@@ -117,7 +121,7 @@ async function setupLines({ url, secrets, dataDir }: Platform): Promise<string |
   }
   const made = await fetch(`${url}/v1/admin/setup-links`, { method: "POST", headers });
   if (!made.ok) return null;
-  const { link } = (await made.json()) as { link: string };
+  const link = forBrowsers(((await made.json()) as { link: string }).link);
   writePrivateFile(path, `${link}\n`);
   return `Make yourself the administrator, in a browser (works once, for seven days; also in ${path}):\n\n  ${link}`;
 }

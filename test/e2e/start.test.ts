@@ -125,6 +125,7 @@ test("npm start prints where everything is and lines that work, and no secret", 
   expect(running).not.toBeNull();
   for (const where of [
     `${running?.url}/v1`,
+    running?.url.replace("127.0.0.1", "localhost"),
     `${running?.url}/docs`,
     `${running?.url}/healthz`,
     running?.metricsUrl,
