@@ -119,7 +119,6 @@ export type Principal =
   | { kind: "anonymous" };
 
 export type UserPrincipal = Extract<Principal, { kind: "user" }>;
-export type StaffPrincipal = Extract<Principal, { kind: "staff" }>;
 
 /** Where a request came from. */
 export interface Client {

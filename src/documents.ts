@@ -71,13 +71,6 @@ export async function currentDocuments(base: Base, language: string): Promise<Le
   return (await living(base, language)).filter(({ effectiveAt }) => effectiveAt <= now);
 }
 
-/** What is published and not yet in force: the newest version of each kind. */
-export async function upcomingDocuments(base: Base, language: string): Promise<LegalDocument[]> {
-  const now = base.now();
-  const later = (await living(base, language)).filter(({ effectiveAt }) => effectiveAt > now);
-  return later.filter((row) => !later.some((other) => other.kind === row.kind && other.version > row.version));
-}
-
 /** What an account's owner has to accept still, and until when. */
 export interface WaitingDocument extends LegalDocument {
   /** From then on the account can only read, export and erase; in the past: it can already. */

@@ -96,30 +96,16 @@ export function page<P extends Schema | undefined = undefined, Q = object, O = u
     ...(find && { find }),
     query,
   } as const;
-  const render = async (
-    call: Call<Out<P>, unknown, undefined, O>,
-    more: { form?: Form; problems?: FormProblem[]; result?: unknown; status?: number },
-  ) => {
-    const { c, ctx, object } = call;
-    const view = viewIn(c);
-    const { form = {}, problems = [], result = null, status = 200 } = more;
-    const pageCall = {
-      c,
-      ctx,
-      view,
-      params: call.params,
-      query: call.query as Q & PageQuery,
-      object,
-      form,
-      problems,
-      result,
-    };
-    const body = String(await show(pageCall)).replaceAll(HERE, () => hereOf(c.req.url));
-    return htmlResponse(
-      c,
-      problems.reduce((text, { field }) => labelled(text, field), body),
-      status,
-    );
+  type Shown = { form?: Form; problems?: FormProblem[]; result?: unknown };
+  const callOf = (call: Call<Out<P>, unknown, undefined, O>, { form = {}, problems = [], result = null }: Shown) => {
+    const { c, ctx, params, object } = call;
+    return { c, ctx, view: viewIn(c), params, query: call.query as Q & PageQuery, object, form, problems, result };
+  };
+  const render = async (call: Call<Out<P>, unknown, undefined, O>, shown: Shown, status = 200) => {
+    const { c } = call;
+    const body = String(await show(callOf(call, shown))).replaceAll(HERE, () => hereOf(c.req.url));
+    const whole = (shown.problems ?? []).reduce((text, { field }) => labelled(text, field), body);
+    return htmlResponse(c, whole, status);
   };
   const shown = route({
     ...common,
@@ -148,25 +134,14 @@ export function page<P extends Schema | undefined = undefined, Q = object, O = u
       400: { description: "The page with what to mend", media: { "text/html": null } },
     },
     handle: async (call) => {
-      const { c, ctx, form } = call;
+      const { c, form } = call;
       const name = typed(form, "act");
       const act = Object.hasOwn(acts, name) ? acts[name] : undefined;
       try {
         if (act === undefined) throw new AppError("invalid", "This form is not known here");
         requireWholeTexts(form);
         requireNoCardNumbers(form);
-        const pageCall = {
-          c,
-          ctx,
-          view: viewIn(c),
-          params: call.params,
-          query: call.query,
-          object: call.object,
-          form,
-          problems: [],
-          result: null,
-        };
-        const outcome = await act(pageCall as never);
+        const outcome = await act(callOf(call as never, { form }));
         if (typeof outcome === "object" && "show" in outcome)
           return await render(call as never, { result: outcome.show });
         const { to, cookie } = typeof outcome === "string" ? { to: outcome, cookie: undefined } : outcome;
@@ -176,7 +151,7 @@ export function page<P extends Schema | undefined = undefined, Q = object, O = u
       } catch (error) {
         if (!(error instanceof AppError) || ELSEWHERE.has(error.code)) throw error;
         const problems = [problemOf(viewIn(c).t, error)];
-        const response = await render(call as never, { form, problems, status: error.status });
+        const response = await render(call as never, { form, problems }, error.status);
         if (error.retryAfterS !== undefined) response.headers.set("Retry-After", String(error.retryAfterS));
         return response;
       }

@@ -87,12 +87,3 @@ export async function replacePassword(
   });
   return rowsAffected === 1;
 }
-
-/** @returns false when the account has no such user */
-export async function deleteUser(db: Db, accountId: number | null, id: number): Promise<boolean> {
-  const gone = await db
-    .delete(users)
-    .where(and(eq(users.id, id), accountId === null ? isNull(users.accountId) : eq(users.accountId, accountId)))
-    .returning({ id: users.id });
-  return gone.length > 0;
-}

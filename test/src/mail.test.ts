@@ -3,7 +3,6 @@ import type { Ctx } from "../../src/context.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { linkTo, type MailData, type MailKind, queueMail, sendDueMails } from "../../src/mail.ts";
 import { mailer } from "../../src/runtime/mail.ts";
-import { deleteUser } from "../../src/store/users.ts";
 import { LANGUAGES } from "../../src/text/index.ts";
 import { aBase, aContext, aDatabase, aUser, type TestBase, type TestDatabase } from "../database.ts";
 
@@ -148,7 +147,7 @@ test("a mail goes with the user whose it is", async () => {
   base.sendMail = null;
   await queueMail(aContext(base), "reset", { to, userId: user.id, language: "en", data: { link: LINK } });
   await base.settled();
-  await deleteUser(database.db, user.accountId, user.id);
+  await database.client.execute({ sql: "DELETE FROM users WHERE id = ?", args: [user.id] });
   expect(await rows()).toEqual([]);
 });
 
