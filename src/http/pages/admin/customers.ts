@@ -1,0 +1,124 @@
+import { requireRight } from "../../../access.ts";
+import {
+  type AccountDetail,
+  accountById,
+  accountDetail,
+  createAccount,
+  listAccounts,
+  resumeAccount,
+  suspendAccount,
+  unmaskAccount,
+} from "../../../accounts.ts";
+import { listActivations, loadActivationsCsv, removeActivation } from "../../../activation.ts";
+import { listAllDevices } from "../../../devices.ts";
+import { AppError } from "../../../errors.ts";
+import { listUnclaimed } from "../../../unclaimed.ts";
+import {
+  accountPage,
+  accountsPage,
+  activationsPage,
+  devicesPage,
+  type LoadedCodes,
+} from "../../../web/admin/customers.ts";
+import { page, typed } from "../../page.ts";
+import type { Route } from "../../route.ts";
+import { admin, ById, type Cursor, cursor, listed, nameIn, state } from "./panel.ts";
+
+const ACCOUNTS = page<undefined, Cursor>({
+  path: "/admin/accounts",
+  access: "staff",
+  summary: "Accounts",
+  query: cursor,
+  show: async (call) =>
+    accountsPage(
+      call.view,
+      await listed(call.query.cursor, 0, (after, limit) => listAccounts(call.ctx, after, limit)),
+      state(call),
+    ),
+  acts: {
+    create: async ({ ctx, form }) => {
+      admin(ctx);
+      return `/admin/accounts/${(await createAccount(ctx, nameIn(form))).id}?done=saved`;
+    },
+  },
+});
+
+const ACCOUNT = page({
+  path: "/admin/accounts/{id}",
+  access: "staff",
+  summary: "An account",
+  params: ById,
+  find: (ctx, { id }) => accountById(ctx, id),
+  show: async (call) => {
+    const unmasked = call.result as AccountDetail | null;
+    const detail = unmasked ?? (await accountDetail(call.ctx, call.object));
+    return accountPage(call.view, detail, unmasked !== null, state(call));
+  },
+  acts: {
+    unmask: async ({ ctx, object, form }) => {
+      requireRight("support", ctx.principal);
+      return { show: await unmaskAccount(ctx, object, typed(form, "reason")) };
+    },
+    suspend: async ({ ctx, object, form }) => {
+      admin(ctx);
+      await suspendAccount(ctx, object, typed(form, "reason"));
+      return `/admin/accounts/${object.id}?done=saved`;
+    },
+    resume: async ({ ctx, object }) => {
+      admin(ctx);
+      await resumeAccount(ctx, object);
+      return `/admin/accounts/${object.id}?done=saved`;
+    },
+  },
+});
+
+const DEVICES = page<undefined, Cursor>({
+  path: "/admin/devices",
+  access: "admin",
+  summary: "Devices of all accounts",
+  query: cursor,
+  show: async (call) =>
+    devicesPage(
+      call.view,
+      await listed(call.query.cursor, 0, (after, limit) => listAllDevices(call.ctx, after, limit)),
+      await listUnclaimed(call.ctx),
+      state(call),
+    ),
+});
+
+const ACTIVATIONS = page<undefined, Cursor>({
+  path: "/admin/activations",
+  access: "support",
+  summary: "Trackers that were sold",
+  query: cursor,
+  show: async (call) =>
+    activationsPage(
+      call.view,
+      await listed(call.query.cursor, 0, (after, limit) => listActivations(call.ctx, after, limit)),
+      call.result as LoadedCodes | null,
+      state(call),
+    ),
+  acts: {
+    load: async ({ ctx, form }) => {
+      const { file } = form;
+      const isFile = typeof file === "object" && file.bytes.length > 0;
+      try {
+        const text = isFile
+          ? new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(file.bytes)
+          : typed(form, "devices");
+        return { show: await loadActivationsCsv(ctx, text) };
+      } catch (error) {
+        if (error instanceof TypeError)
+          throw new AppError("invalid", "The list is not text in UTF-8", { field: "file" });
+        if (!(error instanceof AppError)) throw error;
+        throw new AppError(error.code, error.message, { field: isFile ? "file" : "devices" });
+      }
+    },
+    remove: async ({ ctx, form }) => {
+      await removeActivation(ctx, typed(form, "imei"));
+      return "/admin/activations?done=removed";
+    },
+  },
+});
+
+export const CUSTOMERS_PAGES: readonly Route[] = [ACCOUNTS, ACCOUNT, DEVICES, ACTIVATIONS].flat();

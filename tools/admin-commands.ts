@@ -1,0 +1,470 @@
+import { readFileSync } from "node:fs";
+import { LANGUAGES } from "../src/text/index.ts";
+
+/** A command line that makes no sense. */
+export class UsageError extends Error {}
+
+export type Row = Record<string, unknown>;
+
+export interface Command {
+  words: string;
+  /** Options that it takes: `name!` it needs, `name?` is a flag, `file` and `...-file` name a file. */
+  options: readonly string[];
+  method: "GET" | "POST" | "PATCH" | "DELETE";
+  /** `:name` is an option's value. */
+  path: string;
+  /** Options that go into the body as they are, or what makes it; text is sent as CSV. */
+  body?: readonly string[] | ((options: Row) => Row | string);
+  /** Columns of the table a person reads. */
+  columns?: readonly string[];
+  /** The answer as --json prints it. */
+  json?(answer: Row, options: Row): Row;
+  /** The answer as a person reads it. */
+  text?(answer: Row, options: Row): string;
+}
+
+const OTHER_LANGUAGES = Object.keys(LANGUAGES).filter((language) => language !== "en");
+
+/** Every command. A list is read to its end, or to its `limit`. */
+export const COMMANDS: readonly Command[] = [
+  {
+    words: "account create",
+    options: ["name!"],
+    method: "POST",
+    path: "/v1/admin/accounts",
+    body: ["name"],
+    json: ({ id }) => ({ accountId: id }),
+    text: ({ id, name }) =>
+      `Account ${id} (${name}).\nNext: npm run -s admin -- key create --account ${id} --scope write`,
+  },
+  {
+    words: "account list",
+    options: [],
+    method: "GET",
+    path: "/v1/admin/accounts",
+    columns: ["id", "name", "state", "users", "devices", "createdAt"],
+  },
+  {
+    words: "key create",
+    options: ["account!", "scope!", "name"],
+    method: "POST",
+    path: "/v1/admin/accounts/:account/keys",
+    body: ["scope", "name"],
+    json: ({ id, key }) => ({ keyId: id, key }),
+    text: ({ id, key, scope }) => `Key ${id} (${scope}), shown this once:\n${key}`,
+  },
+  {
+    words: "key list",
+    options: ["account!"],
+    method: "GET",
+    path: "/v1/admin/accounts/:account/keys",
+    columns: ["id", "name", "scope", "createdAt", "lastUsedAt", "revokedAt"],
+  },
+  {
+    words: "key revoke",
+    options: ["id!"],
+    method: "DELETE",
+    path: "/v1/admin/keys/:id",
+    json: (_, { id }) => ({ keyId: Number(id), revoked: true }),
+    text: (_, { id }) => `Key ${id} no longer works.`,
+  },
+  {
+    words: "bridge create",
+    options: ["name!"],
+    method: "POST",
+    path: "/v1/admin/bridges",
+    body: ["name"],
+    json: ({ id, token }) => ({ bridgeId: id, token }),
+    text: ({ id, name, token }) => `Bridge ${id} (${name}). Its BRIDGE_TOKEN, shown this once:\n${token}`,
+  },
+  {
+    words: "bridge list",
+    options: [],
+    method: "GET",
+    path: "/v1/admin/bridges",
+    columns: ["id", "name", "createdAt", "revokedAt"],
+  },
+  {
+    words: "bridge revoke",
+    options: ["id!"],
+    method: "DELETE",
+    path: "/v1/admin/bridges/:id",
+    json: (_, { id }) => ({ bridgeId: Number(id), revoked: true }),
+    text: (_, { id }) => `Bridge ${id} is no longer let in.`,
+  },
+  {
+    words: "device list",
+    options: [],
+    method: "GET",
+    path: "/v1/admin/devices",
+    columns: ["id", "accountId", "imei", "name", "model", "createdAt"],
+  },
+  {
+    words: "unclaimed list",
+    options: [],
+    method: "GET",
+    path: "/v1/admin/unclaimed",
+    columns: ["imei", "firstSeen", "lastSeen", "frames"],
+  },
+  {
+    words: "jobs list",
+    options: [],
+    method: "GET",
+    path: "/v1/admin/jobs",
+    columns: ["name", "cron", "lastRun", "summary"],
+  },
+  {
+    words: "jobs run",
+    options: ["job!"],
+    method: "POST",
+    path: "/v1/admin/jobs/:job/run",
+    json: (answer) => answer,
+    text: ({ name, changed }) => `${name} changed ${changed} rows.`,
+  },
+  {
+    words: "account show",
+    options: ["id!"],
+    method: "GET",
+    path: "/v1/admin/accounts/:id",
+    text: accountText,
+  },
+  {
+    words: "account unmask",
+    options: ["id!", "reason!"],
+    method: "POST",
+    path: "/v1/admin/accounts/:id/unmask",
+    body: ["reason"],
+    text: accountText,
+  },
+  {
+    words: "account positions",
+    options: ["id!"],
+    method: "GET",
+    path: "/v1/admin/accounts/:id/positions/latest",
+    columns: ["deviceId", "fixTime", "valid", "latitude", "longitude", "speedKmh"],
+  },
+  {
+    words: "account track",
+    options: ["id!", "device!", "limit"],
+    method: "GET",
+    path: "/v1/admin/accounts/:id/devices/:device/positions",
+    columns: ["fixTime", "valid", "latitude", "longitude", "speedKmh"],
+  },
+  {
+    words: "account reset-factors",
+    options: ["id!", "user!", "reason!"],
+    method: "POST",
+    path: "/v1/admin/accounts/:id/users/:user/reset-factors",
+    body: ["reason"],
+    json: (_, { id, user }) => ({ accountId: Number(id), userId: Number(user), reset: true }),
+    text: (_, { user }) => `User ${user} signs in with the password alone and is told by mail.`,
+  },
+  {
+    words: "account suspend",
+    options: ["id!", "reason!"],
+    method: "POST",
+    path: "/v1/admin/accounts/:id/suspend",
+    body: ["reason"],
+    text: ({ id, state }) => `Account ${id} is ${state}.`,
+  },
+  {
+    words: "account resume",
+    options: ["id!"],
+    method: "POST",
+    path: "/v1/admin/accounts/:id/resume",
+    text: ({ id, state }) => `Account ${id} is ${state}.`,
+  },
+  {
+    words: "staff list",
+    options: [],
+    method: "GET",
+    path: "/v1/admin/staff",
+    columns: ["id", "email", "role", "joined", "trainingValidUntil", "lastSignInAt", "disabledAt"],
+  },
+  {
+    words: "staff invite",
+    options: ["email!", "role!", "language"],
+    method: "POST",
+    path: "/v1/admin/staff",
+    body: ["email", "role", "language"],
+    json: ({ id, link }) => ({ userId: id, link }),
+    text: ({ id, role, link }) =>
+      `Invited as ${role} (${id}).${link === null ? "" : `\nNo mail can be sent; hand over this link, shown this once:\n${link}`}\nNext, once they are trained: npm run -s admin -- training attest --id ${id} --until <date>`,
+  },
+  {
+    words: "staff change",
+    options: ["id!", "role!"],
+    method: "PATCH",
+    path: "/v1/admin/staff/:id",
+    body: ["role"],
+    text: ({ id, role }) => `${id} is ${role} now.`,
+  },
+  {
+    words: "staff disable",
+    options: ["id!"],
+    method: "PATCH",
+    path: "/v1/admin/staff/:id",
+    body: () => ({ disabled: true }),
+    text: ({ id }) => `${id} is signed out and cannot sign in.`,
+  },
+  {
+    words: "staff enable",
+    options: ["id!"],
+    method: "PATCH",
+    path: "/v1/admin/staff/:id",
+    body: () => ({ disabled: false }),
+    text: ({ id }) => `${id} can sign in again.`,
+  },
+  {
+    words: "staff remove",
+    options: ["id!"],
+    method: "DELETE",
+    path: "/v1/admin/staff/:id",
+    json: (_, { id }) => ({ userId: Number(id), removed: true }),
+    text: (_, { id }) => `${id} is no longer on the staff.`,
+  },
+  {
+    words: "training attest",
+    options: ["id!", "until!"],
+    method: "POST",
+    path: "/v1/admin/staff/:id/training",
+    body: ({ until }) => ({ validUntil: until }),
+    text: ({ id, trainingValidUntil }) => `${id} is trained until ${trainingValidUntil}.`,
+  },
+  {
+    words: "setup link",
+    options: [],
+    method: "POST",
+    path: "/v1/admin/setup-links",
+    text: ({ link, expiresAt }) => `Opens once, until ${expiresAt}, and makes the first administrator:\n${link}`,
+  },
+  {
+    words: "setting list",
+    options: [],
+    method: "GET",
+    path: "/v1/admin/settings",
+    columns: ["name", "value", "what"],
+  },
+  {
+    words: "setting set",
+    options: ["name!", "value!"],
+    method: "PATCH",
+    path: "/v1/admin/settings",
+    body: ({ name, value }) => ({ [String(name)]: value }),
+    text: (_, { name }) => `${name} is set.`,
+  },
+  {
+    words: "audit list",
+    options: ["limit"],
+    method: "GET",
+    path: "/v1/admin/audit",
+    columns: ["id", "at", "actor", "actorId", "action", "accountId", "subject", "reason"],
+  },
+  { words: "overview", options: [], method: "GET", path: "/v1/admin/overview", text: overviewText },
+  {
+    words: "activation load",
+    options: ["file!"],
+    method: "POST",
+    path: "/v1/admin/activations/csv",
+    body: ({ file }) => fileOf(file).toString("utf8"),
+    text: ({ data }) => `${table(data as Row[], ["imei", "code"])}\nThe codes are shown this once.`,
+  },
+  {
+    words: "activation list",
+    options: [],
+    method: "GET",
+    path: "/v1/admin/activations",
+    columns: ["imei", "model", "firmware", "orderReference", "loadedAt", "activatedAt", "accountId"],
+  },
+  {
+    words: "activation remove",
+    options: ["imei!"],
+    method: "POST",
+    path: "/v1/admin/activations/remove",
+    body: ["imei"],
+    json: () => ({ removed: true }),
+    text: () => "Its code no longer works.",
+  },
+  {
+    words: "activation label",
+    options: ["imei!", "code!"],
+    method: "POST",
+    path: "/v1/admin/activations/label",
+    body: ["imei", "code"],
+    json: ({ text }) => ({ svg: text }),
+    text: ({ text }) => String(text),
+  },
+  {
+    words: "brand list",
+    options: [],
+    method: "GET",
+    path: "/v1/admin/brands",
+    columns: ["id", "hostname", "name", "accent"],
+  },
+  { words: "brand show", options: ["id!"], method: "GET", path: "/v1/admin/brands/:id", text: brandText },
+  {
+    words: "brand create",
+    options: ["hostname!", "name!", "accent", "logo-file"],
+    method: "POST",
+    path: "/v1/admin/brands",
+    body: ({ hostname, name, ...rest }) => ({ hostname, name, ...lookOf(rest) }),
+    json: ({ id }) => ({ brandId: id }),
+    text: ({ id, hostname }) => `Brand ${id} (${hostname}).`,
+  },
+  {
+    words: "brand set",
+    options: ["id!", "name", "accent", "logo-file", "no-logo?"],
+    method: "PATCH",
+    path: "/v1/admin/brands/:id",
+    body: ({ name, ...rest }) => ({ ...(name !== undefined && { name }), ...lookOf(rest) }),
+    text: brandText,
+  },
+  {
+    words: "brand set-text",
+    options: ["id!", "kind!", "language!", "link", "body-file"],
+    method: "PATCH",
+    path: "/v1/admin/brands/:id/texts",
+    body: ({ kind, language, link, "body-file": file }) => ({
+      kind,
+      language,
+      ...(link !== undefined && { url: link }),
+      ...(file !== undefined && { body: fileOf(file).toString("utf8") }),
+    }),
+    text: brandText,
+  },
+  {
+    words: "brand remove",
+    options: ["id!"],
+    method: "DELETE",
+    path: "/v1/admin/brands/:id",
+    json: (_, { id }) => ({ brandId: Number(id), removed: true }),
+    text: (_, { id }) => `Brand ${id} is gone; its host name shows the platform's own.`,
+  },
+  {
+    words: "statement list",
+    options: [],
+    method: "GET",
+    path: "/v1/statements",
+    columns: ["kind", "version", "language", "title", "publishedAt", "effectiveAt", "material", "template"],
+  },
+  {
+    words: "statement publish",
+    options: [
+      "kind!",
+      "title!",
+      "body-file!",
+      ...OTHER_LANGUAGES.flatMap((language) => [`title-${language}`, `body-file-${language}`]),
+      ...["product", "region", "effective", "material?"],
+    ],
+    method: "POST",
+    path: "/v1/admin/documents",
+    body: publication,
+    text: ({ data }) => table(data as Row[], ["kind", "version", "language", "effectiveAt", "sha256"]),
+  },
+  {
+    words: "statement verify",
+    options: [],
+    method: "GET",
+    path: "/v1/admin/documents/verify",
+    text: ({ checked, altered }) => {
+      const rows = altered as Row[];
+      const which = rows.length === 0 ? "" : `\n${table(rows, ["kind", "product", "region", "version", "language"])}`;
+      return `${checked} texts checked, ${rows.length} altered.${which}`;
+    },
+  },
+];
+
+/** Routes of the operator without a command of their own, and why. */
+export const WITHOUT_COMMAND: Readonly<Record<string, string>> = {
+  "POST /v1/admin/activations": "activation load sends the list as CSV, which may be longer",
+};
+
+/** A file that an option names. */
+function fileOf(path: unknown): Buffer {
+  try {
+    return readFileSync(String(path));
+  } catch (error) {
+    throw new UsageError(`${path} cannot be read (${(error as { code?: string }).code}).`);
+  }
+}
+
+/** Colour and logo of a brand; without a colour, or with `--no-logo`, nothing is left of it. */
+function lookOf({ accent, "logo-file": file, "no-logo": none }: Row): Row {
+  return {
+    ...(accent !== undefined && { accent: accent === "" ? null : accent }),
+    ...(file !== undefined ? { logo: fileOf(file).toString("base64") } : none === true && { logo: null }),
+  };
+}
+
+function publication(options: Row): Row {
+  const { kind, product, region, effective, material = false } = options;
+  const text = (language: string, suffix: string) => ({
+    language,
+    title: options[`title${suffix}`],
+    body: fileOf(options[`body-file${suffix}`]).toString("utf8"),
+  });
+  const others = OTHER_LANGUAGES.filter((language) => options[`body-file-${language}`] !== undefined);
+  return {
+    kind,
+    material,
+    texts: [text("en", ""), ...others.map((language) => text(language, `-${language}`))],
+    ...(product !== undefined && { product }),
+    ...(region !== undefined && { region }),
+    ...(effective !== undefined && { effectiveAt: new Date(String(effective)).toISOString() }),
+  };
+}
+
+function accountText(answer: Row): string {
+  const { people, addresses, ...facts } = answer;
+  const parts = [factsText(facts)];
+  if (people !== null) parts.push(table(people as Row[], ["id", "email", "name", "mobile", "role", "lastSignInAt"]));
+  if (addresses !== null) {
+    parts.push(
+      table(addresses as Row[], ["kind", "recipient", "line1", "line2", "city", "region", "postcode", "country"]),
+    );
+  }
+  return parts.join("\n\n");
+}
+
+function brandText({ texts, ...facts }: Row): string {
+  return `${factsText(facts)}\n\n${table(texts as Row[], ["kind", "language", "url", "sha256", "updatedAt"])}`;
+}
+
+function overviewText({ bridges, jobs, training, mails, ...facts }: Row): string {
+  const { count, oldest } = mails as Row;
+  const sections = [
+    factsText({ ...facts, mailsWaiting: count, oldestMail: oldest }),
+    table(bridges as Row[], ["id", "name", "lastSeenAt"]),
+    table(jobs as Row[], ["name", "cron", "lateMs", "lastRun"]),
+  ];
+  if ((training as Row[]).length > 0) sections.push(table(training as Row[], ["userId", "validUntil"]));
+  return sections.join("\n\n");
+}
+
+function factsText(facts: Row): string {
+  const width = Math.max(...Object.keys(facts).map((name) => name.length));
+  return Object.entries(facts)
+    .map(([name, value]) => `${name.padEnd(width)}  ${cell(value)}`)
+    .join("\n");
+}
+
+function cell(value: unknown): string {
+  if (value === null || value === undefined) return "-";
+  if (typeof value !== "object") return String(value);
+  const { state, startedAt, error } = value as Row;
+  return `${state} ${startedAt}${error === null || error === undefined ? "" : ` (${error})`}`;
+}
+
+export function table(rows: readonly Row[], columns: readonly string[]): string {
+  if (rows.length === 0) return "None.";
+  const lines = [columns, ...rows.map((row) => columns.map((column) => cell(row[column])))];
+  const widths = columns.map((_, i) => Math.max(...lines.map((line) => line[i].length)));
+  return lines
+    .map((line) =>
+      line
+        .map((text, i) => text.padEnd(widths[i]))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
+}
