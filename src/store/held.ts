@@ -118,7 +118,8 @@ function readerOf(name: string, entry: TableMap, who: Holder, limit: number, cou
   };
   if (held.values === null) {
     // The ends are looked up device by device along the index; only the count reads row by row, and so far only.
-    const time = sqlColumns.find((column) => column.name === "fix_time")?.name ?? "created_at";
+    const named = (name: string) => sqlColumns.some((column) => column.name === name);
+    const time = ["fix_time", "from_time"].find(named) ?? "created_at";
     const ofDevice = `FROM ${sqlName} t WHERE t.device_id = d.id`;
     const reach = deviceCondition(who);
     return {

@@ -529,6 +529,78 @@ export const latest = sqliteTable("latest", {
   record: bytes("record").notNull(),
 });
 
+/** Batches of positions that are not in segments yet, sealed in chunks: src/store/inbox.ts. */
+export const inbox = sqliteTable("inbox", {
+  id: id(),
+  /** 1: merged from several batches. */
+  run: integer("run").notNull(),
+  positions: integer("positions").notNull(),
+  /** When the oldest of them came. */
+  receivedAt: integer("received_at").notNull(),
+  kid: integer("kid").notNull(),
+  nonce: bytes("nonce").notNull(),
+  /** Bucket >> shift is the chunk. */
+  shift: integer("shift").notNull(),
+  /** Where each chunk begins, in six digits, and where the last one ends. */
+  directory: text("directory").notNull(),
+  chunks: bytes("chunks").notNull(),
+});
+
+/** One row: the key that batches are sealed under, how far the inbox is settled, and who settles just now. */
+export const settlement = sqliteTable("settlement", {
+  id: integer("id").primaryKey(),
+  kid: integer("kid").notNull(),
+  kidSince: integer("kid_since").notNull(),
+  /** Batches up to this id are in segments. */
+  settled: integer("settled").notNull(),
+  /** So are those up to this one, of devices before (bucket, device). */
+  target: integer("target").notNull(),
+  bucket: integer("bucket").notNull(),
+  device: integer("device").notNull(),
+  /** Segments that the pass before wrote, and this one until now. */
+  pass: integer("pass").notNull(),
+  devices: integer("devices").notNull(),
+  /** The most that the ids of one segment lie apart. */
+  span: integer("span").notNull(),
+  holder: integer("holder").notNull(),
+  heldUntil: integer("held_until").notNull(),
+});
+
+/** Tracks: src/store/segments.ts. */
+export const segments = sqliteTable(
+  "segments",
+  {
+    id: integer("id").primaryKey(),
+    deviceId: integer("device_id").notNull(),
+    accountId: integer("account_id").notNull(),
+    dayKid: integer("day_kid").notNull(),
+    deviceKid: integer("device_kid").notNull(),
+    fromTime: integer("from_time").notNull(),
+    toTime: integer("to_time").notNull(),
+    dueFrom: integer("due_from"),
+    dueTo: integer("due_to"),
+    firstId: integer("first_id").notNull(),
+    lastId: integer("last_id").notNull(),
+    positions: integer("positions").notNull(),
+    /** Positions whose event is not routine. */
+    alarms: integer("alarms").notNull(),
+    /** Positions of a tracker whose clock was unusable. */
+    clockless: integer("clockless").notNull(),
+    sealed: bytes("sealed").notNull(),
+  },
+  (t) => [
+    index("segments_arrival").on(t.accountId, t.lastId, t.firstId),
+    index("segments_clockless").on(t.id).where(sql`clockless > 0`),
+  ],
+);
+
+/** The newest valid fixes of up to 64 devices of an account, each sealed for itself: src/store/newest.ts. */
+export const newest = sqliteTable("newest", {
+  id: integer("id").primaryKey(),
+  accountId: integer("account_id").notNull(),
+  fixes: bytes("fixes").notNull(),
+});
+
 export const COMMAND_STATES = ["queued", "sent", "acked", "refused", "expired"] as const;
 export type CommandState = (typeof COMMAND_STATES)[number];
 
