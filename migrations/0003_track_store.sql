@@ -1,10 +1,8 @@
 -- The track store: an inbox of sealed batches, and segments of one device and day that are sealed under keys that expire.
 
--- Batches as bridges deliver them (run = 0) and several of them merged (run = 1). AUTOINCREMENT: a position's id is made
--- of the batch's, and must not come back.
+-- Batches as bridges deliver them. AUTOINCREMENT: a position's id is made of the batch's, and must not come back.
 CREATE TABLE inbox (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
-  run INTEGER NOT NULL CHECK (run IN (0, 1)),
   positions INTEGER NOT NULL,
   received_at INTEGER NOT NULL,
   kid INTEGER NOT NULL,
@@ -14,26 +12,43 @@ CREATE TABLE inbox (
   chunks BLOB NOT NULL
 ) STRICT;
 -- Ids of positions that were stored before go on from where they were.
-INSERT INTO inbox (id, run, positions, received_at, kid, nonce, shift, directory, chunks)
-  SELECT coalesce(max(id), 0) / 1024 + 1, 1, 0, 0, 0, zeroblob(8), 10, '', x'' FROM positions;
+INSERT INTO inbox (id, positions, received_at, kid, nonce, shift, directory, chunks)
+  SELECT coalesce(max(id), 0) / 1024 + 1, 0, 0, 0, zeroblob(8), 10, '', x'' FROM positions;
 DELETE FROM inbox;
 
--- How far the inbox is settled: everything up to `settled`, and up to `target` for devices before (bucket, device).
+-- Many batches merged and sorted: a row for each of the 128 parts of the fleet. The id is the part and the last batch.
+CREATE TABLE runs (
+  id INTEGER PRIMARY KEY,
+  positions INTEGER NOT NULL,
+  received_at INTEGER NOT NULL,
+  kid INTEGER NOT NULL,
+  nonce BLOB NOT NULL CHECK (length(nonce) = 8),
+  directory TEXT NOT NULL,
+  chunks BLOB NOT NULL
+) STRICT;
+
+-- What waits in the runs of each part, and the last batch of which it is in segments. What is settled is deleted later:
+-- pages that a write frees and fills again go into the log once.
+CREATE TABLE parts (
+  id INTEGER PRIMARY KEY,
+  settled INTEGER NOT NULL,
+  positions INTEGER NOT NULL,
+  oldest INTEGER NOT NULL
+) STRICT;
+WITH RECURSIVE n(id) AS (SELECT 0 UNION ALL SELECT id + 1 FROM n WHERE id < 127)
+  INSERT INTO parts SELECT id, 0, 0, 0 FROM n;
+
+-- The key that batches are sealed under, the last batch that is in runs, and who settles just now.
 CREATE TABLE settlement (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   kid INTEGER NOT NULL,
   kid_since INTEGER NOT NULL,
-  settled INTEGER NOT NULL,
-  target INTEGER NOT NULL,
-  bucket INTEGER NOT NULL,
-  device INTEGER NOT NULL,
-  pass INTEGER NOT NULL,
-  devices INTEGER NOT NULL,
+  merged INTEGER NOT NULL,
   span INTEGER NOT NULL,
   holder INTEGER NOT NULL,
   held_until INTEGER NOT NULL
 ) STRICT;
-INSERT INTO settlement SELECT 1, 0, 0, seq, seq, 0, 0, 0, 0, 0, 0, 0 FROM sqlite_sequence WHERE name = 'inbox';
+INSERT INTO settlement SELECT 1, 0, 0, seq, 0, 0, 0 FROM sqlite_sequence WHERE name = 'inbox';
 
 -- Tracks. The id is device, UTC day of the fixes and a number, so that a device's history lies together. Times of the
 -- fixes; `due_*` are the times that retention goes by, where a tracker's clock makes them differ.

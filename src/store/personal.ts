@@ -348,7 +348,6 @@ export const DATA_MAP = {
     of: "platform",
     columns: {
       id: "pseudonymous location",
-      run: "none operation",
       positions: "none operation",
       receivedAt: "none operation",
       kid: "none operation",
@@ -358,18 +357,34 @@ export const DATA_MAP = {
       chunks: "secret location",
     },
   },
+  runs: {
+    of: "platform",
+    columns: {
+      id: "pseudonymous location",
+      positions: "none operation",
+      receivedAt: "none operation",
+      kid: "none operation",
+      nonce: "none operation",
+      directory: "none operation",
+      chunks: "secret location",
+    },
+  },
+  parts: {
+    of: "platform",
+    columns: {
+      id: "none operation",
+      settled: "none operation",
+      positions: "none operation",
+      oldest: "none operation",
+    },
+  },
   settlement: {
     of: "platform",
     columns: {
       id: "none operation",
       kid: "none operation",
       kidSince: "none operation",
-      settled: "none operation",
-      target: "none operation",
-      bucket: "none operation",
-      device: "pseudonymous device",
-      pass: "none operation",
-      devices: "none operation",
+      merged: "none operation",
       span: "none operation",
       holder: "none operation",
       heldUntil: "none operation",

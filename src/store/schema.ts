@@ -529,11 +529,9 @@ export const latest = sqliteTable("latest", {
   record: bytes("record").notNull(),
 });
 
-/** Batches of positions that are not in segments yet, sealed in chunks: src/store/inbox.ts. */
+/** Batches of positions as bridges deliver them, sealed in chunks: src/store/inbox.ts. */
 export const inbox = sqliteTable("inbox", {
   id: id(),
-  /** 1: merged from several batches. */
-  run: integer("run").notNull(),
   positions: integer("positions").notNull(),
   /** When the oldest of them came. */
   receivedAt: integer("received_at").notNull(),
@@ -541,25 +539,38 @@ export const inbox = sqliteTable("inbox", {
   nonce: bytes("nonce").notNull(),
   /** Bucket >> shift is the chunk. */
   shift: integer("shift").notNull(),
-  /** Where each chunk begins, in six digits, and where the last one ends. */
+  /** Where each chunk begins, in digits, and where the last one ends. */
   directory: text("directory").notNull(),
   chunks: bytes("chunks").notNull(),
 });
 
-/** One row: the key that batches are sealed under, how far the inbox is settled, and who settles just now. */
+/** Many batches merged, a row for each part of the fleet, with a chunk for each of its buckets. */
+export const runs = sqliteTable("runs", {
+  id: integer("id").primaryKey(),
+  positions: integer("positions").notNull(),
+  receivedAt: integer("received_at").notNull(),
+  kid: integer("kid").notNull(),
+  nonce: bytes("nonce").notNull(),
+  directory: text("directory").notNull(),
+  chunks: bytes("chunks").notNull(),
+});
+
+/** What waits in the runs of each part. */
+export const parts = sqliteTable("parts", {
+  id: integer("id").primaryKey(),
+  /** The last batch of which everything is in segments. */
+  settled: integer("settled").notNull(),
+  positions: integer("positions").notNull(),
+  /** When the oldest of them came; 0 without one. */
+  oldest: integer("oldest").notNull(),
+});
+
+/** One row: the key that batches are sealed under, the last batch that is in runs, and who settles just now. */
 export const settlement = sqliteTable("settlement", {
   id: integer("id").primaryKey(),
   kid: integer("kid").notNull(),
   kidSince: integer("kid_since").notNull(),
-  /** Batches up to this id are in segments. */
-  settled: integer("settled").notNull(),
-  /** So are those up to this one, of devices before (bucket, device). */
-  target: integer("target").notNull(),
-  bucket: integer("bucket").notNull(),
-  device: integer("device").notNull(),
-  /** Segments that the pass before wrote, and this one until now. */
-  pass: integer("pass").notNull(),
-  devices: integer("devices").notNull(),
+  merged: integer("merged").notNull(),
   /** The most that the ids of one segment lie apart. */
   span: integer("span").notNull(),
   holder: integer("holder").notNull(),

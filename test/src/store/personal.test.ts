@@ -85,6 +85,7 @@ describe("the data map", () => {
     "bridges.name": "the operator's name for its own server",
     "commands.identifier": "one byte that the platform counts up",
     "inbox.directory": "digits: where each chunk begins",
+    "runs.directory": "digits: where each chunk begins",
     "jobRuns.name": "a row of the table of jobs",
     "jobRuns.error": "the platform's own error code",
     "migrations.name": "the name of a file of this repository",

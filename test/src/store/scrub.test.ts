@@ -66,7 +66,7 @@ const inFiles = (...texts: string[]) => {
 };
 /** Every row of every table but the platform's own, by table. */
 async function rows(): Promise<Record<string, number>> {
-  const own = "('migrations', 'registry', 'settlement', 'documents', 'job_runs')";
+  const own = "('migrations', 'registry', 'settlement', 'parts', 'documents', 'job_runs')";
   const { rows: tables } = await database.client.execute(
     `SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT IN ${own}`,
   );
