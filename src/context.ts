@@ -17,6 +17,8 @@ export interface Config {
   bridgeToken: string;
   /** 32 random bytes in hex from which other keys are derived. */
   rootKey: string;
+  /** Root keys of before, newest first: they still open what has not been wrapped anew. */
+  oldRootKeys: readonly string[];
   /** Where customers reach the API, without a slash at the end; absent: the request's own origin. */
   publicUrl?: string;
   /** Calendar months that a position is kept. */
@@ -34,6 +36,23 @@ export interface Mail {
   subject: string;
   text: string;
   html: string;
+}
+
+/** A place that keeps small objects and no history of them: what is overwritten or deleted is gone. */
+export interface SecretCopy {
+  /** Reads what was written last, by whoever. Throws when the place does not answer; null only when there is none. */
+  get(name: string): Promise<{ bytes: Uint8Array; version: string } | null>;
+  /** Writes if the object is still at `expected` (null: if there is none). False when it is not. */
+  put(name: string, bytes: Uint8Array, expected: string | null): Promise<boolean>;
+  delete(name: string): Promise<void>;
+  /** Names that begin with `prefix`, in order. */
+  list(prefix: string): Promise<string[]>;
+}
+
+/** Where the secrets of the key store are (src/vault.ts): two live copies, and one to restore both from. */
+export interface Secrets {
+  copies: readonly [SecretCopy, SecretCopy];
+  escrow: SecretCopy;
 }
 
 /** Cost of scrypt: N is a power of two, r the block size, p the parallelisation (RFC 7914). */
@@ -60,6 +79,8 @@ export interface Base {
   asset(name: string): Promise<string | null>;
   /** Hands a mail to whoever delivers it. Throws when it was not taken. Null: this installation has nobody who does. */
   sendMail: ((mail: Mail) => Promise<void>) | null;
+  /** The key store's places. */
+  secrets: Secrets;
 }
 
 export type Scope = "read" | "write";

@@ -205,6 +205,26 @@ export const LIMITS = {
   rateWindowMs: 5 * 60_000,
   ratePositions: 20_000,
 
+  /** A destroyed secret is out of every isolate's memory after this long: each reads the list of destructions again. */
+  shredEveryMs: 60_000,
+  /** Destructions are listed this long, and so many of them: longer than the escrow may be old. */
+  shredsMs: 2 * 24 * 3_600_000,
+  shreds: 4096,
+  /** Secrets and keys that an isolate keeps in memory; a key object is read anew after this long, whatever happens. */
+  vaultSecrets: 100_000,
+  vaultKeys: 8192,
+  vaultObjectMs: 15 * 60_000,
+  /** A key id that was not there is not asked for again for this long. */
+  vaultAbsentMs: 10_000,
+  /** How often a change of a key object is tried when somebody else changes it too. */
+  vaultTries: 20,
+  /** A key of an inbox seals for this long, and what it sealed may take this much longer to be stored. */
+  inboxKeyMs: 30 * 60_000,
+  inboxKeyGraceMs: 5 * 60_000,
+  /** The escrow is brought up to date when it is older than this; so many objects a run. */
+  escrowMs: 20 * 3_600_000,
+  escrowObjects: 2000,
+
   /** Job runs are listed for this long. */
   jobRunsMs: 30 * 24 * 3_600_000,
 } as const;

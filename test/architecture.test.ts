@@ -44,7 +44,7 @@ const RULES: readonly { from: RegExp; may: readonly string[] }[] = [
   },
   {
     from: /^src\/runtime\//,
-    may: ["src/", "codec/", "@libsql/client", "drizzle-orm", "hono", "nodemailer", "node:crypto"],
+    may: ["src/", "codec/", "@libsql/client", "drizzle-orm", "hono", "nodemailer", "node:crypto", "node:fs"],
   },
   { from: /^src\/[^/]+\.ts$/, may: ["src/[^/]+\\.ts$", "src/store/", "src/text/", "codec/", "diff"] },
   {

@@ -4,9 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Client, createClient } from "@libsql/client";
 import { drizzle } from "drizzle-orm/libsql/node";
-import type { Base, Ctx, Db, Mail, Principal, Role, Scope, UserPrincipal } from "../src/context.ts";
+import type { Base, Ctx, Db, Mail, Principal, Role, Scope, Secrets, UserPrincipal } from "../src/context.ts";
 import { SESSION_COOKIE } from "../src/http/browser.ts";
 import { assetsInMemory } from "../src/http/files.ts";
+import { fileSecrets } from "../src/runtime/secrets-file.ts";
 import { openSession } from "../src/sessions.ts";
 import * as schema from "../src/store/schema.ts";
 import { applyMigrations, seedDocuments } from "../tools/migrate.ts";
@@ -83,6 +84,7 @@ export function aBase(db: Db, settings: { now?: number; retentionMonths?: number
       adminToken: "admin-token-of-the-tests",
       bridgeToken: "bridge-token-of-the-tests",
       rootKey: "00".repeat(32),
+      oldRootKeys: [],
       retentionMonths: settings.retentionMonths ?? 3,
       publicUrl: "https://edge.test",
       trackerPort: 5020,
@@ -106,7 +108,20 @@ export function aBase(db: Db, settings: { now?: number; retentionMonths?: number
       sent.push(mail);
     },
     sent,
+    secrets: secretsOf(db),
   };
+}
+
+const SECRETS = new WeakMap<Db, Secrets>();
+
+/** The key store beside a database, in memory: every base of the same database has the same one. */
+export function secretsOf(db: Db): Secrets {
+  let secrets = SECRETS.get(db);
+  if (secrets === undefined) {
+    secrets = fileSecrets(null);
+    SECRETS.set(db, secrets);
+  }
+  return secrets;
 }
 
 export function aContext(base: Base, principal: Principal = { kind: "job" }): Ctx {

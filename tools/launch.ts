@@ -9,7 +9,8 @@ const PARENT_WATCH = join(import.meta.dirname, "parent-watch.ts");
 
 /** The environment of a child: ours without what it has no business with. */
 export function environment(own: Record<string, string | undefined>): Record<string, string | undefined> {
-  const { NODE_OPTIONS, DATABASE_TOKEN, ADMIN_TOKEN, ROOT_KEY, BRIDGE_TOKEN, SMTP_URL, ...rest } = process.env;
+  const { NODE_OPTIONS, DATABASE_TOKEN, ADMIN_TOKEN, ROOT_KEY, ROOT_KEY_OLD, BRIDGE_TOKEN, SMTP_URL, ...rest } =
+    process.env;
   return { ...rest, ...own };
 }
 

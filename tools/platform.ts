@@ -113,6 +113,8 @@ async function start(
   const mail = await mailWay(options, runtime, dataDir);
   if (mail.outbox !== undefined) undo.push(mail.outbox.close);
 
+  const keysDir = join(dataDir, "keys");
+  makePrivateFolder(keysDir);
   const literal = host.includes(":") ? `[${host}]` : host;
   const url = `http://${/^(0\.0\.0\.0|::)$/.test(host) ? "127.0.0.1" : literal}:${port}`;
   const bindings = {
@@ -121,6 +123,7 @@ async function start(
     ADMIN_TOKEN: secrets.adminToken,
     BRIDGE_TOKEN: secrets.bridgeToken,
     ROOT_KEY: secrets.rootKey,
+    KEYS_DIR: keysDir,
     PUBLIC_URL: options.publicUrl,
     TRACKER_PORT: String(bridgePort),
     RETENTION_MONTHS: String(options.retentionMonths ?? 3),

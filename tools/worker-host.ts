@@ -2,10 +2,11 @@ import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as wait } from "node:timers/promises";
 import { Log, LogLevel, Miniflare, type WorkerdStructuredLog } from "miniflare";
 import { BINDINGS } from "../src/runtime/config.ts";
+import { KEY_BUCKETS } from "../src/runtime/secrets-r2.ts";
 
 /**
- * Child of the platform that runs the bundled Worker in workerd. Environment: WORKER_SCRIPT, ASSETS_DIR, HOST, PORT and the Worker's
- * own bindings. The Worker listens on a socket of its own: 14,000 empty requests a second on two cores, against 4,400
+ * Child of the platform that runs the bundled Worker in workerd. Environment: WORKER_SCRIPT, ASSETS_DIR, HOST, PORT, KEYS_DIR (the folder
+ * of the key store's buckets) and the Worker's own bindings. The Worker listens on a socket of its own: 14,000 empty requests a second on two cores, against 4,400
  * through Miniflare's entry. A message `{cron, scheduledTime, id}` fires a cron trigger and is answered.
  */
 
@@ -29,12 +30,14 @@ class FatalLog extends Log {
   }
 }
 
-const { WORKER_SCRIPT = "", ASSETS_DIR = "", HOST = "127.0.0.1", PORT = "0" } = process.env;
+const { WORKER_SCRIPT = "", ASSETS_DIR = "", HOST = "127.0.0.1", PORT = "0", KEYS_DIR } = process.env;
 const bindings = Object.keys(BINDINGS).flatMap((name) => {
   const value = process.env[name];
   return value === undefined ? [] : [[name, { type: "text" as const, value }]];
 });
+const buckets = KEYS_DIR ? KEY_BUCKETS.map((name) => [name, { type: "r2" as const, name: name.toLowerCase() }]) : [];
 const miniflare = new Miniflare({
+  ...(KEYS_DIR && { resourcePersistencePath: KEYS_DIR }),
   host: "127.0.0.1",
   port: 0,
   cf: false,
@@ -54,7 +57,7 @@ const miniflare = new Miniflare({
           mainModule: "workers.js",
           modules: { "workers.js": { type: "esm", contents: readFileSync(WORKER_SCRIPT, "utf8") } },
         },
-        env: { ...Object.fromEntries(bindings), ASSETS: { type: "assets" } },
+        env: { ...Object.fromEntries(bindings), ...Object.fromEntries(buckets), ASSETS: { type: "assets" } },
         assets: { directory: ASSETS_DIR, hasUserWorker: true, runWorkerFirst: true, htmlHandling: "none" },
       },
       dev: { unsafeDirectSockets: [{ host: HOST, port: Number(PORT) }] },

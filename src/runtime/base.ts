@@ -1,5 +1,5 @@
 import { scrypt } from "node:crypto";
-import type { Base, Config, Db, Mail } from "../context.ts";
+import type { Base, Config, Db, Mail, Secrets } from "../context.ts";
 import { consoleLog } from "./log.ts";
 
 /** What outlives a request: everything of a Base but `defer`, which belongs to one. */
@@ -19,10 +19,11 @@ export function sharedBase(
   config: Config,
   sendMail: ((mail: Mail) => Promise<void>) | null,
   asset: Base["asset"],
+  secrets: Secrets,
 ): Shared {
   const now = () => Date.now();
   const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));
-  return { db, config, now, log: consoleLog(now), random, scrypt: hash, sendMail, asset };
+  return { db, config, now, log: consoleLog(now), random, scrypt: hash, sendMail, asset, secrets };
 }
 
 /** Adds `defer`. @param keepAlive keeps the platform from ending the request's work before `work` is done */

@@ -32,6 +32,11 @@ export const BINDINGS = {
   ADMIN_TOKEN: TOKEN,
   BRIDGE_TOKEN: TOKEN,
   ROOT_KEY: { must: "32 bytes in hex", pattern: /^[0-9a-f]{64}$/i },
+  ROOT_KEY_OLD: {
+    must: "earlier root keys, each 32 bytes in hex, with commas between",
+    pattern: /^[0-9a-f]{64}(,[0-9a-f]{64}){0,7}$/i,
+    default: null,
+  },
   PUBLIC_URL: { must: "an https: or http: URL", pattern: /^https?:\/\/[^\s/]\S*$/, default: null },
   TRACKER_PORT: { must: "a whole number from 1 to 65535", pattern: PORT, default: "5020" },
   MAIL_FROM: {
@@ -78,6 +83,7 @@ export function readConfig(env: Readonly<Record<string, unknown>>): RuntimeConfi
       adminToken: required("ADMIN_TOKEN"),
       bridgeToken: required("BRIDGE_TOKEN"),
       rootKey: required("ROOT_KEY"),
+      oldRootKeys: text("ROOT_KEY_OLD")?.split(",") ?? [],
       retentionMonths: Number(text("RETENTION_MONTHS")),
       mailFrom: required("MAIL_FROM"),
       trackerPort: Number(text("TRACKER_PORT")),

@@ -9,6 +9,7 @@ import { clientAddress } from "./address.ts";
 import { sharedBase, withDefer } from "./base.ts";
 import { ConfigError, fileUrl, readConfig } from "./config.ts";
 import { mailer } from "./mail.ts";
+import { fileSecrets } from "./secrets-file.ts";
 
 /** The part of Deno's API that is used here. */
 declare const Deno: {
@@ -46,15 +47,31 @@ async function openBase(env: Record<string, string>): Promise<{ base: Base; clos
   // A library of some size, loaded where it is used.
   const smtp = mail.smtpUrl === undefined ? undefined : (await import("./smtp.ts")).viaSmtp;
   const sendMail = mailer({ ...mail, smtp });
-  const base = withDefer(sharedBase(drizzle(client, { schema }) as Db, config, sendMail, assetsInMemory()), (work) => {
+  const secrets = fileSecrets(keysDir(env, url));
+  const db = drizzle(client, { schema }) as Db;
+  const base = withDefer(sharedBase(db, config, sendMail, assetsInMemory(), secrets), (work) => {
     pending.add(work);
     void work.finally(() => pending.delete(work));
   });
   const close = async () => {
     await Promise.allSettled(pending);
     client.close();
+    secrets.close();
   };
   return { base, close };
+}
+
+/**
+ * The folder of the key store: KEYS_DIR, or the one of the database file.
+ * @throws {ConfigError}
+ */
+function keysDir(env: Record<string, string>, databaseUrl: string): string {
+  if (env.KEYS_DIR) return env.KEYS_DIR;
+  if (!databaseUrl.startsWith("file:")) {
+    throw new ConfigError("KEYS_DIR must be a folder for the key store, and is missing");
+  }
+  const path = decodeURIComponent(databaseUrl.slice("file:".length).replace(/[?#].*$/, ""));
+  return path.includes("/") ? path.replace(/\/[^/]*$/, "") || "/" : ".";
 }
 
 async function main(): Promise<void> {

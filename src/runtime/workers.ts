@@ -7,6 +7,7 @@ import * as schema from "../store/schema.ts";
 import { notConfigured, type Shared, sharedBase, withDefer } from "./base.ts";
 import { ConfigError, readConfig } from "./config.ts";
 import { type EmailBinding, mailer } from "./mail.ts";
+import { r2Secrets } from "./secrets-r2.ts";
 
 let shared: Shared | undefined;
 
@@ -28,7 +29,13 @@ function open(env: Record<string, unknown>): Shared {
   const client = createClient(authToken === undefined ? { url, ...limits } : { url, authToken, ...limits });
   const email: EmailBinding | undefined = env.EMAIL as SendEmail | undefined;
   const sendMail = mailer({ ...mail, email });
-  shared = sharedBase(drizzle(client, { schema }) as Db, config, sendMail, assetsOf(env.ASSETS as Fetcher));
+  shared = sharedBase(
+    drizzle(client, { schema }) as Db,
+    config,
+    sendMail,
+    assetsOf(env.ASSETS as Fetcher),
+    r2Secrets(env),
+  );
   return shared;
 }
 

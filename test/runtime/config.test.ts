@@ -19,12 +19,22 @@ test("readConfig() takes what is needed and has defaults for the rest", () => {
   expect(database).toEqual({ databaseUrl: "libsql://name.example" });
   const { ADMIN_TOKEN: adminToken, BRIDGE_TOKEN: bridgeToken, ROOT_KEY: rootKey } = GOOD;
   const mailFrom = "Ephemeris <noreply@localhost>";
-  expect(config).toEqual({ adminToken, bridgeToken, rootKey, retentionMonths: 3, mailFrom, trackerPort: 5020 });
+  expect(config).toEqual({
+    adminToken,
+    bridgeToken,
+    rootKey,
+    oldRootKeys: [],
+    retentionMonths: 3,
+    mailFrom,
+    trackerPort: 5020,
+  });
   const more = { DATABASE_TOKEN: "t", PUBLIC_URL: "https://track.example/", RETENTION_MONTHS: "12", OTHER: {} };
   expect(readConfig({ ...GOOD, ...more })).toMatchObject({
     databaseToken: "t",
     config: { publicUrl: "https://track.example", retentionMonths: 12 },
   });
+  const keys = { ROOT_KEY_OLD: `${"1a".repeat(32)},${"2B".repeat(32)}` };
+  expect(readConfig({ ...GOOD, ...keys }).config.oldRootKeys).toEqual(["1a".repeat(32), "2B".repeat(32)]);
   const mail = {
     MAIL_FROM: "noreply@track.example",
     SMTP_URL: "smtps://user%40track.example:p%40ss@mail.example:465",
@@ -47,6 +57,8 @@ test.each([
   ["ADMIN_TOKEN", "short"],
   ["BRIDGE_TOKEN", "with spaces in it, which no header can carry"],
   ["ROOT_KEY", "0f".repeat(31)],
+  ["ROOT_KEY_OLD", `${"0f".repeat(32)}, ${"0f".repeat(32)}`],
+  ["ROOT_KEY_OLD", `${"0f".repeat(32)},`],
   ["DATABASE_TOKEN", "two words"],
   ["PUBLIC_URL", "track.example"],
   ["RETENTION_MONTHS", "0"],

@@ -5,6 +5,7 @@ import { gzipSync } from "node:zlib";
 import { createClient } from "@libsql/client";
 import { Miniflare } from "miniflare";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { KEY_BUCKETS } from "../../src/runtime/secrets-r2.ts";
 import { type BuiltWorker, buildWorker } from "../../tools/bundle.ts";
 import { startLibsqld } from "../../tools/libsqld.ts";
 import { applyMigrations } from "../../tools/migrate.ts";
@@ -32,6 +33,7 @@ afterAll(async () => {
 
 async function aWorker(
   more: Record<string, string | undefined> = {},
+  buckets: readonly string[] = KEY_BUCKETS,
 ): Promise<{ url: string; worker: Miniflare; logged: string[] }> {
   const bindings = {
     DATABASE_URL: database.url,
@@ -59,7 +61,11 @@ async function aWorker(
             mainModule: "w.js",
             modules: { "w.js": { type: "esm", contents: readFileSync(built.script, "utf8") } },
           },
-          env: { ...Object.fromEntries(env), ASSETS: { type: "assets" } },
+          env: {
+            ...Object.fromEntries(env),
+            ...Object.fromEntries(buckets.map((name) => [name, { type: "r2" as const, name: name.toLowerCase() }])),
+            ASSETS: { type: "assets" },
+          },
           assets: { directory: built.assets, hasUserWorker: true, runWorkerFirst: true, htmlHandling: "none" },
         },
         dev: { unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }] },
@@ -118,6 +124,14 @@ test("a missing or bad binding is 503 for the caller and named in the log", asyn
     code: "unavailable",
   });
   await vi.waitFor(() => expect(logged.join("\n")).toContain("ROOT_KEY must be 32 bytes in hex, and is missing"));
+});
+
+test("a bucket that is not bound is 503 for the caller and named in the log", async () => {
+  const { url, logged } = await aWorker({}, ["KEYS_A"]);
+  expect((await fetch(`${url}/healthz`)).status).toBe(503);
+  await vi.waitFor(() =>
+    expect(logged.join("\n")).toContain("KEYS_B, KEYS_ESCROW must be R2 buckets, and are missing"),
+  );
 });
 
 test("a database that does not answer is 503 with a reason", async () => {

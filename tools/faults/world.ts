@@ -107,6 +107,7 @@ export class World {
         ADMIN_TOKEN: secrets.adminToken,
         BRIDGE_TOKEN: secrets.bridgeToken,
         ROOT_KEY: secrets.rootKey,
+        KEYS_DIR: join(folder, "keys"),
       },
       ready: /worker listening/,
       log: join(folder, "runtime.log"),

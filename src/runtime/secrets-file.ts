@@ -1,0 +1,119 @@
+import { chmodSync, closeSync, openSync } from "node:fs";
+import { type Client, createClient } from "@libsql/client";
+import type { SecretCopy, Secrets } from "../context.ts";
+import { fileUrl } from "./config.ts";
+
+/** Files of the copies in their folder. */
+const FILES = ["keys-a.db", "keys-b.db", "keys-escrow.db"] as const;
+
+/**
+ * No write-ahead log: what is overwritten or deleted would stay in it. With a rollback journal, which goes with each
+ * change, and `secure_delete`, which writes zeros over what is freed, nothing of it is left in the files.
+ */
+const PRAGMAS = ["busy_timeout=10000", "journal_mode=DELETE", "synchronous=FULL", "secure_delete=ON"];
+const TABLE = "CREATE TABLE IF NOT EXISTS objects (name TEXT PRIMARY KEY, version TEXT NOT NULL, bytes BLOB NOT NULL)";
+
+/**
+ * The key store in files of a folder that is there: for Deno and tests.
+ * @param folder null: in memory
+ */
+export function fileSecrets(folder: string | null): Secrets & { close(): void } {
+  const [a, b, escrow] = FILES.map((name) => new FileCopy(folder === null ? null : `${folder}/${name}`));
+  const close = () => {
+    for (const copy of [a, b, escrow]) copy.close();
+  };
+  return { copies: [a, b], escrow, close };
+}
+
+/** One copy, opened when it is first used. */
+class FileCopy implements SecretCopy {
+  readonly #path: string | null;
+  #opening: Promise<Client> | null = null;
+
+  constructor(path: string | null) {
+    this.#path = path;
+  }
+
+  async get(name: string): Promise<{ bytes: Uint8Array; version: string } | null> {
+    const { rows } = await this.#run("SELECT bytes, version FROM objects WHERE name = ?", [name]);
+    if (rows.length === 0) return null;
+    return { bytes: new Uint8Array(rows[0].bytes as ArrayBuffer), version: String(rows[0].version) };
+  }
+
+  async put(name: string, bytes: Uint8Array, expected: string | null): Promise<boolean> {
+    await this.#assertErasing();
+    // A version never comes back, so that a writer cannot take another's object for the one that it read.
+    const version = crypto.randomUUID();
+    const { rowsAffected } =
+      expected === null
+        ? await this.#run("INSERT INTO objects (name, version, bytes) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", [
+            name,
+            version,
+            bytes,
+          ])
+        : await this.#run("UPDATE objects SET version = ?, bytes = ? WHERE name = ? AND version = ?", [
+            version,
+            bytes,
+            name,
+            expected,
+          ]);
+    return rowsAffected === 1;
+  }
+
+  async delete(name: string): Promise<void> {
+    await this.#assertErasing();
+    await this.#run("DELETE FROM objects WHERE name = ?", [name]);
+  }
+
+  async list(prefix: string): Promise<string[]> {
+    const { rows } = await this.#run("SELECT name FROM objects WHERE substr(name, 1, length(?)) = ? ORDER BY name", [
+      prefix,
+      prefix,
+    ]);
+    return rows.map((row) => String(row.name));
+  }
+
+  close(): void {
+    void this.#opening?.then((client) => client.close());
+    this.#opening = null;
+  }
+
+  async #run(sql: string, args: (string | Uint8Array)[]) {
+    return (await this.#client()).execute(sql, args);
+  }
+
+  /** A pragma belongs to a connection, and a driver may open another one behind our back. */
+  async #assertErasing(): Promise<void> {
+    const client = await this.#client();
+    const { rows: erasing } = await client.execute("PRAGMA secure_delete");
+    const { rows: journal } = await client.execute("PRAGMA journal_mode");
+    const mode = this.#path === null ? "memory" : "delete";
+    if (Number(erasing[0][0]) === 1 && journal[0][0] === mode) return;
+    throw new Error("Cannot change a key store: its connection would keep what is erased");
+  }
+
+  #client(): Promise<Client> {
+    this.#opening ??= open(this.#path).catch((error) => {
+      this.#opening = null;
+      throw error;
+    });
+    return this.#opening;
+  }
+}
+
+async function open(path: string | null): Promise<Client> {
+  if (path !== null) {
+    // Before SQLite makes it, readable by its owner only; the journal takes the same rights.
+    closeSync(openSync(path, "a", 0o600));
+    chmodSync(path, 0o600);
+  }
+  const client = createClient({ url: path === null ? ":memory:" : fileUrl(path), concurrency: 1 });
+  try {
+    for (const pragma of PRAGMAS) await client.execute(`PRAGMA ${pragma}`);
+    await client.execute(TABLE);
+    return client;
+  } catch (error) {
+    client.close();
+    throw error;
+  }
+}
