@@ -7,7 +7,15 @@ import { writeAssets } from "./assets.ts";
 const ROOT = join(import.meta.dirname, "..");
 const CACHE = join(ROOT, "node_modules", ".cache", "ephemeris");
 /** Everything that the bundle is made of. */
-const SOURCES = ["src", "codec", "wrangler.toml", "package-lock.json", "tsconfig.base.json", "tsconfig.worker.json"];
+const SOURCES = [
+  "src",
+  "codec",
+  "client",
+  "wrangler.toml",
+  "package-lock.json",
+  "tsconfig.base.json",
+  "tsconfig.worker.json",
+];
 
 /** Keeps wrangler from the network and from the user's home. */
 export const OFFLINE = {
