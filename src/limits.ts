@@ -17,6 +17,10 @@ export const LIMITS = {
   fixTimeMinMs: Date.UTC(2010, 0, 1),
   fixTimeAheadMs: 24 * 3_600_000,
 
+  /** A period is counted from the fix if it lies between these and the receive time, else from the receive time. */
+  fixPlausibleMs: 400 * 24 * 3_600_000,
+  fixPlausibleAheadMs: 10 * 60_000,
+
   /** A frame may seem to come this much before its device was registered: the clocks of bridge and edge differ. */
   registeredSkewMs: 60_000,
 

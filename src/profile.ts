@@ -14,6 +14,7 @@ import type { UserRow } from "./store/users.ts";
 import { updateUser, userByEmail, userById } from "./store/users.ts";
 import { LANGUAGES, textFor } from "./text/index.ts";
 import { takeTry } from "./throttle.ts";
+import { isTimeZone } from "./time-zones.ts";
 import { dropTokens, makeToken, readToken, takeToken } from "./tokens.ts";
 
 export { ADDRESS_KINDS, PAYMENT_MODES, UNITS } from "./store/schema.ts";
@@ -68,17 +69,6 @@ export interface ProfileChange {
 }
 
 const refuse = (field: string, why: string) => new AppError("invalid", `${field} ${why}`, { field });
-
-/** A zone of the IANA database, not an offset: the hours of a person change with the seasons. */
-function isTimeZone(name: string): boolean {
-  if (!/^[A-Za-z][A-Za-z0-9_+/-]{0,63}$/.test(name)) return false;
-  try {
-    new Intl.DateTimeFormat("en", { timeZone: name });
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** A switch as its column has it; not given, it is not set. */
 const bit = (name: string, on: boolean | undefined) => (on === undefined ? {} : { [name]: on ? 1 : 0 });

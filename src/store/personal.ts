@@ -38,6 +38,10 @@ export const DATA_MAP = {
       paymentMode: "personal account",
       privacyAccepted: "personal account",
       termsAccepted: "personal account",
+      timeZone: "personal profile",
+      retentionDays: "personal account",
+      retentionVersion: "none operation",
+      collection: "personal account",
     },
   },
   users: {
@@ -316,7 +320,25 @@ export const DATA_MAP = {
       confirmCce: "personal device",
       createdAt: "personal device",
       deletingAt: "none operation",
+      groupId: "pseudonymous device",
+      retentionDays: "personal device",
+      retentionFloor: "none operation",
+      rescopedAt: "none operation",
     },
+  },
+  deviceGroups: {
+    of: "account",
+    columns: {
+      id: "pseudonymous device",
+      accountId: "pseudonymous account",
+      name: "personal device",
+      retentionDays: "personal device",
+      createdAt: "personal device",
+    },
+  },
+  purges: {
+    of: "account",
+    columns: { accountId: "pseudonymous account", day: "personal log", positions: "personal log" },
   },
   positions: {
     of: "device",

@@ -51,6 +51,14 @@ export const accounts = sqliteTable(
     /** The newest version that the account accepted. Null: the operator opened it, and nothing is held back. */
     privacyAccepted: integer("privacy_accepted"),
     termsAccepted: integer("terms_accepted"),
+    /** IANA name; periods are counted on its calendar. */
+    timeZone: text("time_zone").notNull().default("UTC"),
+    /** Null: the calendar months of the installation. */
+    retentionDays: integer("retention_days"),
+    /** Another number with each change of the account's periods: a change names the one it saw. */
+    retentionVersion: integer("retention_version").notNull().default(0),
+    /** Bits of codec/collect.ts: what of a position is not stored. */
+    collection: integer("collection").notNull().default(0),
   },
   (t) => [index("accounts_unverified").on(t.createdAt).where(sql`state = 'unverified'`)],
 );
@@ -479,11 +487,41 @@ export const devices = sqliteTable(
     createdAt: integer("created_at").notNull(),
     /** Set: the device is gone for every reader and for ingest, and its rows are being removed. */
     deletingAt: integer("deleting_at"),
+    groupId: integer("group_id").references((): AnySQLiteColumn => deviceGroups.id, { onDelete: "set null" }),
+    /** Null: as long as its group or its account says. */
+    retentionDays: integer("retention_days"),
+    /** What was past its period when the period was made longer stays unreadable: everything before this time. */
+    retentionFloor: integer("retention_floor").notNull().default(0),
+    /** When another period than before began to decide: what is sealed under secrets of the old one waits to be sealed anew. */
+    rescopedAt: integer("rescoped_at"),
   },
   (t) => [
     uniqueIndex("devices_imei").on(t.imei).where(sql`deleting_at IS NULL`),
     index("devices_of_account").on(t.accountId, t.id),
+    index("devices_of_group").on(t.groupId).where(sql`group_id IS NOT NULL`),
+    index("devices_rescoped").on(t.rescopedAt).where(sql`rescoped_at IS NOT NULL`),
   ],
+);
+
+/** Devices that are kept alike. */
+export const deviceGroups = sqliteTable(
+  "device_groups",
+  {
+    id: id(),
+    accountId: ofAccount(),
+    name: text("name").notNull(),
+    /** Null: as long as the account says. */
+    retentionDays: integer("retention_days"),
+    createdAt: integer("created_at").notNull(),
+  },
+  (t) => [index("device_groups_of_account").on(t.accountId, t.id)],
+);
+
+/** What retention deleted: how many positions of an account on which day (UTC, days since 1970). */
+export const purges = sqliteTable(
+  "purges",
+  { accountId: ofAccount(), day: integer("day").notNull(), positions: integer("positions").notNull() },
+  (t) => [primaryKey({ columns: [t.accountId, t.day] })],
 );
 
 export const positions = sqliteTable(

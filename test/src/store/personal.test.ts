@@ -112,6 +112,8 @@ const IN_README: Readonly<Record<string, string>> = {
   segments: "positions of a device",
   newest: "positions of a device",
   devices: "device name, model and IMEI",
+  deviceGroups: "groups of devices",
+  purges: "how many positions were deleted",
   userDevices: "who and which keys are limited to it",
   keyDevices: "who and which keys are limited to it",
   activations: "trackers that were sold",
@@ -165,10 +167,18 @@ describe("canaries", () => {
 
   /** What a table's columns must be for a row to be possible. */
   const given = (ids: Record<"account" | "user" | "device" | "key" | "document", number>): Record<string, Row> => ({
-    accounts: { id: ids.account, state: "active", privacyAccepted: null, termsAccepted: null },
+    accounts: {
+      ...{ id: ids.account, state: "active", privacyAccepted: null, termsAccepted: null },
+      ...{ timeZone: "UTC", retentionDays: 30, retentionVersion: 1, collection: 1 },
+    },
     users: { id: ids.user, role: "owner", units: "metric", language: "en", timeZone: "UTC", disabledAt: null },
     apiKeys: { id: ids.key },
-    devices: { id: ids.device, imei: undefined, confirmCce: 0, clockOffsetMinutes: 0, deletingAt: null },
+    devices: {
+      ...{ id: ids.device, imei: undefined, confirmCce: 0, clockOffsetMinutes: 0, deletingAt: null },
+      ...{ groupId: null, retentionDays: 30, retentionFloor: 0, rescopedAt: null },
+    },
+    deviceGroups: { retentionDays: 30 },
+    purges: { day: 20_000, positions: 7 },
     addresses: { country: "AT" },
     acceptances: { documentId: ids.document, language: "en" },
     audit: { accountId: ids.account, actorId: ids.user },
