@@ -2,7 +2,13 @@ import type { Db } from "./db.ts";
 import { migrations } from "./schema.ts";
 
 /** The files of migrations/ that this code needs; test/src/health.test.ts compares. */
-export const MIGRATIONS = ["0001_main_job", "0002_people", "0003_track_store", "0004_retention"] as const;
+export const MIGRATIONS = [
+  "0001_main_job",
+  "0002_people",
+  "0003_track_store",
+  "0004_retention",
+  "0005_sealed_people",
+] as const;
 
 /** Names of the migrations that the database has, without ".sql"; none in a database without any table. */
 export async function appliedMigrations(db: Db): Promise<string[]> {

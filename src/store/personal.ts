@@ -42,6 +42,7 @@ export const DATA_MAP = {
       retentionDays: "personal account",
       retentionVersion: "none operation",
       collection: "personal account",
+      nameIndex: "secret account",
     },
   },
   users: {
@@ -69,6 +70,7 @@ export const DATA_MAP = {
       createdAt: "personal account",
       lastSignInAt: "personal log",
       disabledAt: "personal account",
+      emailIndex: "secret account",
     },
   },
   userDevices: {
@@ -241,6 +243,7 @@ export const DATA_MAP = {
       loadedAt: "personal device",
       activatedAt: "personal device",
       accountId: "pseudonymous account",
+      imeiIndex: "secret device",
     },
   },
   settings: {
@@ -324,6 +327,7 @@ export const DATA_MAP = {
       retentionDays: "personal device",
       retentionFloor: "none operation",
       rescopedAt: "none operation",
+      imeiIndex: "secret device",
     },
   },
   deviceGroups: {
@@ -453,6 +457,7 @@ export const DATA_MAP = {
       answeredAt: "personal log",
       bridgeId: "none operation",
       reply: "sensitive log",
+      replyIndex: "secret log",
     },
   },
   idempotencyKeys: {
@@ -465,6 +470,7 @@ export const DATA_MAP = {
       response: "personal log",
       createdAt: "personal log",
       expiresAt: "none operation",
+      deviceId: "pseudonymous device",
     },
   },
   unclaimed: {
@@ -474,6 +480,7 @@ export const DATA_MAP = {
       firstSeen: "personal log",
       lastSeen: "personal log",
       frames: "personal log",
+      imeiIndex: "secret device",
     },
   },
   registry: { of: "platform", columns: { id: "none operation", version: "none operation" } },

@@ -12,7 +12,8 @@ import {
 
 // The tables as drizzle sees them. migrations/ makes them (STRICT, triggers and partial indexes are written there);
 // test/src/store/schema.test.ts compares the two. Times are Unix ms. Ids are AUTOINCREMENT: they are stream cursors
-// and public names, and must not come back after an erasure.
+// and public names, and must not come back after an erasure. Columns that sealed.ts names are sealed, and a column that
+// ends in `Index` holds the keyed hash by which another is looked up.
 
 const id = () => integer("id").primaryKey({ autoIncrement: true });
 const bytes = customType<{ data: Uint8Array; driverData: Uint8Array | ArrayBuffer }>({
@@ -59,8 +60,12 @@ export const accounts = sqliteTable(
     retentionVersion: integer("retention_version").notNull().default(0),
     /** Bits of codec/collect.ts: what of a position is not stored. */
     collection: integer("collection").notNull().default(0),
+    nameIndex: text("name_index"),
   },
-  (t) => [index("accounts_unverified").on(t.createdAt).where(sql`state = 'unverified'`)],
+  (t) => [
+    index("accounts_name_index").on(t.nameIndex),
+    index("accounts_unverified").on(t.createdAt).where(sql`state = 'unverified'`),
+  ],
 );
 
 export const CUSTOMER_ROLES = ["owner", "manager", "viewer"] as const;
@@ -98,8 +103,9 @@ export const users = sqliteTable(
     createdAt: integer("created_at").notNull(),
     lastSignInAt: integer("last_sign_in_at"),
     disabledAt: integer("disabled_at"),
+    emailIndex: text("email_index"),
   },
-  (t) => [index("users_of_account").on(t.accountId, t.id)],
+  (t) => [uniqueIndex("users_email_index").on(t.emailIndex), index("users_of_account").on(t.accountId, t.id)],
 );
 
 export const userDevices = sqliteTable(
@@ -371,8 +377,10 @@ export const activations = sqliteTable(
     loadedAt: integer("loaded_at").notNull(),
     activatedAt: integer("activated_at"),
     accountId: integer("account_id").references(() => accounts.id, { onDelete: "cascade" }),
+    imeiIndex: text("imei_index"),
   },
   (t) => [
+    uniqueIndex("activations_imei_index").on(t.imeiIndex),
     index("activations_of_account").on(t.accountId).where(sql`account_id IS NOT NULL`),
     index("activations_loaded").on(t.loadedAt, t.imei),
   ],
@@ -494,8 +502,10 @@ export const devices = sqliteTable(
     retentionFloor: integer("retention_floor").notNull().default(0),
     /** When another period than before began to decide: what is sealed under secrets of the old one waits to be sealed anew. */
     rescopedAt: integer("rescoped_at"),
+    imeiIndex: text("imei_index"),
   },
   (t) => [
+    uniqueIndex("devices_imei_index").on(t.imeiIndex).where(sql`deleting_at IS NULL`),
     uniqueIndex("devices_imei").on(t.imei).where(sql`deleting_at IS NULL`),
     index("devices_of_account").on(t.accountId, t.id),
     index("devices_of_group").on(t.groupId).where(sql`group_id IS NOT NULL`),
@@ -675,6 +685,7 @@ export const commands = sqliteTable(
     /** The bridge that took it; 0 is the configured one. */
     bridgeId: integer("bridge_id"),
     reply: text("reply"),
+    replyIndex: text("reply_index"),
   },
   (t) => [
     index("commands_of_device").on(t.deviceId, t.id),
@@ -698,8 +709,14 @@ export const idempotencyKeys = sqliteTable(
     response: text("response"),
     createdAt: integer("created_at").notNull(),
     expiresAt: integer("expires_at").notNull(),
+    /** The device that the answer is about. */
+    deviceId: integer("device_id"),
   },
-  (t) => [primaryKey({ columns: [t.accountId, t.key] }), index("idempotency_keys_expiry").on(t.expiresAt)],
+  (t) => [
+    index("idempotency_keys_of_device").on(t.accountId, t.deviceId).where(sql`device_id IS NOT NULL`),
+    primaryKey({ columns: [t.accountId, t.key] }),
+    index("idempotency_keys_expiry").on(t.expiresAt),
+  ],
 );
 
 /** IMEIs that send but belong to no device. */
@@ -710,8 +727,9 @@ export const unclaimed = sqliteTable(
     firstSeen: integer("first_seen").notNull(),
     lastSeen: integer("last_seen").notNull(),
     frames: integer("frames").notNull(),
+    imeiIndex: text("imei_index"),
   },
-  (t) => [index("unclaimed_last_seen").on(t.lastSeen)],
+  (t) => [uniqueIndex("unclaimed_imei_index").on(t.imeiIndex), index("unclaimed_last_seen").on(t.lastSeen)],
 );
 
 /** One row, id 1. Triggers raise the version when a device or a bridge changes what ingest must know. */
