@@ -1,0 +1,85 @@
+import type { Base } from "./context.ts";
+import { cacheOf } from "./vault-cache.ts";
+import { changeObject } from "./vault-copies.ts";
+import { accountName, type KeyObject, newSecret, type Secret } from "./vault-object.ts";
+import { destroy, publish, without } from "./vault-shred.ts";
+
+/**
+ * Destroys the day secrets of a scope before a day.
+ * @param beforeDay UTC days since 1970; the secret of this day stays
+ * @returns their kids
+ */
+export async function destroyDays(ctx: Base, accountId: number, scope: string, beforeDay: number): Promise<number[]> {
+  return (await destroyDaysOf(ctx, [{ accountId, scopes: [{ scope, beforeDay }] }]))[0];
+}
+
+/** The same for many accounts, told of once. @returns kids for each */
+export function destroyDaysOf(
+  ctx: Base,
+  accounts: readonly { accountId: number; scopes: readonly { scope: string; beforeDay: number }[] }[],
+): Promise<number[][]> {
+  return destroy(
+    ctx,
+    accounts.map(({ accountId, scopes }) => {
+      const before = new Map<string, number>();
+      for (const { scope, beforeDay } of scopes) before.set(scope, Math.max(beforeDay, before.get(scope) ?? beforeDay));
+      const isOver = ({ kind, scope, of }: Secret) => kind === "day" && of < (before.get(scope) ?? of);
+      return { name: accountName(accountId), apply: (object: KeyObject) => without(object, isOver) };
+    }),
+  );
+}
+
+/** Destroys everything of a device, for ever: sealingKeys() gives null for it from now on. Returns the kids. */
+export async function destroyDevice(ctx: Base, accountId: number, deviceId: number): Promise<number[]> {
+  const isIts = ({ kind, of, scope }: Secret) =>
+    (kind === "device" && of === deviceId) || (kind === "day" && scope === `device:${deviceId}`);
+  const apply = (object: KeyObject) => {
+    if (object.gone) return null;
+    const left = without(object, isIts);
+    if (object.erased.includes(deviceId)) return left;
+    return { ...(left ?? object), erased: [...object.erased, deviceId] };
+  };
+  return (await destroy(ctx, [{ name: accountName(accountId), apply }]))[0];
+}
+
+/**
+ * Gives a device a new secret for new rows. The old ones stay, for rows to be sealed anew, until each is destroyed by
+ * destroyDeviceSecret(). Other isolates go on sealing with the old one for up to LIMITS.shredEveryMs: whoever seals anew
+ * must begin after that, or what arrives meanwhile is lost with the old secret.
+ * @returns null for a device or an account that was erased
+ */
+export async function rotateDevice(
+  ctx: Base,
+  accountId: number,
+  deviceId: number,
+): Promise<{ kid: number; oldKids: number[] } | null> {
+  const name = accountName(accountId);
+  const cache = await cacheOf(ctx);
+  let kid = 0;
+  const object = await changeObject(ctx, name, (before) => {
+    kid = 0;
+    if (before.gone || before.erased.includes(deviceId)) return null;
+    const made = newSecret(ctx, before, { kind: "device", of: deviceId });
+    kid = made.kid;
+    return { ...before, secrets: [...before.secrets, made] };
+  });
+  cache.evict(name);
+  if (object === null || kid === 0) return null;
+  await publish(ctx, [{ name, serial: 0, at: ctx.now(), kids: [] }]);
+  const oldKids = object.secrets.flatMap((secret) =>
+    secret.kind === "device" && secret.of === deviceId && secret.kid !== kid ? [secret.kid] : [],
+  );
+  return { kid, oldKids };
+}
+
+/** Destroys one secret of a device, an old one. Returns its kid, if it was there. */
+export async function destroyDeviceSecret(ctx: Base, accountId: number, kid: number): Promise<number[]> {
+  const apply = (object: KeyObject) => without(object, (secret) => secret.kind === "device" && secret.kid === kid);
+  return (await destroy(ctx, [{ name: accountName(accountId), apply }]))[0];
+}
+
+/** Destroys everything of an account, for ever. Returns the kids. */
+export async function destroyAccount(ctx: Base, accountId: number): Promise<number[]> {
+  const apply = (object: KeyObject) => (object.gone ? null : { ...object, gone: true, erased: [], secrets: [] });
+  return (await destroy(ctx, [{ name: accountName(accountId), apply }]))[0];
+}

@@ -1,0 +1,146 @@
+import type { Base } from "./context.ts";
+import { LIMITS } from "./limits.ts";
+import { cacheOf, deriveKey, held, heldWith } from "./vault-cache.ts";
+import { bring, changeObject, placesOf } from "./vault-copies.ts";
+import { accountName, type KeyObject, newSecret, type Secret, unavailable } from "./vault-object.ts";
+import { destroy, without } from "./vault-shred.ts";
+
+// Keys that hang on one secret: an account's own, the pepper of the installation, those of an inbox.
+
+/** Stands for "the account's own secret" among kids that were not there. */
+const OWN = -1;
+
+/**
+ * The account's own secret as an AES-GCM key for a purpose.
+ * @param make makes the secret if the account never had one
+ * @returns null when it was destroyed, or never made
+ */
+export function accountKey(
+  ctx: Base,
+  accountId: number,
+  purpose: string,
+  options: { make?: boolean } = {},
+): Promise<CryptoKey | null> {
+  return ownKey(ctx, accountId, purpose, "seal", options.make ?? false);
+}
+
+/** The same as an HMAC-SHA-256 key. */
+export function accountHashKey(
+  ctx: Base,
+  accountId: number,
+  purpose: string,
+  options: { make?: boolean } = {},
+): Promise<CryptoKey | null> {
+  return ownKey(ctx, accountId, purpose, "hash", options.make ?? false);
+}
+
+async function ownKey(ctx: Base, accountId: number, purpose: string, as: "seal" | "hash", make: boolean) {
+  const name = accountName(accountId);
+  const cache = await cacheOf(ctx);
+  const now = ctx.now();
+  let account = await held(ctx, name, { both: make });
+  if (account !== null && !account.current.has("own") && !account.object.gone && !make) {
+    const missedAt = account.absent.get(OWN);
+    if (missedAt === undefined || now - missedAt >= LIMITS.vaultAbsentMs) {
+      account = await held(ctx, name, { fresh: true, both: true });
+      if (account?.current.has("own") === false) account.absent.set(OWN, now);
+    }
+  }
+  if (make && !account?.object.gone && !account?.current.has("own")) {
+    const { epoch } = cache;
+    const object = await changeObject(ctx, name, (before) => {
+      const living = cache.living(name, before);
+      if (living.gone || living.secrets.some(({ kind }) => kind === "own")) return null;
+      return { ...living, secrets: [...living.secrets, newSecret(ctx, living, { kind: "own" })] };
+    });
+    account = object === null ? null : cache.hold(name, object, true, now, epoch);
+  }
+  const secret = account?.current.get("own");
+  return secret === undefined ? null : keyOf(ctx, name, secret, `acct|v1|${purpose}`, as);
+}
+
+async function keyOf(ctx: Base, name: string, secret: Secret, info: string, as: "seal" | "hash"): Promise<CryptoKey> {
+  const cache = await cacheOf(ctx);
+  const id = `${name}\n${secret.kid} ${as} ${info}`;
+  const known = cache.key(id);
+  if (known !== undefined) return known;
+  const { epoch } = cache;
+  const key = await deriveKey([secret], info, as);
+  cache.holdKey(id, key, epoch);
+  return key;
+}
+
+const PEPPER = "pepper";
+
+/** The HMAC-SHA-256 key of blind indexes, one for the installation: made at its first use, never destroyed. */
+export async function blindKey(ctx: Base): Promise<CryptoKey> {
+  const cache = await cacheOf(ctx);
+  let pepper = await held(ctx, PEPPER, { both: true });
+  if (pepper === null) {
+    const { epoch } = cache;
+    const object = await changeObject(ctx, PEPPER, (before) =>
+      before.secrets.length > 0 ? null : { ...before, secrets: [newSecret(ctx, before, { kind: "pepper" })] },
+    );
+    // Nothing that was ever indexed is found without it: it does not wait a day for its third copy.
+    await bring(ctx, placesOf(ctx).escrow, PEPPER, object!);
+    pepper = cache.hold(PEPPER, object!, true, ctx.now(), epoch);
+  }
+  const secret = pepper.current.get("pepper");
+  if (secret === undefined) throw unavailable("The pepper of the indexes is not in its object");
+  return keyOf(ctx, PEPPER, secret, "blind|v1", "hash");
+}
+
+const inboxName = (database: string) => `inbox/${database}`;
+const newestOf = (object: KeyObject | undefined) => object?.secrets.at(-1);
+
+async function makeInboxKey(ctx: Base, database: string, ageMs: number): Promise<Secret> {
+  const name = inboxName(database);
+  const cache = await cacheOf(ctx);
+  const { epoch } = cache;
+  const object = await changeObject(ctx, name, (before) => {
+    const newest = newestOf(before);
+    if (newest !== undefined && ctx.now() - newest.of < ageMs) return null;
+    return { ...before, secrets: [...before.secrets, newSecret(ctx, before, { kind: "inbox", of: ctx.now() })] };
+  });
+  cache.hold(name, object!, true, ctx.now(), epoch);
+  return newestOf(object!)!;
+}
+
+/** Makes a key for the inbox of a telemetry database now. Returns its kid. */
+export async function newInboxKey(ctx: Base, database: string): Promise<number> {
+  return (await makeInboxKey(ctx, database, Number.NEGATIVE_INFINITY)).kid;
+}
+
+/**
+ * The key that new rows of an inbox are sealed with: another one when this is older than LIMITS.inboxKeyMs. What it
+ * sealed must be stored within LIMITS.inboxKeyGraceMs.
+ */
+export async function inboxSealingKey(ctx: Base, database: string): Promise<{ kid: number; key: CryptoKey }> {
+  const name = inboxName(database);
+  const inbox = await held(ctx, name, { both: true });
+  let secret = newestOf(inbox?.object);
+  if (secret === undefined || ctx.now() - secret.of >= LIMITS.inboxKeyMs) {
+    secret = await makeInboxKey(ctx, database, LIMITS.inboxKeyMs);
+  }
+  return { kid: secret.kid, key: await keyOf(ctx, name, secret, "inbox|v1", "seal") };
+}
+
+/** The key of rows of an inbox that carry this kid; null when it was destroyed. */
+export async function inboxKey(ctx: Base, database: string, kid: number): Promise<CryptoKey | null> {
+  const name = inboxName(database);
+  const secret = (await heldWith(ctx, name, [kid]))?.byKid.get(kid);
+  return secret === undefined ? null : keyOf(ctx, name, secret, "inbox|v1", "seal");
+}
+
+/**
+ * Destroys the keys of an inbox. Those that something may still be sealed with, or that what is on its way to the
+ * database may be sealed with, stay whatever `keep` says.
+ * @param keep kids of the rows that are there
+ * @returns kids of those that went
+ */
+export async function destroyInboxKeys(ctx: Base, database: string, keep: readonly number[]): Promise<number[]> {
+  const kept = new Set(keep);
+  const usedUntil = ctx.now() - LIMITS.inboxKeyMs - LIMITS.inboxKeyGraceMs;
+  const apply = (object: KeyObject) => without(object, ({ kid, of }) => of <= usedUntil && !kept.has(kid));
+  return (await destroy(ctx, [{ name: inboxName(database), apply }]))[0];
+}

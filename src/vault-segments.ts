@@ -1,0 +1,143 @@
+import type { Base } from "./context.ts";
+import { cacheOf, dayKey, deriveKey, deviceKey, type Held, held, heldWith, type VaultCache } from "./vault-cache.ts";
+import { changeObject } from "./vault-copies.ts";
+import { accountName, type KeyObject, newSecret, type Secret } from "./vault-object.ts";
+
+// A segment is sealed under a key of two secrets, the one of its day and the one of its device, so that a day and a device
+// can each be made unreadable by destroying one.
+
+export interface SealingKey {
+  dayKid: number;
+  deviceKid: number;
+  key: CryptoKey;
+}
+
+export interface SealingWish {
+  deviceId: number;
+  /** Whose retention period decides: "account", "group:<id>" or "device:<id>". */
+  scope: string;
+  /** UTC days since 1970 of the retention time. */
+  day: number;
+}
+
+export interface OpeningWish {
+  deviceId: number;
+  dayKid: number;
+  deviceKid: number;
+}
+
+/** The key of a day and a device, from memory if it is there. Within one request alone: it keeps no promise. */
+async function segmentKey(cache: VaultCache, name: string, day: Secret, device: Secret): Promise<CryptoKey> {
+  const id = segmentKeyId(name, device.of, day.kid, device.kid);
+  const known = cache.key(id);
+  if (known !== undefined) return known;
+  const { epoch } = cache;
+  const key = await deriveKey([day, device], "pos|v1", "seal");
+  cache.holdKey(id, key, epoch);
+  return key;
+}
+
+const segmentKeyId = (name: string, deviceId: number, dayKid: number, deviceKid: number) =>
+  `${name}\n${deviceId} ${dayKid} ${deviceKid}`;
+
+/**
+ * Keys to seal segments with, in the order of `wanted`; what is missing is made, in one write for all. When this returns,
+ * both copies of the key store have the secrets.
+ * @returns null for a device that was erased, and for everything of an account that was
+ * @throws {AppError} unavailable
+ */
+export async function sealingKeys(
+  ctx: Base,
+  accountId: number,
+  wanted: readonly SealingWish[],
+): Promise<(SealingKey | null)[]> {
+  const name = accountName(accountId);
+  const cache = await cacheOf(ctx);
+  let account = await held(ctx, name, { both: true });
+  if (account === null || lacksAny(account, wanted)) {
+    const { epoch } = cache;
+    const object = await changeObject(ctx, name, (before) => {
+      const living = cache.living(name, before);
+      return living.gone ? null : withSecrets(ctx, living, wanted);
+    });
+    if (object === null) return wanted.map(() => null);
+    account = cache.hold(name, object, true, ctx.now(), epoch);
+  }
+  const { current, erased, object } = account;
+  const keys = new Map<string, Promise<SealingKey>>();
+  return Promise.all(
+    wanted.map(({ deviceId, scope, day }) => {
+      if (object.gone || erased.has(deviceId)) return null;
+      const [daySecret, deviceSecret] = [current.get(dayKey(scope, day)), current.get(deviceKey(deviceId))];
+      if (daySecret === undefined || deviceSecret === undefined) return null;
+      const id = `${daySecret.kid} ${deviceSecret.kid}`;
+      const known = keys.get(id);
+      if (known !== undefined) return known;
+      const made = segmentKey(cache, name, daySecret, deviceSecret).then((key) => ({
+        dayKid: daySecret.kid,
+        deviceKid: deviceSecret.kid,
+        key,
+      }));
+      keys.set(id, made);
+      return made;
+    }),
+  );
+}
+
+function lacksAny({ object, current, erased }: Held, wanted: readonly SealingWish[]): boolean {
+  if (object.gone) return false;
+  return wanted.some(
+    ({ deviceId, scope, day }) =>
+      !erased.has(deviceId) && !(current.has(dayKey(scope, day)) && current.has(deviceKey(deviceId))),
+  );
+}
+
+/** An object with the secrets that are wanted of it; null when it has them all. */
+function withSecrets(ctx: Base, object: KeyObject, wanted: readonly SealingWish[]): KeyObject | null {
+  const secrets = [...object.secrets];
+  const erased = new Set(object.erased);
+  const has = new Set(secrets.map(({ kind, of, scope }) => (kind === "day" ? dayKey(scope, of) : `${kind} ${of}`)));
+  for (const { deviceId, scope, day } of wanted) {
+    if (erased.has(deviceId)) continue;
+    for (const [id, what] of [
+      [dayKey(scope, day), { kind: "day", of: day, scope }],
+      [deviceKey(deviceId), { kind: "device", of: deviceId }],
+    ] as const) {
+      if (has.has(id)) continue;
+      has.add(id);
+      secrets.push(newSecret(ctx, { ...object, secrets }, what));
+    }
+  }
+  return secrets.length === object.secrets.length ? null : { ...object, secrets };
+}
+
+/**
+ * The keys of rows that carry these kids, in the order of `wanted`. One read of the key store at most for secrets that
+ * this isolate knows, or that are gone; two more for those that it has not seen.
+ * @returns null where a secret was destroyed, or is not that device's
+ * @throws {AppError} unavailable: it is not known then whether there is a key
+ */
+export async function openingKeys(
+  ctx: Base,
+  accountId: number,
+  wanted: readonly OpeningWish[],
+): Promise<(CryptoKey | null)[]> {
+  const name = accountName(accountId);
+  const cache = await cacheOf(ctx);
+  const found = wanted.map((wish) => cache.key(segmentKeyId(name, wish.deviceId, wish.dayKid, wish.deviceKid)));
+  if (found.every((key) => key !== undefined)) return found;
+  const kids = wanted.flatMap(({ dayKid, deviceKid }, i) => (found[i] === undefined ? [dayKid, deviceKid] : []));
+  const account = await heldWith(ctx, name, kids);
+  const keys = new Map<string, Promise<CryptoKey>>();
+  return Promise.all(
+    wanted.map(({ deviceId, dayKid, deviceKid }, i) => {
+      const known = found[i] ?? keys.get(`${dayKid} ${deviceKid}`);
+      const [day, device] = [account?.byKid.get(dayKid), account?.byKid.get(deviceKid)];
+      if (day?.kind !== "day" || device?.kind !== "device" || device.of !== deviceId) return found[i] ?? null;
+      if (known !== undefined) return known;
+      const made = segmentKey(cache, name, day, device);
+      keys.set(`${dayKid} ${deviceKid}`, made);
+      return made;
+    }),
+  );
+}

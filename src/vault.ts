@@ -1,0 +1,29 @@
+// The key store: secrets that can be destroyed for good, in places that keep no history (Base.secrets). This is its door;
+// what is behind it imports nothing from here.
+//
+//   vault-object.ts    an object with its secrets, as it is wrapped
+//   vault-copies.ts    two live copies and the escrow
+//   vault-cache.ts     what an isolate remembers, and for how long
+//   vault-shred.ts     destructions, and the list of them that other isolates read
+//   vault-segments.ts  keys of a day and a device
+//   vault-own.ts       keys of an account, of an inbox, of the installation
+//   vault-destroy.ts   which secrets go
+
+export {
+  destroyAccount,
+  destroyDays,
+  destroyDaysOf,
+  destroyDevice,
+  destroyDeviceSecret,
+  rotateDevice,
+} from "./vault-destroy.ts";
+export {
+  accountHashKey,
+  accountKey,
+  blindKey,
+  destroyInboxKeys,
+  inboxKey,
+  inboxSealingKey,
+  newInboxKey,
+} from "./vault-own.ts";
+export { type OpeningWish, openingKeys, type SealingKey, type SealingWish, sealingKeys } from "./vault-segments.ts";
