@@ -148,14 +148,17 @@ export class PositionTable {
   /** Appends a row and returns its index into `i32`, which may be another array than before. The row holds old numbers. */
   addRow(): number {
     const base = this.count * STRIDE;
-    if (base === this.i32.length) this.#growRows();
+    if (base === this.i32.length) this.reserveRows(1);
     this.count++;
     return base;
   }
 
-  #growRows(): void {
-    const grown = new Int32Array(this.i32.length * 2);
-    grown.set(this.i32);
+  /** Makes room for `rows` more; `i32` may be another array afterwards. */
+  reserveRows(rows: number): void {
+    const needed = (this.count + rows) * STRIDE;
+    if (needed <= this.i32.length) return;
+    const grown = new Int32Array(Math.max(this.i32.length * 2, needed));
+    grown.set(this.i32.subarray(0, this.count * STRIDE));
     this.i32 = grown;
   }
 

@@ -135,7 +135,8 @@ function readRecord(table: PositionTable, base: number, bytes: Uint8Array, start
   table.tailUsed += end - i;
 }
 
-function flagsExist(flags: number): boolean {
+/** Whether the `flags` number of a row can be one that a decoder wrote: its bits, scale and source exist. */
+export function flagsExist(flags: number): boolean {
   const known = FLAGS.valid | FLAGS.saidValid | FLAGS.exact | FLAGS.outOfRange;
   const scale = (flags >>> FLAGS.scaleShift) & 0xff;
   const source = flags >>> FLAGS.sourceShift;

@@ -1,0 +1,515 @@
+import type { ByteSink } from "./byte-sink.ts";
+import { writeVarint } from "./columns.ts";
+import { CodecError } from "./errors.ts";
+
+// A stream of 32-bit numbers, in the cheapest of these forms. Bits 0 to 2 of the first byte are the mode.
+//
+//   same   every number is the same: zigzag of it in bits 3 to 7; from 31 on, 31 and a varint
+//   runs   numbers repeat the one before: first | number of changes | for each: numbers since the last | difference
+//   packed numbers (raw), their differences (delta) or the differences of those (bend), less a base, in as many bits
+//          as the largest of 16 needs: [base] | [first] | [first difference] | largest width u8 | widths | blocks
+//
+// Packed: bit 3 of the first byte: zigzag; bit 4: there is a base (else it is 0); bits 5 and 6: row of SCALES, by which
+// all numbers were divided. Each width has as many bits as the largest needs. Widths and each block begin at a byte;
+// bits fill bytes from the low end. First, base and differences are zigzag varints; all arithmetic is modulo 2^32.
+
+const SAME = 0;
+const RUNS = 1;
+const RAW = 2;
+const DELTA = 3;
+const BEND = 4;
+const MODES = 5;
+const INLINE = 31;
+const ZIGZAG_FLAG = 8;
+const BASE_FLAG = 16;
+const SCALE_SHIFT = 5;
+const SCALES = [1, 100, 1000, 10_000] as const;
+
+/** Numbers that share a width. */
+const BLOCK = 16;
+
+const zigzag = (value: number): number => (value << 1) ^ (value >> 31);
+const widthOf = (value: number): number => 32 - Math.clz32(value);
+const varintBytes = (value: number): number => Math.max(1, Math.ceil(widthOf(value) / 7));
+
+// Kept between calls: differences, differences of those, and lowest and highest number of each block.
+const scratch = {
+  first: new Int32Array(512),
+  second: new Int32Array(512),
+  widths: new Uint8Array(64),
+  lows: new Int32Array(64),
+  highs: new Int32Array(64),
+};
+
+function reserveScratch(count: number): void {
+  if (scratch.first.length >= count) return;
+  const size = 2 ** widthOf(count - 1);
+  const blocks = size / BLOCK + 1;
+  scratch.first = new Int32Array(size);
+  scratch.second = new Int32Array(size);
+  scratch.widths = new Uint8Array(blocks);
+  scratch.lows = new Int32Array(blocks);
+  scratch.highs = new Int32Array(blocks);
+}
+
+/** How `choose()` would pack the numbers. */
+const choice = { bits: 0, zigzag: 0, base: 0 };
+
+/** Appends `values[0..count)`, which are overwritten; there is at least one. */
+export function writeNumbers(out: ByteSink, values: Int32Array, count: number): void {
+  let differ = 0;
+  const head = values[0];
+  for (let i = 1; i < count; i++) differ |= values[i] ^ head;
+  out.reserve(64 + count * 5);
+  if (differ === 0) {
+    writeSame(out, head);
+    return;
+  }
+  reserveScratch(count);
+  const scale = descale(values, count);
+  const changes = measure(values, count);
+  const { mode } = shape;
+  const { first, second } = scratch;
+  const rest = mode === RAW ? values : mode === DELTA ? first : second;
+  choose(rest, mode - RAW, count);
+  if (changes * 16 < choice.bits && runBits(first, count, values[0], changes) < choice.bits) {
+    writeRuns(out, first, count, values[0], changes, scale);
+  } else {
+    writePacked(out, values[0], rest, mode, count, scale);
+  }
+}
+
+/** What `measure()` found. */
+const shape = { mode: RAW };
+
+// Works out differences, finds the mode that needs the fewest bits with a base at its first number, and counts changes.
+function measure(values: Int32Array, count: number): number {
+  const { first, second } = scratch;
+  const head = values[0];
+  let before = head;
+  let step = (values[1] - head) | 0;
+  const lead = step;
+  let changes = 0;
+  let raw = 0;
+  let delta = 0;
+  let bend = 0;
+  for (let at = 1; at < count; at += BLOCK) {
+    const end = at + BLOCK < count ? at + BLOCK : count;
+    let rawAll = 0;
+    let deltaAll = 0;
+    let bendAll = 0;
+    for (let i = at; i < end; i++) {
+      const value = values[i];
+      const difference = (value - before) | 0;
+      const turn = (difference - step) | 0;
+      const fromHead = (value - head) | 0;
+      const fromLead = (difference - lead) | 0;
+      first[i] = difference;
+      second[i] = turn;
+      changes += difference === 0 ? 0 : 1;
+      rawAll |= (fromHead << 1) ^ (fromHead >> 31);
+      deltaAll |= (fromLead << 1) ^ (fromLead >> 31);
+      bendAll |= (turn << 1) ^ (turn >> 31);
+      before = value;
+      step = difference;
+    }
+    raw += 32 - Math.clz32(rawAll);
+    delta += 32 - Math.clz32(deltaAll);
+    bend += 32 - Math.clz32(bendAll);
+  }
+  shape.mode = bend < delta && bend < raw && count > 2 ? BEND : delta < raw ? DELTA : RAW;
+  return changes;
+}
+
+/** Appends a stream of any length in which every number is `value`. */
+export function writeSame(out: ByteSink, value: number): void {
+  out.reserve(6);
+  const coded = zigzag(value) >>> 0;
+  out.bytes[out.length++] = SAME | (Math.min(coded, INLINE) << 3);
+  if (coded >= INLINE) out.length = writeVarint(out.bytes, out.length, coded);
+}
+
+// Divides all numbers by the largest of SCALES that divides each. The divisors are constants: V8 multiplies then.
+function descale(values: Int32Array, count: number): number {
+  let scale = 3;
+  for (let i = 0; i < count; i++) {
+    const value = values[i];
+    if (((value % 100) | 0) !== 0) return 0;
+    if (scale === 3 && ((value % 10_000) | 0) !== 0) scale = 2;
+    if (scale === 2 && ((value % 1000) | 0) !== 0) scale = 1;
+  }
+  if (scale === 1) for (let i = 0; i < count; i++) values[i] = (values[i] / 100) | 0;
+  else if (scale === 2) for (let i = 0; i < count; i++) values[i] = (values[i] / 1000) | 0;
+  else for (let i = 0; i < count; i++) values[i] = (values[i] / 10_000) | 0;
+  return scale;
+}
+
+// Finds the cheapest base of these: the lowest number, none, and one amid the calmest block.
+function choose(rest: Int32Array, from: number, count: number): void {
+  const { lows, highs } = scratch;
+  let lowest = 0x7fffffff;
+  let calmest = Number.POSITIVE_INFINITY;
+  let middle = 0;
+  let blocks = 0;
+  for (let at = from; at < count; at += BLOCK) {
+    const end = at + BLOCK < count ? at + BLOCK : count;
+    let low = rest[at];
+    let high = low;
+    for (let i = at + 1; i < end; i++) {
+      const value = rest[i];
+      if (value < low) low = value;
+      if (value > high) high = value;
+    }
+    lows[blocks] = low;
+    highs[blocks] = high;
+    blocks++;
+    if (low < lowest) lowest = low;
+    if (high - low < calmest) {
+      calmest = high - low;
+      middle = (low + ((high - low) >>> 1)) | 0;
+    }
+  }
+  let above = 0;
+  let plain = 0;
+  let around = 0;
+  for (let block = 0; block < blocks; block++) {
+    const low = lows[block];
+    const high = highs[block];
+    above += 32 - Math.clz32(high - lowest);
+    plain += 32 - Math.clz32(zigzag(low) | zigzag(high));
+    around += spread(low, high, middle);
+  }
+  above = above * BLOCK + (lowest === 0 ? 0 : 8 * varintBytes(zigzag(lowest)));
+  around = around * BLOCK + 8 * varintBytes(zigzag(middle));
+  plain *= BLOCK;
+  choice.bits = Math.min(above, plain, around);
+  choice.zigzag = choice.bits === above ? 0 : 1;
+  choice.base = choice.bits === above ? lowest : choice.bits === plain ? 0 : middle;
+}
+
+// Bits of a zigzag number from `low` to `high` around a base. What would not fit in 32 bits goes round.
+function spread(low: number, high: number, base: number): number {
+  const below = low - base;
+  const above = high - base;
+  if (below < -0x80000000 || above > 0x7fffffff) return 32;
+  return 32 - Math.clz32(zigzag(below) | zigzag(above));
+}
+
+function runBits(first: Int32Array, count: number, head: number, changes: number): number {
+  let bytes = varintBytes(zigzag(head)) + varintBytes(changes) - 2;
+  let at = 0;
+  for (let i = 1; i < count; i++) {
+    if (first[i] === 0) continue;
+    bytes += varintBytes(i - at) + varintBytes(zigzag(first[i]));
+    at = i;
+  }
+  return 8 * bytes;
+}
+
+function writeRuns(
+  out: ByteSink,
+  first: Int32Array,
+  count: number,
+  head: number,
+  changes: number,
+  scale: number,
+): void {
+  // Every change was counted at two bytes and may take ten.
+  out.reserve(64 + changes * 10);
+  const { bytes } = out;
+  bytes[out.length] = RUNS | (scale << SCALE_SHIFT);
+  let p = writeVarint(bytes, out.length + 1, zigzag(head));
+  p = writeVarint(bytes, p, changes);
+  let at = 0;
+  for (let i = 1; i < count; i++) {
+    if (first[i] === 0) continue;
+    p = writeVarint(bytes, p, i - at);
+    p = writeVarint(bytes, p, zigzag(first[i]));
+    at = i;
+  }
+  out.length = p;
+}
+
+function writePacked(out: ByteSink, head: number, rest: Int32Array, mode: number, count: number, scale: number): void {
+  const { base, zigzag: zig } = choice;
+  const { first, widths, lows, highs } = scratch;
+  const from = mode - RAW;
+  const blocks = (count - from + BLOCK - 1) >> 4;
+  let most = 0;
+  for (let block = 0; block < blocks; block++) {
+    const width = zig === 0 ? 32 - Math.clz32(highs[block] - base) : spread(lows[block], highs[block], base);
+    widths[block] = width;
+    if (width > most) most = width;
+  }
+  const { bytes, view } = out;
+  bytes[out.length] = mode | (zig * ZIGZAG_FLAG) | (base === 0 ? 0 : BASE_FLAG) | (scale << SCALE_SHIFT);
+  let p = out.length + 1;
+  if (base !== 0) p = writeVarint(bytes, p, zigzag(base));
+  if (mode !== RAW) p = writeVarint(bytes, p, zigzag(head));
+  if (mode === BEND) p = writeVarint(bytes, p, zigzag(first[1]));
+  bytes[p++] = most;
+  const each = 32 - Math.clz32(most);
+  let word = 0;
+  let filled = 0;
+  for (let block = 0; block < blocks; block++) {
+    word |= widths[block] << filled;
+    filled += each;
+    if (filled >= 16) {
+      view.setInt16(p, word, true);
+      p += 2;
+      filled -= 16;
+      word >>>= 16;
+    }
+  }
+  view.setInt16(p, word, true);
+  p += (filled + 7) >> 3;
+  for (let block = 0, at = from; block < blocks; block++, at += BLOCK) {
+    const width = widths[block];
+    if (width === 0) continue;
+    p = packBlock(view, p, rest, at, at + BLOCK < count ? at + BLOCK : count, width, base, zig);
+  }
+  out.length = p;
+}
+
+// Writes up to three bytes more than it returns.
+function packBlock(
+  view: DataView,
+  start: number,
+  rest: Int32Array,
+  from: number,
+  to: number,
+  width: number,
+  base: number,
+  zig: number,
+): number {
+  let p = start;
+  let word = 0;
+  let filled = 0;
+  for (let i = from; i < to; i++) {
+    const above = (rest[i] - base) | 0;
+    const coded = (above << zig) ^ ((above >> 31) & -zig);
+    word |= coded << filled;
+    filled += width;
+    if (filled >= 32) {
+      view.setInt32(p, word, true);
+      p += 4;
+      filled -= 32;
+      word = filled === 0 ? 0 : coded >>> (width - filled);
+    }
+  }
+  view.setInt32(p, word, true);
+  return p + ((filled + 7) >> 3);
+}
+
+/** Bytes that may be read after the end of what a NumberReader is given. */
+const OVERREAD = 8;
+
+/** Reads streams of numbers, one after the other, from a copy of the bytes. */
+export class NumberReader {
+  bytes: Uint8Array = new Uint8Array(4096);
+  at = 0;
+  end = 0;
+  /** The number of a stream that has the same number everywhere, see `same()`. */
+  value = 0;
+  #view = new DataView(this.bytes.buffer);
+  #widths = new Uint8Array(64);
+
+  /** Starts at the beginning of `bytes[start..end)`. */
+  load(bytes: Uint8Array, start: number, end: number): void {
+    const length = end - start;
+    if (this.bytes.length < length + OVERREAD) {
+      this.bytes = new Uint8Array((length + OVERREAD) * 2);
+      this.#view = new DataView(this.bytes.buffer);
+    }
+    this.bytes.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end));
+    this.at = 0;
+    this.end = length;
+  }
+
+  fail(code: "truncated" | "value" | "type", at: number, why: string): CodecError {
+    return new CodecError(code, at, `Cannot read positions: ${why}`);
+  }
+
+  byte(): number {
+    if (this.at >= this.end) throw this.fail("truncated", this.at, "they end inside a number");
+    return this.bytes[this.at++];
+  }
+
+  /** An unsigned number of up to 32 bits. */
+  varint(): number {
+    const from = this.at;
+    let value = 0;
+    for (let shift = 0; ; shift += 7) {
+      const byte = this.byte();
+      if (shift === 28 && byte > 0x0f) throw this.fail("value", from, "a number has more than 32 bits");
+      value |= (byte & 0x7f) << shift;
+      if (byte < 0x80) return value >>> 0;
+    }
+  }
+
+  #signed(): number {
+    const coded = this.varint();
+    return (coded >>> 1) ^ -(coded & 1);
+  }
+
+  /** If the next stream has the same number everywhere, reads it into `value`; otherwise stays before it. */
+  same(): boolean {
+    const head = this.at < this.end ? this.bytes[this.at] : 0;
+    if ((head & 7) !== SAME) return false;
+    this.byte();
+    const coded = head >>> 3 === INLINE ? this.varint() : head >>> 3;
+    this.value = (coded >>> 1) ^ -(coded & 1);
+    return true;
+  }
+
+  /** Reads a stream of `count` numbers, at least one, to `into[from]`, `into[from + step]` and so on. */
+  read(into: Int32Array, from: number, step: number, count: number): void {
+    if (this.same()) {
+      const { value } = this;
+      for (let n = 0, i = from; n < count; n++, i += step) into[i] = value;
+      return;
+    }
+    const start = this.at;
+    const head = this.byte();
+    const mode = head & 7;
+    if (mode >= MODES || head > 0x7f) throw this.fail("type", start, `${head} is no way to write numbers`);
+    const scale = SCALES[(head >>> SCALE_SHIFT) & 3];
+    if (mode === RUNS) this.#runs(into, from, step, count, scale);
+    else this.#packed(into, from, step, count, mode, head, scale);
+  }
+
+  #runs(into: Int32Array, from: number, step: number, count: number, scale: number): void {
+    let value = this.#signed();
+    const changes = this.varint();
+    let n = 0;
+    let i = from;
+    for (let change = 0; change < changes; change++) {
+      const start = this.at;
+      const until = n + this.varint();
+      if (until >= count || until === n) throw this.fail("value", start, "a run does not end among the rows");
+      const scaled = Math.imul(value, scale);
+      for (; n < until; n++, i += step) into[i] = scaled;
+      value = (value + this.#signed()) | 0;
+    }
+    const scaled = Math.imul(value, scale);
+    for (; n < count; n++, i += step) into[i] = scaled;
+  }
+
+  #packed(
+    into: Int32Array,
+    from: number,
+    step: number,
+    count: number,
+    mode: number,
+    head: number,
+    scale: number,
+  ): void {
+    if (mode - RAW >= count) throw this.fail("value", this.at - 1, "there are more differences than rows");
+    const base = (head & BASE_FLAG) === 0 ? 0 : this.#signed();
+    let value = mode === RAW ? 0 : this.#signed();
+    let difference = mode === BEND ? this.#signed() : 0;
+    let i = from;
+    if (mode !== RAW) {
+      into[i] = Math.imul(value, scale);
+      i += step;
+    }
+    if (mode === BEND) {
+      value = (value + difference) | 0;
+      into[i] = Math.imul(value, scale);
+      i += step;
+    }
+    const start = this.at;
+    const most = this.byte();
+    if (most > 32) throw this.fail("value", start, `numbers have ${most} bits`);
+    const left = count - (mode - RAW);
+    const blocks = (left + BLOCK - 1) >> 4;
+    const widths = this.#readWidths(blocks, left, most);
+    const view = this.#view;
+    // All modes in one: what is carried from number to number is kept or not.
+    const keepValue = mode === RAW ? 0 : -1;
+    const keepDifference = mode === BEND ? -1 : 0;
+    const zig = (head & ZIGZAG_FLAG) === 0 ? 0 : 1;
+    let p = this.at;
+    for (let block = 0; block < blocks; block++) {
+      const width = widths[block];
+      const numbers = block === blocks - 1 ? left - block * BLOCK : BLOCK;
+      const bits = width === 32 ? -1 : (1 << width) - 1;
+      let bit = 0;
+      let n = 0;
+      if (width <= 6) {
+        // Four numbers in what one load gives at the least: 25 bits.
+        for (; n < numbers - 3; n += 4) {
+          const word = view.getInt32(p + (bit >> 3), true) >>> (bit & 7);
+          bit += width * 4;
+          let coded = word & bits;
+          difference = ((difference & keepDifference) + ((coded >>> zig) ^ -(coded & zig)) + base) | 0;
+          value = ((value & keepValue) + difference) | 0;
+          into[i] = Math.imul(value, scale);
+          coded = (word >>> width) & bits;
+          difference = ((difference & keepDifference) + ((coded >>> zig) ^ -(coded & zig)) + base) | 0;
+          value = ((value & keepValue) + difference) | 0;
+          into[i + step] = Math.imul(value, scale);
+          coded = (word >>> (width * 2)) & bits;
+          difference = ((difference & keepDifference) + ((coded >>> zig) ^ -(coded & zig)) + base) | 0;
+          value = ((value & keepValue) + difference) | 0;
+          into[i + step * 2] = Math.imul(value, scale);
+          coded = (word >>> (width * 3)) & bits;
+          difference = ((difference & keepDifference) + ((coded >>> zig) ^ -(coded & zig)) + base) | 0;
+          value = ((value & keepValue) + difference) | 0;
+          into[i + step * 3] = Math.imul(value, scale);
+          i += step * 4;
+        }
+      } else if (width <= 12) {
+        for (; n < numbers - 1; n += 2) {
+          const word = view.getInt32(p + (bit >> 3), true) >>> (bit & 7);
+          bit += width * 2;
+          let coded = word & bits;
+          difference = ((difference & keepDifference) + ((coded >>> zig) ^ -(coded & zig)) + base) | 0;
+          value = ((value & keepValue) + difference) | 0;
+          into[i] = Math.imul(value, scale);
+          coded = (word >>> width) & bits;
+          difference = ((difference & keepDifference) + ((coded >>> zig) ^ -(coded & zig)) + base) | 0;
+          value = ((value & keepValue) + difference) | 0;
+          into[i + step] = Math.imul(value, scale);
+          i += step * 2;
+        }
+      }
+      for (; n < numbers; n++) {
+        const q = p + (bit >> 3);
+        let coded = view.getInt32(q, true) >>> (bit & 7);
+        if (width > 25 && (bit & 7) !== 0) coded |= view.getUint8(q + 4) << (32 - (bit & 7));
+        coded &= bits;
+        difference = ((difference & keepDifference) + ((coded >>> zig) ^ -(coded & zig)) + base) | 0;
+        value = ((value & keepValue) + difference) | 0;
+        into[i] = Math.imul(value, scale);
+        i += step;
+        bit += width;
+      }
+      p += (numbers * width + 7) >> 3;
+    }
+    this.at = p;
+  }
+
+  // Widths of blocks, and whether the bytes of all blocks are there.
+  #readWidths(blocks: number, numbers: number, most: number): Uint8Array {
+    if (this.#widths.length < blocks) this.#widths = new Uint8Array(blocks * 2);
+    const widths = this.#widths;
+    const each = widthOf(most);
+    const start = this.at;
+    const from = start + ((blocks * each + 7) >> 3);
+    if (from > this.end) throw this.fail("truncated", this.end, "they end inside widths");
+    const bits = (1 << each) - 1;
+    let bytes = 0;
+    let bit = 0;
+    for (let block = 0; block < blocks; block++) {
+      const width = (this.#view.getInt32(start + (bit >> 3), true) >>> (bit & 7)) & bits;
+      if (width > most) throw this.fail("value", start + (bit >> 3), `numbers have ${width} bits, at most ${most}`);
+      widths[block] = width;
+      bytes += (Math.min(BLOCK, numbers - block * BLOCK) * width + 7) >> 3;
+      bit += each;
+    }
+    if (from + bytes > this.end) throw this.fail("truncated", this.end, "they end inside a block");
+    this.at = from;
+    return widths;
+  }
+}
