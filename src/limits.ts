@@ -31,6 +31,36 @@ export const LIMITS = {
   /** IMEIs that an isolate remembers; then it begins again. */
   registryEntries: 200_000,
 
+  /** Records that an isolate knows again at once when they come twice; a power of two. */
+  recentRecords: 65_536,
+  /** Positions of one batch of the inbox: a position's id is its batch's times this, plus its number in it. */
+  batchPositions: 1024,
+  /** A chunk of a batch holds about so many, so that sealing it costs little for each. */
+  chunkPositions: 32,
+  /** Batches are merged when there are so many, or so many positions in them, or the oldest came so long ago. */
+  mergeBatches: 512,
+  mergePositions: 64_000,
+  mergeAfterMs: 10 * 60_000,
+  /** A part is settled when it holds so many positions, or the oldest came so long ago. */
+  partPositions: 8192,
+  settleAfterMs: 30 * 60_000,
+  /** Parts that one run settles; how long a run holds the lease; how long it works. */
+  partsPerRun: 128,
+  settleLeaseMs: 60_000,
+  settleRunMs: 20_000,
+  /** The inbox gets another key after this long; what is settled is deleted after this long, and then the old keys. */
+  inboxKeyMs: 30 * 60_000,
+  /** A segment is not added to when it has so many positions, or spans so long and has at least the fewest. */
+  segmentPositions: 192,
+  segmentMs: 50 * 60_000,
+  segmentPositionsMin: 60,
+  /** A record without a usable clock is known again for this long. */
+  clocklessMs: 8 * 24 * 3_600_000,
+  /** Devices, by their ids, whose newest fixes lie in one row. */
+  newestDevices: 64,
+  /** Segments that one step of a read opens. */
+  segmentsARead: 24,
+
   /** Unknown IMEIs that an operator can see: the newest this many, each for this long. */
   unclaimed: 500,
   unclaimedMs: 24 * 3_600_000,
@@ -222,12 +252,20 @@ export const LIMITS = {
   vaultAbsentMs: 10_000,
   /** How often a change of a key object is tried when somebody else changes it too. */
   vaultTries: 20,
-  /** A key of an inbox seals for this long, and what it sealed may take this much longer to be stored. */
-  inboxKeyMs: 30 * 60_000,
+  /** A key of an inbox seals for inboxKeyMs, and what it sealed may take this much longer to be stored. */
   inboxKeyGraceMs: 5 * 60_000,
   /** The escrow is brought up to date when it is older than this; so many objects a run. */
   escrowMs: 20 * 3_600_000,
   escrowObjects: 2000,
+  /** Key objects that one request of an operator looks at, wraps anew or restores. */
+  keyObjects: 200,
+
+  /** Rows with clear values of before that are sealed in a step, by one request that waits, and by one run of the job. */
+  sealRows: 200,
+  sealRowsPerRequest: 1000,
+  sealRowsPerRun: 20_000,
+  /** When nothing was left, it is looked for once more after this long. */
+  sealAgainMs: 24 * 3_600_000,
 
   /** Job runs are listed for this long. */
   jobRunsMs: 30 * 24 * 3_600_000,

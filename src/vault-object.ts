@@ -49,7 +49,7 @@ export interface KeyObject {
   /** Only of the object `shreds`: destructions, oldest first, and the number up to which they are not listed any more. */
   shreds?: { list: readonly Shred[]; before: number };
   /** Only of the escrow's `refreshed`. */
-  refreshed?: { at: number; next: string };
+  refreshed?: { at: number; began: number; next: string };
   /** Of one device the newest last. */
   secrets: readonly Secret[];
 }

@@ -8,6 +8,7 @@
 //   vault-segments.ts  keys of a day and a device
 //   vault-own.ts       keys of an account, of an inbox, of the installation
 //   vault-destroy.ts   which secrets go
+//   vault-upkeep.ts    escrow, rotation of the root key, restore
 
 export {
   destroyAccount,
@@ -27,3 +28,12 @@ export {
   newInboxKey,
 } from "./vault-own.ts";
 export { type OpeningWish, openingKeys, type SealingKey, type SealingWish, sealingKeys } from "./vault-segments.ts";
+export {
+  checkKeys,
+  type KeyCheck,
+  refreshEscrow,
+  restoreFromEscrow,
+  restoreSome,
+  rewrap,
+  rewrapSome,
+} from "./vault-upkeep.ts";
