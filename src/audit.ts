@@ -35,6 +35,8 @@ export const ACTIONS = [
   "password.changed",
   "password.reset",
   "profile.changed",
+  "sealing.added",
+  "sealing.revoked",
   "session.ended",
   "session.opened",
   "setting.changed",

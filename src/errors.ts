@@ -8,6 +8,7 @@ export const ERRORS = {
   suspended: { status: 403, title: "This account is suspended or closing" },
   not_found: { status: 404, title: "Not found" },
   conflict: { status: 409, title: "This conflicts with what is stored" },
+  sealed: { status: 409, title: "Sealed to the account's own key" },
   too_large: { status: 413, title: "The request is too large" },
   pan_not_accepted: { status: 422, title: "Card numbers are never stored" },
   rate_limited: { status: 429, title: "Too many requests" },

@@ -1,6 +1,7 @@
 import { accountOf, personOf, reachOf } from "./access.ts";
 import { type AuditRow, listActions, record } from "./audit.ts";
 import type { Ctx } from "./context.ts";
+import { isSealed } from "./customer-keys.ts";
 import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 import { linkTo, queueMail } from "./mail.ts";
@@ -87,7 +88,7 @@ export async function listInstructions(ctx: Ctx, before: number, limit: number):
  * The context in which the operator reads an account's locations: with the eyes of a key of that account that may only
  * read. The look is written down before anything is read; a refused try is recorded too, where the customer sees it.
  * @param deviceId null: all devices
- * @throws {AppError} forbidden when no window of the account is open
+ * @throws {AppError} forbidden when no window of the account is open; sealed when its positions are for its own key only
  */
 export async function lookInto(ctx: Ctx, accountId: number, deviceId: number | null, what: Look): Promise<Ctx> {
   const { principal } = ctx;
@@ -95,6 +96,11 @@ export async function lookInto(ctx: Ctx, accountId: number, deviceId: number | n
     principal.kind === "admin"
       ? ({ actor: "admin_token", staffId: null } as const)
       : ({ actor: "staff", staffId: personOf(ctx).userId } as const);
+  if (await isSealed(ctx, accountId)) {
+    // What waits to be sealed could be read; nobody but the customer is to see it either.
+    await record(ctx, "look.refused", { accountId, subject: deviceId === null ? null : `device ${deviceId}` });
+    throw new AppError("sealed", "This account seals its positions to a key of its own: only its people can read them");
+  }
   if (!(await store.insertLook(ctx.db, accountId, { ...by, deviceId, what, at: ctx.now() }))) {
     await record(ctx, "look.refused", { accountId, subject: deviceId === null ? null : `device ${deviceId}` });
     throw new AppError(

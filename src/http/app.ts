@@ -29,6 +29,7 @@ import { PROFILE_PAGES } from "./pages/profile.ts";
 import { SECURITY_PAGES } from "./pages/security.ts";
 import { POSITIONS } from "./positions.ts";
 import type { Env, Route } from "./route.ts";
+import { SEALING_KEYS } from "./sealing-keys.ts";
 import { SECURITY } from "./security.ts";
 import { serve } from "./serve.ts";
 import { SESSIONS } from "./sessions.ts";
@@ -41,7 +42,7 @@ import { viewOf } from "./view.ts";
 
 const API = [
   // SECURITY before SESSIONS, whose /v1/sessions/{id} would take "passkey" for an id.
-  [SIGNUP, SECURITY, SESSIONS, ME, DOCUMENTS, USERS, KEYS, SUPPORT],
+  [SIGNUP, SECURITY, SESSIONS, ME, SEALING_KEYS, DOCUMENTS, USERS, KEYS, SUPPORT],
   [DEVICES, ACTIVATION, MODELS, POSITIONS, COMMANDS, BRIDGE],
   [ADMIN, STAFF, BRANDS, SETTINGS, AUDIT, OVERVIEW, OPERATIONS, HEALTH],
 ].flat(2);

@@ -8,6 +8,7 @@ export const MIGRATIONS = [
   "0003_track_store",
   "0004_retention",
   "0005_sealed_people",
+  "0006_customer_keys",
 ] as const;
 
 /** Names of the migrations that the database has, without ".sql"; none in a database without any table. */

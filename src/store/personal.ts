@@ -434,6 +434,28 @@ export const DATA_MAP = {
       alarms: "personal location",
       clockless: "personal location",
       sealed: "sensitive location",
+      customerKid: "pseudonymous location",
+    },
+  },
+  customerKeys: {
+    of: "account",
+    columns: {
+      id: "pseudonymous account",
+      accountId: "pseudonymous account",
+      kind: "personal account",
+      publicKey: "pseudonymous account",
+      createdAt: "personal account",
+      revokedAt: "personal account",
+    },
+  },
+  wrappedSecrets: {
+    of: "account",
+    columns: {
+      accountId: "pseudonymous account",
+      kid: "pseudonymous location",
+      keyId: "pseudonymous account",
+      day: "personal location",
+      wrapped: "pseudonymous location",
     },
   },
   newest: {

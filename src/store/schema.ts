@@ -646,11 +646,49 @@ export const segments = sqliteTable(
     /** Positions of a tracker whose clock was unusable. */
     clockless: integer("clockless").notNull(),
     sealed: bytes("sealed").notNull(),
+    /** Sealed to the customer's own keys as well: names rows of wrapped_secrets. */
+    customerKid: integer("customer_kid"),
   },
   (t) => [
     index("segments_arrival").on(t.accountId, t.lastId, t.firstId),
     index("segments_clockless").on(t.id).where(sql`clockless > 0`),
+    index("segments_of_customer_kid").on(t.accountId, t.customerKid).where(sql`customer_kid IS NOT NULL`),
   ],
+);
+
+/** An everyday key, and one for when that is lost. */
+export const SEALING_KEY_KINDS = ["everyday", "offline"] as const;
+
+/** Public keys (X25519) that customers' positions are sealed to: src/customer-keys.ts. */
+export const customerKeys = sqliteTable(
+  "customer_keys",
+  {
+    id: id(),
+    accountId: ofAccount(),
+    kind: text("kind", { enum: SEALING_KEY_KINDS }).notNull(),
+    publicKey: bytes("public_key").notNull(),
+    createdAt: integer("created_at").notNull(),
+    revokedAt: integer("revoked_at"),
+  },
+  (t) => [
+    uniqueIndex("customer_keys_in_use").on(t.accountId, t.kind).where(sql`revoked_at IS NULL`),
+    uniqueIndex("customer_keys_once").on(t.accountId, t.publicKey).where(sql`revoked_at IS NULL`),
+    index("customer_keys_of_account").on(t.accountId, t.id),
+  ],
+);
+
+/** The customer's half of the keys of segments, wrapped to each of the customer's keys: src/customer-sealed.ts. */
+export const wrappedSecrets = sqliteTable(
+  "wrapped_secrets",
+  {
+    accountId: integer("account_id").notNull(),
+    kid: integer("kid").notNull(),
+    keyId: integer("key_id").notNull(),
+    /** UTC day since 1970. */
+    day: integer("day").notNull(),
+    wrapped: bytes("wrapped").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.accountId, t.kid, t.keyId] })],
 );
 
 /** The newest valid fixes of up to 64 devices of an account, each sealed for itself: src/store/newest.ts. */

@@ -43,6 +43,8 @@ const common = {
     invited: "The invitation is on its way.",
     revoked: "The key no longer works.",
     windowOpened: "Staff can see your positions now.",
+    sealingAdded: "From now on positions are sealed to this key.",
+    sealingRevoked: "Nothing more is sealed to this key.",
     windowClosed: "It is over: staff can no longer see your positions.",
     ended: "Ended.",
     secured: "Everything has ended. A mail with a link to a new password is on its way.",
@@ -376,6 +378,30 @@ const mail: MailTexts = {
     ],
     action: "See who looked",
   }),
+  sealingKeyAdded: () => ({
+    subject: "Positions are sealed to a new key",
+    lines: [
+      "An owner of your account registered a sealing key. From now on positions are sealed to it: without the file of that key nobody can read them again.",
+      "If you do not know the key, revoke it now, and secure your account: what was sealed to it in the meantime cannot be opened by anybody else.",
+    ],
+    action: "See the keys",
+  }),
+  sealingKeyRevoked: () => ({
+    subject: "A sealing key was revoked",
+    lines: [
+      "An owner of your account revoked a sealing key. Positions are still sealed to the other one. Keep the file: it opens what was sealed to it before.",
+      notYou,
+    ],
+    action: "See the keys",
+  }),
+  sealingEnded: () => ({
+    subject: "Positions are no longer sealed to your key",
+    lines: [
+      "An owner of your account revoked its last sealing key. From now on positions are stored so that this service can open them. Keep the file: it opens what was sealed to it before.",
+      notYou,
+    ],
+    action: "See the keys",
+  }),
   setup: () => ({
     subject: "You join the staff",
     lines: [
@@ -508,6 +534,15 @@ const problems: Readonly<Record<string, string>> = {
   "% is required: it is on the tracker's box": "Enter the code that is on the tracker's box.",
   "% is one of the first that anybody would guess": "“%” is one of the first that anybody would guess. Choose another.",
   "No such link: it was used already, or is too old": auth.problems.link,
+  "% must be base64url, as the key file has it": "Copy the public key from the key file: 43 letters, digits, - and _.",
+  "% must be a key of # bytes": "Copy the public key from the key file: 43 letters, digits, - and _.",
+  "% is no X# key that can be sealed to": "This is no public key that can be sealed to. Copy it from the key file.",
+  "% is not that of this key: read it in the key file":
+    "This is not the check of this key. Open the file of the key and type what it has behind “check”.",
+  "% must be true: nobody can open what is sealed to a lost key":
+    "Tick the box if you have understood that a lost key is final.",
+  "A key of this kind, or this key, is in use: revoke it first":
+    "A key of this kind, or this very key, is in use already. Revoke it first, or choose the other kind.",
   "Your role does not do": "Your role does not allow this. An owner or administrator can change it.",
   "No such path": "Check the address, or begin at home.",
   "This is not the text in force: read it again":
@@ -598,6 +633,7 @@ const profile = {
   toSearch: "Find a device",
   toAccepted: "The statement and terms that you accepted",
   toSecurity: "Password, sessions and second factor",
+  toSealing: "Sealing positions to a key of yours",
   emailTitle: "Change your e-mail address",
   emailLead: "A link goes to the new address. Until it is confirmed, nothing changes; then the old address is told.",
   emailNow: "Now",
@@ -684,6 +720,7 @@ const profile = {
       nameIndex: "Keyed hash of the name",
       replyIndex: "Keyed hash of the reply",
       sealed: "Content, encrypted",
+      wrapped: "Content, encrypted",
       fixes: "Content, encrypted",
       sha256: "SHA-256 of the text",
       brandTexts: "SHA-256 of the brand's texts",
@@ -710,6 +747,8 @@ const profile = {
       looks: "Who looked",
       latest: "Newest positions",
       segments: "Tracks, sealed",
+      customerKeys: "Sealing keys",
+      wrappedSecrets: "Halves of keys, wrapped to your sealing keys",
       newest: "Newest positions, sealed",
       idempotencyKeys: "Answers kept for repeated requests",
     } as Record<string, string>,
@@ -803,6 +842,8 @@ const security = {
     "passkey.refused": "A passkey was refused, as it may be a copy",
     "password.changed": "The password was changed",
     "password.reset": "The password was chosen anew by mail",
+    "sealing.added": "A sealing key was registered",
+    "sealing.revoked": "A sealing key was revoked",
     "session.ended": "A session was ended",
     "session.opened": "You signed in",
     "user.joined": "You joined the account",
@@ -1034,5 +1075,73 @@ const admin = {
 };
 
 /** Every text that a person reads, in English. Another language is one more of these files, and a row in index.ts. */
-export const en = { admin, auth, common, devices, legal, mail, people, problems, profile, security };
+const sealing = {
+  title: "Sealed at the edge to your key",
+  lead: "Once positions are settled, within the hour after they came, only who has the file of your key can read them. We cannot.",
+  on: "Positions are sealed to your key.",
+  off: "No key is registered: positions are stored so that this service can open them for you.",
+  add: "Register a key",
+  addOther: "Register the other key",
+  oneKey:
+    "There is one key only. Register an offline key too, and keep its file in another place: if one is lost, the other still opens everything.",
+  ownerOnly: "Only an owner of the account can register or revoke a key.",
+
+  ways: "Who can read what, on its way",
+  waysHead: ["Where", "Read by others?", "What it means"],
+  radio: "From the tracker to the bridge",
+  radioState: "not encrypted",
+  radioWhat:
+    "Trackers send in the clear over radio and internet, unless yours speaks TLS and reports to the TLS port. The networks in between could read along.",
+  memory: "In the memory of bridge and edge, and in the inbox",
+  memoryState: "we could read it",
+  memoryWhat:
+    "Frames are decoded there. Until they are settled, an hour at most, positions wait under a key of ours. That is why this is not end-to-end encryption.",
+  stored: "Stored as a track",
+  storedState: "sealed to you",
+  storedWhat:
+    "We keep no key. What stays readable: that a tracker reported, from when to when, how many positions, and how many alarms.",
+
+  keys: "Your keys",
+  keysHead: ["Key", "Check", "Since", "State", "Action"],
+  noKeys: "There is no key yet.",
+  kind: { everyday: "Everyday key", offline: "Offline key" } as Record<string, string>,
+  state: { used: "in use", revoked: "revoked" },
+  revoke: "Revoke",
+  revokeLabel: (name: string) => `Revoke the ${name.toLowerCase()}`,
+  revokeHint:
+    "Nothing more is sealed to a revoked key. Keep its file: it opens what was sealed to it. After the last one, this service can open new positions again.",
+  openTitle: "Read what is sealed",
+  open: "The API gives what is sealed as it is. The program opens it on your machine; the key never leaves it:",
+
+  newTitle: "Register a sealing key",
+  newLead: "Read this first: a lost key is final.",
+  finalTitle: "A lost key is final",
+  final: [
+    "Without the file of a key nobody can open what was sealed to it: not you, not we, not support, not a court. There is no reset.",
+    "On these pages and in GPX, GeoJSON and CSV you see the last hour only. Everything older you open with the key's file and the program “unseal”.",
+    "Support cannot see your positions any more, even if you let them.",
+    "What is stored already stays as it is, until its time is over or you delete it.",
+    "The time for which positions are kept stays as you set it. When it is over they are gone, and then your key opens nothing either.",
+  ],
+  makeTitle: "1. Make a key and keep its file",
+  makeWhat:
+    "The key is made in this browser. The file is the only place where the private half exists; the public half goes into the form below.",
+  make: "Make a key and save its file",
+  made: "The file is among your downloads, under this name:",
+  makeFailed: "This browser cannot make such a key. Use the command below, or another browser.",
+  makeCommand:
+    "Or make it on a computer that you trust, with the program that also opens what is sealed. It prints what the form asks for:",
+  registerTitle: "2. Register it",
+  kindField: "Which key this is",
+  kindHint: "One of each can be in use. Everything is sealed to both; each of them opens it alone.",
+  publicKey: "Public key",
+  publicKeyHint: "43 characters. It is in the file behind “publicKey”.",
+  check: "Check",
+  checkHint:
+    "Open the file and type what it has behind “check”, such as 0da3-a888. That shows that the file is there and can be read.",
+  understood: "I have read it: if the file is lost, nobody can ever open these positions.",
+  seal: "Seal to this key from now on",
+};
+
+export const en = { admin, auth, common, devices, legal, mail, people, problems, profile, sealing, security };
 export type Text = typeof en;

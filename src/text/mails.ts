@@ -22,6 +22,11 @@ export interface MailData {
   activationTries: { device: string; link: string };
   statementChanged: { title: string; effective: string; link: string };
   windowOpened: { until: string; link: string };
+  /** To every owner: what is stored from now on is for other eyes than before. */
+  sealingKeyAdded: { link: string };
+  sealingKeyRevoked: { link: string };
+  /** The last key was revoked. */
+  sealingEnded: { link: string };
   setup: { link: string };
 }
 export type MailKind = keyof MailData;

@@ -52,7 +52,7 @@ describe("the data map", () => {
     });
     // With the key; and by time, as ids only: the operator can be asked about an account that is gone. Tracks may lie in
     // another database, where no reference reaches: removing a device or an account ends with them.
-    expect(kept.toSorted()).toEqual(["audit", "keyDevices", "newest", "segments"]);
+    expect(kept.toSorted()).toEqual(["audit", "keyDevices", "newest", "segments", "wrappedSecrets"]);
     expect(goes).toContain("key_devices with api_keys");
     expect(goes).toContain("users with accounts");
   });
@@ -122,6 +122,8 @@ const IN_README: Readonly<Record<string, string>> = {
   addresses: "payment mode, addresses",
   acceptances: "what it accepted and when",
   apiKeys: "API keys: name, rights, hash, last use",
+  customerKeys: "sealing keys: public key, kind",
+  wrappedSecrets: "halves of the keys of its tracks",
   users: "users: e-mail",
   passkeys: "public keys of passkeys",
   recoveryCodes: "hashes of recovery codes",
@@ -186,6 +188,8 @@ describe("canaries", () => {
     idempotencyKeys: { status: 200 },
     sessions: { expiresAt: NOON + 1e9 },
     passkeys: { algorithm: -7 },
+    customerKeys: { publicKey: new Uint8Array(32).fill(0x5a) },
+    wrappedSecrets: { kid: ids.account, keyId: 1, day: 20_000, wrapped: new Uint8Array(80).fill(0xa5) },
     tokens: { kind: "report" },
   });
 

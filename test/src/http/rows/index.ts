@@ -6,6 +6,7 @@ import { LEGAL_ROWS } from "./legal.ts";
 import { PEOPLE_ROWS } from "./people.ts";
 import { PROFILE_ROWS } from "./profile.ts";
 import type { Rows } from "./row.ts";
+import { SEALING_ROWS } from "./sealing.ts";
 import { SECURITY_ROWS } from "./security.ts";
 import { WEB_ROWS } from "./web.ts";
 
@@ -14,6 +15,7 @@ export const ROWS: Rows = {
   ...CORE_ROWS,
   ...AUTH_ROWS,
   ...SECURITY_ROWS,
+  ...SEALING_ROWS,
   ...LEGAL_ROWS,
   ...DEVICES_ROWS,
   ...PEOPLE_ROWS,
