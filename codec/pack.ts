@@ -32,21 +32,19 @@ const zigzag = (value: number): number => (value << 1) ^ (value >> 31);
 const widthOf = (value: number): number => 32 - Math.clz32(value);
 const varintBytes = (value: number): number => Math.max(1, Math.ceil(widthOf(value) / 7));
 
-// Kept between calls: differences, differences of those, and lowest and highest number of each block.
+// Kept between calls: what a mode packs, and the lowest and highest number of each block.
 const scratch = {
-  first: new Int32Array(512),
-  second: new Int32Array(512),
+  rest: new Int32Array(512),
   widths: new Uint8Array(64),
   lows: new Int32Array(64),
   highs: new Int32Array(64),
 };
 
 function reserveScratch(count: number): void {
-  if (scratch.first.length >= count) return;
+  if (scratch.rest.length >= count) return;
   const size = 2 ** widthOf(count - 1);
   const blocks = size / BLOCK + 1;
-  scratch.first = new Int32Array(size);
-  scratch.second = new Int32Array(size);
+  scratch.rest = new Int32Array(size);
   scratch.widths = new Uint8Array(blocks);
   scratch.lows = new Int32Array(blocks);
   scratch.highs = new Int32Array(blocks);
@@ -57,44 +55,37 @@ const choice = { bits: 0, zigzag: 0, base: 0 };
 
 /** Appends `values[0..count)`, which are overwritten; there is at least one. */
 export function writeNumbers(out: ByteSink, values: Int32Array, count: number): void {
-  let differ = 0;
   const head = values[0];
-  for (let i = 1; i < count; i++) differ |= values[i] ^ head;
-  out.reserve(64 + count * 5);
-  if (differ === 0) {
+  let alike = 1;
+  while (alike < count && values[alike] === head) alike++;
+  if (alike === count) {
     writeSame(out, head);
     return;
   }
+  out.reserve(64 + count * 5);
   reserveScratch(count);
   const scale = descale(values, count);
-  const changes = measure(values, count);
-  const { mode } = shape;
-  const { first, second } = scratch;
-  const rest = mode === RAW ? values : mode === DELTA ? first : second;
-  choose(rest, mode - RAW, count);
-  if (changes * 16 < choice.bits && runBits(first, count, values[0], changes) < choice.bits) {
-    writeRuns(out, first, count, values[0], changes, scale);
+  const mode = modeOf(values, count);
+  const rest = mode === RAW ? values : scratch.rest;
+  const changes = choose(values, mode, rest, count);
+  if (changes * 16 < choice.bits && runBits(values, count, changes) < choice.bits) {
+    writeRuns(out, values, count, changes, scale);
   } else {
-    writePacked(out, values[0], rest, mode, count, scale);
+    writePacked(out, values, rest, mode, count, scale);
   }
 }
 
-/** What `measure()` found. */
-const shape = { mode: RAW };
-
-// Works out differences, finds the mode that needs the fewest bits with a base at its first number, and counts changes.
-function measure(values: Int32Array, count: number): number {
-  const { first, second } = scratch;
+// The mode that needs the fewest bits with a base at its first number, in a third of the blocks.
+function modeOf(values: Int32Array, count: number): number {
   const head = values[0];
-  let before = head;
-  let step = (values[1] - head) | 0;
-  const lead = step;
-  let changes = 0;
+  const lead = (values[1] - head) | 0;
   let raw = 0;
   let delta = 0;
   let bend = 0;
-  for (let at = 1; at < count; at += BLOCK) {
+  for (let at = 1; at < count; at += 3 * BLOCK) {
     const end = at + BLOCK < count ? at + BLOCK : count;
+    let before = values[at - 1];
+    let step = at === 1 ? lead : (before - values[at - 2]) | 0;
     let rawAll = 0;
     let deltaAll = 0;
     let bendAll = 0;
@@ -104,9 +95,6 @@ function measure(values: Int32Array, count: number): number {
       const turn = (difference - step) | 0;
       const fromHead = (value - head) | 0;
       const fromLead = (difference - lead) | 0;
-      first[i] = difference;
-      second[i] = turn;
-      changes += difference === 0 ? 0 : 1;
       rawAll |= (fromHead << 1) ^ (fromHead >> 31);
       deltaAll |= (fromLead << 1) ^ (fromLead >> 31);
       bendAll |= (turn << 1) ^ (turn >> 31);
@@ -117,8 +105,8 @@ function measure(values: Int32Array, count: number): number {
     delta += 32 - Math.clz32(deltaAll);
     bend += 32 - Math.clz32(bendAll);
   }
-  shape.mode = bend < delta && bend < raw && count > 2 ? BEND : delta < raw ? DELTA : RAW;
-  return changes;
+  if (bend < delta && bend < raw && count > 2) return BEND;
+  return delta < raw ? DELTA : RAW;
 }
 
 /** Appends a stream of any length in which every number is `value`. */
@@ -131,34 +119,49 @@ export function writeSame(out: ByteSink, value: number): void {
 
 // Divides all numbers by the largest of SCALES that divides each. The divisors are constants: V8 multiplies then.
 function descale(values: Int32Array, count: number): number {
-  let scale = 3;
-  for (let i = 0; i < count; i++) {
-    const value = values[i];
-    if (((value % 100) | 0) !== 0) return 0;
-    if (scale === 3 && ((value % 10_000) | 0) !== 0) scale = 2;
-    if (scale === 2 && ((value % 1000) | 0) !== 0) scale = 1;
-  }
-  if (scale === 1) for (let i = 0; i < count; i++) values[i] = (values[i] / 100) | 0;
-  else if (scale === 2) for (let i = 0; i < count; i++) values[i] = (values[i] / 1000) | 0;
-  else for (let i = 0; i < count; i++) values[i] = (values[i] / 10_000) | 0;
+  let i = 0;
+  while (i < count && ((values[i] % 10_000) | 0) === 0) i++;
+  let scale = i === count ? 3 : 2;
+  while (i < count && ((values[i] % 1000) | 0) === 0) i++;
+  if (i < count) scale = 1;
+  while (i < count && ((values[i] % 100) | 0) === 0) i++;
+  if (i < count) return 0;
+  if (scale === 1) for (let n = 0; n < count; n++) values[n] = (values[n] / 100) | 0;
+  else if (scale === 2) for (let n = 0; n < count; n++) values[n] = (values[n] / 1000) | 0;
+  else for (let n = 0; n < count; n++) values[n] = (values[n] / 10_000) | 0;
   return scale;
 }
 
-// Finds the cheapest base of these: the lowest number, none, and one amid the calmest block.
-function choose(rest: Int32Array, from: number, count: number): void {
+// Fills `rest` with what the mode packs, and finds the cheapest base of these: the lowest number, none, and one amid
+// the calmest block. Returns how many numbers are not as the one before.
+function choose(values: Int32Array, mode: number, rest: Int32Array, count: number): number {
   const { lows, highs } = scratch;
+  const keepBefore = mode === RAW ? 0 : -1;
+  const keepStep = mode === BEND ? -1 : 0;
+  const from = mode - RAW;
+  let before = from === 0 ? 0 : values[from - 1];
+  let last = from === 0 ? values[0] : before;
+  let step = from === 2 ? (before - values[0]) | 0 : 0;
+  let changes = from === 2 && step !== 0 ? 1 : 0;
   let lowest = 0x7fffffff;
   let calmest = Number.POSITIVE_INFINITY;
   let middle = 0;
   let blocks = 0;
   for (let at = from; at < count; at += BLOCK) {
     const end = at + BLOCK < count ? at + BLOCK : count;
-    let low = rest[at];
-    let high = low;
-    for (let i = at + 1; i < end; i++) {
-      const value = rest[i];
-      if (value < low) low = value;
-      if (value > high) high = value;
+    let low = 0x7fffffff;
+    let high = -0x80000000;
+    for (let i = at; i < end; i++) {
+      const value = values[i];
+      const difference = (value - (before & keepBefore)) | 0;
+      const number = (difference - (step & keepStep)) | 0;
+      changes += value === last ? 0 : 1;
+      rest[i] = number;
+      low = number < low ? number : low;
+      high = number > high ? number : high;
+      last = value;
+      before = value;
+      step = difference;
     }
     lows[blocks] = low;
     highs[blocks] = high;
@@ -185,6 +188,7 @@ function choose(rest: Int32Array, from: number, count: number): void {
   choice.bits = Math.min(above, plain, around);
   choice.zigzag = choice.bits === above ? 0 : 1;
   choice.base = choice.bits === above ? lowest : choice.bits === plain ? 0 : middle;
+  return changes;
 }
 
 // Bits of a zigzag number from `low` to `high` around a base. What would not fit in 32 bits goes round.
@@ -195,44 +199,42 @@ function spread(low: number, high: number, base: number): number {
   return 32 - Math.clz32(zigzag(below) | zigzag(above));
 }
 
-function runBits(first: Int32Array, count: number, head: number, changes: number): number {
-  let bytes = varintBytes(zigzag(head)) + varintBytes(changes) - 2;
+function runBits(values: Int32Array, count: number, changes: number): number {
+  let bytes = varintBytes(zigzag(values[0])) + varintBytes(changes) - 2;
   let at = 0;
   for (let i = 1; i < count; i++) {
-    if (first[i] === 0) continue;
-    bytes += varintBytes(i - at) + varintBytes(zigzag(first[i]));
+    if (values[i] === values[i - 1]) continue;
+    bytes += varintBytes(i - at) + varintBytes(zigzag(values[i] - values[i - 1]));
     at = i;
   }
   return 8 * bytes;
 }
 
-function writeRuns(
-  out: ByteSink,
-  first: Int32Array,
-  count: number,
-  head: number,
-  changes: number,
-  scale: number,
-): void {
-  // Every change was counted at two bytes and may take ten.
-  out.reserve(64 + changes * 10);
+function writeRuns(out: ByteSink, values: Int32Array, count: number, changes: number, scale: number): void {
   const { bytes } = out;
   bytes[out.length] = RUNS | (scale << SCALE_SHIFT);
-  let p = writeVarint(bytes, out.length + 1, zigzag(head));
+  let p = writeVarint(bytes, out.length + 1, zigzag(values[0]));
   p = writeVarint(bytes, p, changes);
   let at = 0;
   for (let i = 1; i < count; i++) {
-    if (first[i] === 0) continue;
+    if (values[i] === values[i - 1]) continue;
     p = writeVarint(bytes, p, i - at);
-    p = writeVarint(bytes, p, zigzag(first[i]));
+    p = writeVarint(bytes, p, zigzag(values[i] - values[i - 1]));
     at = i;
   }
   out.length = p;
 }
 
-function writePacked(out: ByteSink, head: number, rest: Int32Array, mode: number, count: number, scale: number): void {
+function writePacked(
+  out: ByteSink,
+  values: Int32Array,
+  rest: Int32Array,
+  mode: number,
+  count: number,
+  scale: number,
+): void {
   const { base, zigzag: zig } = choice;
-  const { first, widths, lows, highs } = scratch;
+  const { widths, lows, highs } = scratch;
   const from = mode - RAW;
   const blocks = (count - from + BLOCK - 1) >> 4;
   let most = 0;
@@ -245,8 +247,8 @@ function writePacked(out: ByteSink, head: number, rest: Int32Array, mode: number
   bytes[out.length] = mode | (zig * ZIGZAG_FLAG) | (base === 0 ? 0 : BASE_FLAG) | (scale << SCALE_SHIFT);
   let p = out.length + 1;
   if (base !== 0) p = writeVarint(bytes, p, zigzag(base));
-  if (mode !== RAW) p = writeVarint(bytes, p, zigzag(head));
-  if (mode === BEND) p = writeVarint(bytes, p, zigzag(first[1]));
+  if (mode !== RAW) p = writeVarint(bytes, p, zigzag(values[0]));
+  if (mode === BEND) p = writeVarint(bytes, p, zigzag(values[1] - values[0]));
   bytes[p++] = most;
   const each = 32 - Math.clz32(most);
   let word = 0;

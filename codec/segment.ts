@@ -368,10 +368,12 @@ function readRows(into: StoredPositions, rows: number, idBase: number): void {
   if (way > SINCE_FIX) throw reader.fail("value", wayAt, `${way} is no way to write receive times`);
   const timesAt = reader.at;
   reader.read(values, 0, 1, rows);
-  reader.read(high, 0, 1, rows);
+  const oneHigh = reader.same();
+  const top = reader.value * TWO_32;
+  if (!oneHigh) reader.read(high, 0, 1, rows);
   let before = 0;
   for (let n = 0, base = from; n < rows; n++, base += STRIDE) {
-    let at = high[n] * TWO_32 + values[n];
+    let at = (oneHigh ? top : high[n] * TWO_32) + values[n];
     if (way === SINCE_FIX) {
       const usable = clock[first + n] === 0 && (i32[base + MASK] & TIME_BIT) !== 0;
       at += usable ? EPOCH_MS + (i32[base + TIME] >>> 0) * 1000 : before;
@@ -408,11 +410,13 @@ function readWide(into: Float64Array, first: number, rows: number, add: number):
   const oneHigh = reader.same();
   const top = reader.value;
   if (!oneHigh) reader.read(high, 0, 1, rows);
-  for (let n = 0; n < rows; n++) {
+  const different = oneLow && oneHigh ? 1 : rows;
+  for (let n = 0; n < different; n++) {
     const value = (oneHigh ? top : high[n]) * TWO_32 + (oneLow ? low : values[n]) + add;
     if (!(value >= 0 && value <= Number.MAX_SAFE_INTEGER)) throw reader.fail("value", at, "an id is out of range");
     into[first + n] = value;
   }
+  if (different < rows) into.fill(into[first], first, first + rows);
 }
 
 // Rows that do not all have the same columns. The numbers of constant columns are in `values`, by column.
