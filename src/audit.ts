@@ -28,6 +28,8 @@ export const ACTIONS = [
   "job.run",
   "key.created",
   "key.revoked",
+  "keys.restored",
+  "keys.rewrapped",
   "look.refused",
   "mobile.changed",
   "account.secured",

@@ -15,6 +15,8 @@ export interface Command {
   path: string;
   /** Options that go into the body as they are, or what makes it; text is sent as CSV. */
   body?: readonly string[] | ((options: Row) => Row | string);
+  /** It does a part each time: called again with `after` until it is through, and the numbers of its answers added. */
+  inParts?: true;
   /** Columns of the table a person reads. */
   columns?: readonly string[];
   /** The answer as --json prints it. */
@@ -120,6 +122,30 @@ export const COMMANDS: readonly Command[] = [
     path: "/v1/admin/jobs/:job/run",
     json: (answer) => answer,
     text: ({ name, changed }) => `${name} changed ${changed} rows.`,
+  },
+  {
+    words: "keys status",
+    options: [],
+    method: "GET",
+    path: "/v1/admin/key-store",
+    inParts: true,
+    text: keysText,
+  },
+  {
+    words: "keys rewrap",
+    options: [],
+    method: "POST",
+    path: "/v1/admin/key-store/rewrap",
+    inParts: true,
+    text: keysText,
+  },
+  {
+    words: "keys restore-escrow",
+    options: [],
+    method: "POST",
+    path: "/v1/admin/key-store/restore",
+    inParts: true,
+    text: ({ restored }) => `${restored} key objects restored.`,
   },
   {
     words: "account show",
@@ -424,6 +450,10 @@ function accountText(answer: Row): string {
     );
   }
   return parts.join("\n\n");
+}
+
+function keysText({ next: _, ...facts }: Row): string {
+  return factsText(facts);
 }
 
 function brandText({ texts, ...facts }: Row): string {

@@ -109,6 +109,20 @@ async function askAll(at: { url: string; token: string }, path: string, limit: u
   return rows;
 }
 
+/** A command that does a part at a time: the last answer, with the numbers of all. */
+async function askInParts(at: { url: string; token: string }, method: string, path: string): Promise<Row> {
+  const sum: Row = {};
+  for (let after: unknown = undefined; ; ) {
+    const query = after === undefined || method !== "GET" ? "" : `?after=${encodeURIComponent(String(after))}`;
+    const answer = await ask(at, method, path + query, method === "GET" ? undefined : { after });
+    for (const [name, value] of Object.entries(answer)) {
+      sum[name] = typeof value === "number" ? value + Number(sum[name] ?? 0) : value;
+    }
+    if (answer.next === null) return sum;
+    after = answer.next;
+  }
+}
+
 function bodyOf({ body }: Command, options: Row): Row | string | undefined {
   if (typeof body === "function") return body(options);
   return (
@@ -165,7 +179,9 @@ export async function run(args: string[]): Promise<string> {
     const data = await askAll(at, path, options.limit);
     return values.json === true ? JSON.stringify({ data, nextCursor: null }) : table(data, command.columns);
   }
-  const answer = await ask(at, command.method, path, bodyOf(command, options));
+  const answer = command.inParts
+    ? await askInParts(at, command.method, path)
+    : await ask(at, command.method, path, bodyOf(command, options));
   return values.json === true
     ? JSON.stringify(command.json?.(answer, options) ?? answer)
     : (command.text?.(answer, options) ?? "Done.");

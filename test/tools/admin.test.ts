@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { app, ROUTES } from "../../src/http/app.ts";
+import { LIMITS } from "../../src/limits.ts";
+import { accountKey } from "../../src/vault.ts";
 import { run } from "../../tools/admin.ts";
 import { COMMANDS, WITHOUT_COMMAND } from "../../tools/admin-commands.ts";
 import { clearRunning, writeRunning } from "../../tools/data-dir.ts";
@@ -111,6 +113,22 @@ test("admin runs a job and lists the jobs with their last run", async () => {
   expect((await admin("jobs run retention")).stdout).toBe("retention changed 0 rows.\n");
   expect(JSON.parse((await admin("jobs run retention --json")).stdout)).toEqual({ name: "retention", changed: 0 });
   expect((await admin("jobs list")).stdout).toMatch(/^retention +7 \* \* \* \* +done \d{4}-/m);
+});
+
+test("admin looks at the key store, wraps it anew and restores nothing that is there", async () => {
+  const ctx = { ...aBase(database.db), now: () => Date.now() };
+  for (let accountId = 1; accountId <= LIMITS.keyObjects + 1; accountId++) {
+    await accountKey(ctx, accountId, "test", { make: true });
+  }
+  expect(JSON.parse((await admin("keys status --json")).stdout)).toMatchObject({
+    objects: LIMITS.keyObjects + 1,
+    missing: 0,
+    oldRootKey: 0,
+    next: null,
+  });
+  expect((await admin("keys rewrap")).stdout).toMatch(/^changed +0$/m);
+  expect((await admin("keys restore-escrow")).stdout).toBe("0 key objects restored.\n");
+  expect((await admin("audit list --limit 2")).stdout).toMatch(/keys\.restored[\s\S]*keys\.rewrapped/);
 });
 
 test("every route of the operator has a command, or a reason why not", () => {

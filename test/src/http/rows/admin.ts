@@ -187,4 +187,17 @@ export const ADMIN_ROWS: Rows = {
     body: () => ({ act: "setup", email: "first@edge.test", password: "a long and good one" }),
     status: 400,
   },
+  "GET /v1/admin/key-store": { who: OPERATOR, path: at("/v1/admin/key-store"), status: 200 },
+  "POST /v1/admin/key-store/rewrap": {
+    who: OPERATOR,
+    path: at("/v1/admin/key-store/rewrap"),
+    body: () => ({}),
+    status: 200,
+  },
+  "POST /v1/admin/key-store/restore": {
+    who: OPERATOR,
+    path: at("/v1/admin/key-store/restore"),
+    body: () => ({}),
+    status: 200,
+  },
 };
