@@ -196,15 +196,31 @@ const text = new TextEncoder();
 
 /** HKDF-SHA-256 of one secret or several. @param as AES-GCM to seal with, HMAC for hashes */
 export async function deriveKey(secrets: readonly Secret[], info: string, as: "seal" | "hash"): Promise<CryptoKey> {
-  const material = new Uint8Array(32 * secrets.length);
-  for (const [i, { bytes }] of secrets.entries()) material.set(bytes, 32 * i);
-  const base = await crypto.subtle.importKey("raw", material, "HKDF", false, ["deriveKey"]);
-  material.fill(0);
   return crypto.subtle.deriveKey(
-    { name: "HKDF", hash: "SHA-256", salt: new Uint8Array(32), info: text.encode(info) },
-    base,
+    hkdf(info),
+    await material(secrets, "deriveKey"),
     as === "seal" ? { name: "AES-GCM", length: 256 } : { name: "HMAC", hash: "SHA-256", length: 256 },
     false,
     as === "seal" ? ["encrypt", "decrypt"] : ["sign"],
   );
+}
+
+/** The same as 32 bytes. */
+export async function deriveBits(secrets: readonly Secret[], info: string): Promise<Uint8Array<ArrayBuffer>> {
+  return new Uint8Array(await crypto.subtle.deriveBits(hkdf(info), await material(secrets, "deriveBits"), 256));
+}
+
+const hkdf = (info: string) => ({
+  name: "HKDF",
+  hash: "SHA-256",
+  salt: new Uint8Array(32),
+  info: text.encode(info),
+});
+
+async function material(secrets: readonly Secret[], usage: "deriveKey" | "deriveBits"): Promise<CryptoKey> {
+  const bytes = new Uint8Array(32 * secrets.length);
+  for (const [i, secret] of secrets.entries()) bytes.set(secret.bytes, 32 * i);
+  const key = await crypto.subtle.importKey("raw", bytes, "HKDF", false, [usage]);
+  bytes.fill(0);
+  return key;
 }

@@ -1,5 +1,15 @@
 import type { Base } from "./context.ts";
-import { cacheOf, dayKey, deriveKey, deviceKey, type Held, held, heldWith, type VaultCache } from "./vault-cache.ts";
+import {
+  cacheOf,
+  dayKey,
+  deriveBits,
+  deriveKey,
+  deviceKey,
+  type Held,
+  held,
+  heldWith,
+  type VaultCache,
+} from "./vault-cache.ts";
 import { changeObject } from "./vault-copies.ts";
 import { accountName, type KeyObject, newSecret, type Secret } from "./vault-object.ts";
 
@@ -138,6 +148,33 @@ export async function openingKeys(
       const made = segmentKey(cache, name, day, device);
       keys.set(`${dayKid} ${deviceKid}`, made);
       return made;
+    }),
+  );
+}
+
+/**
+ * Our halves of the keys of rows that are sealed to a key of the customer as well (src/customer-sealed.ts), for rows that
+ * carry these kids. A half opens nothing by itself, so that it may leave the key store; it is gone with either secret.
+ * @returns 32 bytes each; null where a secret was destroyed, or is not that device's
+ * @throws {AppError} unavailable
+ */
+export async function keyShares(
+  ctx: Base,
+  accountId: number,
+  wanted: readonly OpeningWish[],
+): Promise<(Uint8Array<ArrayBuffer> | null)[]> {
+  if (wanted.length === 0) return [];
+  const kids = wanted.flatMap(({ dayKid, deviceKid }) => [dayKid, deviceKid]);
+  const account = await heldWith(ctx, accountName(accountId), kids);
+  const shares = new Map<string, Promise<Uint8Array<ArrayBuffer>>>();
+  return Promise.all(
+    wanted.map(({ deviceId, dayKid, deviceKid }) => {
+      const [day, device] = [account?.byKid.get(dayKid), account?.byKid.get(deviceKid)];
+      if (day?.kind !== "day" || device?.kind !== "device" || device.of !== deviceId) return null;
+      const id = `${dayKid} ${deviceKid}`;
+      const share = shares.get(id) ?? deriveBits([day, device], "pos|share|v1");
+      shares.set(id, share);
+      return share;
     }),
   );
 }

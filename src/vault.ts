@@ -27,7 +27,14 @@ export {
   inboxSealingKey,
   newInboxKey,
 } from "./vault-own.ts";
-export { type OpeningWish, openingKeys, type SealingKey, type SealingWish, sealingKeys } from "./vault-segments.ts";
+export {
+  keyShares,
+  type OpeningWish,
+  openingKeys,
+  type SealingKey,
+  type SealingWish,
+  sealingKeys,
+} from "./vault-segments.ts";
 export {
   checkKeys,
   type KeyCheck,
