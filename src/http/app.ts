@@ -26,6 +26,7 @@ import { DEVICES_PAGES } from "./pages/devices.ts";
 import { LEGAL_PAGES } from "./pages/legal.ts";
 import { PEOPLE_PAGES } from "./pages/people.ts";
 import { PROFILE_PAGES } from "./pages/profile.ts";
+import { SEALING_PAGES } from "./pages/sealing.ts";
 import { SECURITY_PAGES } from "./pages/security.ts";
 import { POSITIONS } from "./positions.ts";
 import type { Env, Route } from "./route.ts";
@@ -48,7 +49,17 @@ const API = [
 ].flat(2);
 
 const PAGES = [
-  [AUTH_PAGES, SECURITY_PAGES, LEGAL_PAGES, DEVICES_PAGES, PEOPLE_PAGES, PROFILE_PAGES, ADMIN_PAGES, ASSET_ROUTES],
+  [
+    AUTH_PAGES,
+    SECURITY_PAGES,
+    LEGAL_PAGES,
+    DEVICES_PAGES,
+    PEOPLE_PAGES,
+    PROFILE_PAGES,
+    SEALING_PAGES,
+    ADMIN_PAGES,
+    ASSET_ROUTES,
+  ],
 ].flat(2);
 
 /** Every route there is. /api/* stays free: it is reserved for compatibility with existing tracking clients. */

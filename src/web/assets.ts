@@ -1,4 +1,5 @@
 import { passkey } from "./islands/passkey.js";
+import { sealingKey } from "./islands/sealing-key.js";
 import { STYLE } from "./style.ts";
 
 interface Asset {
@@ -15,6 +16,7 @@ export const ASSETS: Readonly<Record<string, Asset>> = {
   "style.css": { text: STYLE },
   "icon.svg": { text: ICON },
   "passkey.js": { text: `(${passkey})();\n` },
+  "sealing-key.js": { text: `(${sealingKey})();\n` },
 };
 
 /** The name under which a file is served. It changes with the content, so that a browser may keep a file for ever. */

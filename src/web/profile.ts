@@ -91,6 +91,7 @@ export function profilePage(view: PageView, profile: Profile, state: State): Htm
                 ["/search", p.toSearch],
                 ["/profile/searches", p.toSearches],
                 ["/accept", p.toAccepted],
+                ["/profile/sealing", p.toSealing],
               ]),
           ["/security", p.toSecurity],
         ].map(([to, name]) => html`<li><a href="${to}">${name}</a></li>`)}</ul>`,

@@ -1,6 +1,7 @@
 import { aDevice, aUser } from "../../../database.ts";
 import { aKey } from "../api.ts";
 import { at, CUSTOMERS, type Row, type Rows, type Things } from "./row.ts";
+import { withoutSealingKeys } from "./sealing.ts";
 
 const OWNER = ["owner"] as const;
 const MANAGERS = ["owner", "manager"] as const;
@@ -48,6 +49,7 @@ async function withWindow(things: Things): Promise<number> {
 
 const inWindow = (rest: (things: Things) => string) => async (things: Things) => {
   await withWindow(things);
+  await withoutSealingKeys(things);
   return `/v1/admin/accounts/${things.account}${rest(things)}`;
 };
 

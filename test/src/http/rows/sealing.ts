@@ -3,13 +3,13 @@ import { newKeyFile } from "../../../../client/key-file.ts";
 import { insertCustomerKey } from "../../../../src/store/customer-keys.ts";
 import { at, CUSTOMERS, type Rows, type Things } from "./row.ts";
 
-/** The account has no key in use: what a row leaves behind must not keep another from being made. */
-async function withoutKeys({ api }: Things): Promise<void> {
+/** The account has no key in use: what a row leaves behind keeps another from being made, and staff from looking. */
+export async function withoutSealingKeys({ api }: Things): Promise<void> {
   await api.base.db.$client.execute("UPDATE customer_keys SET revoked_at = 1 WHERE revoked_at IS NULL");
 }
 
 async function aKey(things: Things) {
-  await withoutKeys(things);
+  await withoutSealingKeys(things);
   const { publicKey, check } = await newKeyFile(things.api.base.now());
   return { kind: "everyday", publicKey, check };
 }
@@ -34,5 +34,20 @@ export const SEALING_ROWS: Rows = {
     path: async (things) => `/v1/me/sealing-keys/${await keyId(things)}`,
     status: 204,
     owned: true,
+  },
+  "GET /profile/sealing": { who: CUSTOMERS, path: at("/profile/sealing"), status: 200 },
+  "POST /profile/sealing": {
+    // A page is for all of the account's people; this form of it is the owner's.
+    who: ["owner"],
+    path: at("/profile/sealing"),
+    body: async (things) => ({ act: "revoke", id: String(await keyId(things)) }),
+    status: 303,
+  },
+  "GET /profile/sealing/new": { who: ["owner"], path: at("/profile/sealing/new"), status: 200 },
+  "POST /profile/sealing/new": {
+    who: ["owner"],
+    path: at("/profile/sealing/new"),
+    body: async (things) => ({ act: "register", ...(await aKey(things)), lostKeyIsFinal: "on" }),
+    status: 303,
   },
 };

@@ -1,0 +1,109 @@
+import { html } from "hono/html";
+import type { CustomerKey, KeyKind } from "../customer-keys.ts";
+import type { Form } from "../http/route.ts";
+import { frame, type Html, type PageView } from "./frame.ts";
+import { button, card, checkbox, code, errorSummary, field, form, hidden, notice, pill, table, time } from "./parts.ts";
+import type { FormProblem } from "./problems.ts";
+
+/** A key as the page shows it. */
+export type ShownKey = Pick<CustomerKey, "id" | "kind" | "createdAt" | "revokedAt"> & { check: string };
+
+export interface SealingContent {
+  keys: readonly ShownKey[];
+  /** An owner: who may register and revoke. */
+  mayChange: boolean;
+  done: string | undefined;
+}
+
+const KINDS: readonly KeyKind[] = ["everyday", "offline"];
+const OPEN = "npm run -s unseal -- --key my.key track.json > positions.ndjson";
+const NEW_KEY = "npm run -s unseal -- --new-key my.key";
+
+/** Whether positions are sealed, who can read what on its way, and the keys. */
+export function sealingPage(view: PageView, { keys, mayChange, done }: SealingContent): Html {
+  const s = view.t.sealing;
+  const used = keys.filter(({ revokedAt }) => revokedAt === null);
+  return frame(view, {
+    title: s.title,
+    lead: s.lead,
+    done,
+    body: html`${used.length === 0 ? notice("info", s.off) : notice("ok", s.on)}
+      ${used.length === 1 ? notice("warn", s.oneKey) : ""}
+      ${card(
+        s.keys,
+        html`${keysTable(view, keys, mayChange)}
+        ${used.length === 0 ? "" : html`<p class="soft">${s.revokeHint}</p>`}
+        ${
+          !mayChange
+            ? html`<p>${s.ownerOnly}</p>`
+            : used.length === KINDS.length
+              ? ""
+              : html`<p class="actions"><a class="button" href="/profile/sealing/new">${used.length === 0 ? s.add : s.addOther}</a></p>`
+        }`,
+      )}
+      ${card(s.ways, waysTable(view, used.length > 0))}
+      ${keys.length === 0 ? "" : card(s.openTitle, html`<p>${s.open}</p>${code(OPEN)}`)}
+      <p><a href="/profile">${view.t.common.back}</a></p>`,
+  });
+}
+
+function keysTable(view: PageView, keys: readonly ShownKey[], mayChange: boolean): Html {
+  const s = view.t.sealing;
+  const nameOf = ({ kind }: ShownKey) => s.kind[kind] ?? kind;
+  const rows = keys.map((key) => [
+    nameOf(key),
+    html`<code>${key.check}</code>`,
+    time(view, key.createdAt),
+    key.revokedAt === null ? pill("ok", s.state.used) : pill("stop", s.state.revoked),
+    key.revokedAt !== null || !mayChange
+      ? "–"
+      : form(html`${hidden("id", key.id)}${button("revoke", s.revoke, "danger", s.revokeLabel(nameOf(key)))}`),
+  ]);
+  return table(s.keys, s.keysHead, rows, s.noKeys);
+}
+
+/** The three stations of a position, each with what can be read there. */
+function waysTable(view: PageView, isSealed: boolean): Html {
+  const s = view.t.sealing;
+  return table(
+    s.ways,
+    s.waysHead,
+    [
+      [s.radio, pill("stop", s.radioState), s.radioWhat],
+      [s.memory, pill("warn", s.memoryState), s.memoryWhat],
+      [s.stored, isSealed ? pill("ok", s.storedState) : pill("warn", s.memoryState), isSealed ? s.storedWhat : s.off],
+    ],
+    "",
+  );
+}
+
+/** What a lost key means, then making one, then registering it. */
+export function newSealingKeyPage(
+  view: PageView,
+  used: readonly KeyKind[],
+  state: { form: Form; problems: readonly FormProblem[] },
+): Html {
+  const s = view.t.sealing;
+  const free = KINDS.filter((kind) => !used.includes(kind));
+  return frame(view, {
+    title: s.newTitle,
+    lead: s.newLead,
+    islands: ["sealing-key.js"],
+    body: html`${errorSummary(view, state.problems)}
+      ${card(s.finalTitle, html`<ul>${s.final.map((each) => html`<li>${each}</li>`)}</ul>`)}
+      ${card(
+        s.makeTitle,
+        html`<div id="sealing-key" hidden data-failed="${s.makeFailed}" data-made="${s.made}">
+            <p>${s.makeWhat}</p><p class="actions"><button type="button" class="quiet">${s.make}</button></p></div>
+          <p>${s.makeCommand}</p>${code(NEW_KEY)}`,
+      )}
+      ${card(
+        s.registerTitle,
+        form(html`${field({ name: "kind", label: s.kindField, hint: s.kindHint, choices: (free.length === 0 ? KINDS : free).map((kind) => [kind, s.kind[kind] ?? kind]) }, state)}
+          ${field({ name: "publicKey", label: s.publicKey, hint: s.publicKeyHint, autocomplete: "off", maxlength: 60 }, state)}
+          ${field({ name: "check", label: s.check, hint: s.checkHint, autocomplete: "off", maxlength: 20 }, state)}
+          ${checkbox({ name: "lostKeyIsFinal", label: s.understood }, state)}
+          <div class="actions">${button("register", s.seal, "danger")}<a href="/profile/sealing">${view.t.common.cancel}</a></div>`),
+      )}`,
+  });
+}
