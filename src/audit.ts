@@ -19,12 +19,16 @@ export const ACTIONS = [
   "device.created",
   "device.changed",
   "device.removed",
+  "collection.changed",
   "document.published",
   "document.accepted",
   "email.changed",
   "factor.added",
   "factor.removed",
   "factors.reset",
+  "group.changed",
+  "group.created",
+  "group.removed",
   "job.run",
   "key.created",
   "key.revoked",
@@ -39,6 +43,9 @@ export const ACTIONS = [
   "profile.changed",
   "sealing.added",
   "sealing.revoked",
+  "retention.changed",
+  "retention.lengthened",
+  "retention.shortened",
   "session.ended",
   "session.opened",
   "setting.changed",
@@ -56,7 +63,8 @@ export const ACTIONS = [
 ] as const;
 export type Action = (typeof ACTIONS)[number];
 
-function actorOf(principal: Principal): { actor: AuditRow["actor"]; actorId: number | null } {
+/** Who an act is by, as its record names them. */
+export function actorOf(principal: Principal): { actor: AuditRow["actor"]; actorId: number | null } {
   switch (principal.kind) {
     case "admin":
       return { actor: "admin_token", actorId: null };

@@ -7,6 +7,7 @@ export const ERRORS = {
   acceptance_required: { status: 403, title: "A new version of the statement waits for your acceptance" },
   suspended: { status: 403, title: "This account is suspended or closing" },
   not_found: { status: 404, title: "Not found" },
+  confirmation_required: { status: 409, title: "This deletes something: look at what, then confirm it" },
   conflict: { status: 409, title: "This conflicts with what is stored" },
   sealed: { status: 409, title: "Sealed to the account's own key" },
   too_large: { status: 413, title: "The request is too large" },
@@ -23,6 +24,8 @@ export interface ErrorDetail {
   field?: string;
   /** After how many seconds a retry can succeed (`Retry-After`). */
   retryAfterS?: number;
+  /** What the client needs to know beside the sentence: further members of the problem. */
+  more?: Readonly<Record<string, unknown>>;
   /** The error behind this one. Logged, never sent. */
   cause?: unknown;
 }
@@ -32,6 +35,7 @@ export class AppError extends Error {
   readonly code: ErrorCode;
   readonly field: string | undefined;
   readonly retryAfterS: number | undefined;
+  readonly more: Readonly<Record<string, unknown>>;
 
   constructor(code: ErrorCode, message: string, detail: ErrorDetail = {}) {
     super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
@@ -39,6 +43,7 @@ export class AppError extends Error {
     this.code = code;
     this.field = detail.field;
     this.retryAfterS = detail.retryAfterS;
+    this.more = detail.more ?? {};
   }
 
   get status(): (typeof ERRORS)[ErrorCode]["status"] {

@@ -20,6 +20,12 @@ export const LIMITS = {
   /** A period is counted from the fix if it lies between these and the receive time, else from the receive time. */
   fixPlausibleMs: 400 * 24 * 3_600_000,
   fixPlausibleAheadMs: 10 * 60_000,
+  /** The longest period that can be chosen: about ten years. */
+  retentionDaysMax: 3650,
+  groupsPerAccount: 200,
+  /** Counts of what retention deleted are kept for so many days, and the newest shown. */
+  purgesDays: 400,
+  purgesShown: 92,
 
   /** A frame may seem to come this much before its device was registered: the clocks of bridge and edge differ. */
   registeredSkewMs: 60_000,

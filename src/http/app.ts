@@ -26,9 +26,11 @@ import { DEVICES_PAGES } from "./pages/devices.ts";
 import { LEGAL_PAGES } from "./pages/legal.ts";
 import { PEOPLE_PAGES } from "./pages/people.ts";
 import { PROFILE_PAGES } from "./pages/profile.ts";
+import { RETENTION_PAGES } from "./pages/retention.ts";
 import { SEALING_PAGES } from "./pages/sealing.ts";
 import { SECURITY_PAGES } from "./pages/security.ts";
 import { POSITIONS } from "./positions.ts";
+import { RETENTION } from "./retention.ts";
 import type { Env, Route } from "./route.ts";
 import { SEALING_KEYS } from "./sealing-keys.ts";
 import { SECURITY } from "./security.ts";
@@ -43,7 +45,7 @@ import { viewOf } from "./view.ts";
 
 const API = [
   // SECURITY before SESSIONS, whose /v1/sessions/{id} would take "passkey" for an id.
-  [SIGNUP, SECURITY, SESSIONS, ME, SEALING_KEYS, DOCUMENTS, USERS, KEYS, SUPPORT],
+  [SIGNUP, SECURITY, SESSIONS, ME, RETENTION, SEALING_KEYS, DOCUMENTS, USERS, KEYS, SUPPORT],
   [DEVICES, ACTIVATION, MODELS, POSITIONS, COMMANDS, BRIDGE],
   [ADMIN, STAFF, BRANDS, SETTINGS, AUDIT, OVERVIEW, OPERATIONS, HEALTH],
 ].flat(2);
@@ -57,6 +59,7 @@ const PAGES = [
     PEOPLE_PAGES,
     PROFILE_PAGES,
     SEALING_PAGES,
+    RETENTION_PAGES,
     ADMIN_PAGES,
     ASSET_ROUTES,
   ],

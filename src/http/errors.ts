@@ -39,7 +39,7 @@ export function problem(error: unknown, c: Context<Env>): Response {
   else if (known.retryAfterS !== undefined) headers["Retry-After"] = String(known.retryAfterS);
   if (status === 401) headers["WWW-Authenticate"] = 'Bearer realm="ephemeris"';
   const origin = c.env.config.publicUrl ?? new URL(c.req.url).origin;
-  const field = known instanceof AppError ? known.field : undefined;
+  const { field, more = {} } = known instanceof AppError ? known : {};
   const body = {
     type: `${origin}/docs#${known.code}`,
     title,
@@ -48,6 +48,7 @@ export function problem(error: unknown, c: Context<Env>): Response {
     code: known.code,
     requestId,
     ...(field === undefined ? {} : { field }),
+    ...more,
   };
   return new Response(JSON.stringify(body), { status, headers });
 }

@@ -7,7 +7,7 @@ import { SESSION_COOKIE } from "./browser.ts";
 import { PROBLEMS, type ProblemCode } from "./errors.ts";
 import type { Answer, Route } from "./route.ts";
 
-const Problem = v.object({
+const Problem = v.looseObject({
   type: v.pipe(v.string(), v.url(), v.description("Where this code is explained")),
   title: v.string(),
   status: v.pipe(v.number(), v.integer()),
@@ -128,7 +128,8 @@ function problemsOf(route: Route): ProblemCode[] {
   if (route.stepUp === true) codes.push("step_up_required");
   if (route.access !== "public") codes.push("unauthenticated", "forbidden");
   if (route.params !== undefined) codes.push("not_found");
-  if (route.method !== "GET" && route.body !== undefined) codes.push("conflict");
+  if (route.confirmed === true) codes.push("confirmation_required");
+  else if (route.method !== "GET" && route.body !== undefined) codes.push("conflict");
   if (route.etag === true && route.method !== "GET") codes.push("precondition_failed");
   if (route.body !== undefined || route.binary !== undefined) codes.push("too_large");
   if (route.body !== undefined) codes.push("pan_not_accepted");

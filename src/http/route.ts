@@ -4,7 +4,7 @@ import type { Access } from "../access.ts";
 import type { Base, Ctx } from "../context.ts";
 import type { PageView } from "../web/frame.ts";
 
-export type Method = "GET" | "POST" | "PATCH" | "DELETE";
+export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
 /** What Hono carries: our own Base as its env, and what one request collects for its log line. */
 export interface Env {
@@ -75,6 +75,8 @@ interface Definition<P, Q, B, O> {
   right?: true;
   /** A dangerous act: a person must have proved lately who they are. */
   stepUp?: true;
+  /** Says first what it deletes (409), and does it when that is confirmed. */
+  confirmed?: true;
   /** Honours Idempotency-Key. Never where the answer shows a secret: the answer is kept. */
   idempotent?: true;
   /** Answers with an ETag: 304 on GET, 412 on PATCH and DELETE. */

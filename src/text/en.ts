@@ -1,4 +1,5 @@
 import type { MailTexts } from "./mails.ts";
+import { retention } from "./retention-en.ts";
 
 const common = {
   skip: "Skip to the content",
@@ -730,6 +731,10 @@ const profile = {
       credentialId: "Passkey's own number",
       confirmCce: "Confirm its packets",
       clockOffsetMinutes: "Clock ahead of UTC (min)",
+      groupId: "Group number",
+      retentionDays: "Days to keep positions",
+      collection: "What is not stored (bits)",
+      day: "Day, counted from 1970",
     } as Record<string, string>,
     /** The same for tables. */
     tables: {
@@ -751,6 +756,8 @@ const profile = {
       wrappedSecrets: "Halves of keys, wrapped to your sealing keys",
       newest: "Newest positions, sealed",
       idempotencyKeys: "Answers kept for repeated requests",
+      deviceGroups: "Groups of trackers",
+      purges: "Positions that were deleted, by day",
     } as Record<string, string>,
   },
 };
@@ -1143,5 +1150,18 @@ const sealing = {
   seal: "Seal to this key from now on",
 };
 
-export const en = { admin, auth, common, devices, legal, mail, people, problems, profile, sealing, security };
+export const en = {
+  admin,
+  auth,
+  common,
+  devices,
+  legal,
+  mail,
+  people,
+  problems,
+  profile,
+  retention,
+  sealing,
+  security,
+};
 export type Text = typeof en;

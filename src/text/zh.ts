@@ -1,5 +1,6 @@
 import type { Text } from "./en.ts";
 import type { MailTexts } from "./mails.ts";
+import { retention } from "./retention-zh.ts";
 
 const common: Text["common"] = {
   skip: "跳到正文",
@@ -510,6 +511,8 @@ const problems: Readonly<Record<string, string>> = {
   "% must have at most # characters": "“%”最多 # 个字符。",
   "% must have # to # characters": "“%”须为 # 至 # 个字符。",
   "% must be a number": "“%”须为数字。",
+  "% must be a time zone such as Europe/Vienna or Asia/Shanghai": "请选择列表中的时区。",
+  "No such group": "没有这个分组。",
   "% must be a whole number": "“%”须为整数。",
   "% must be at least #": "“%”不能小于 #。",
   "% must be at least -#": "“%”不能小于 -#。",
@@ -837,6 +840,10 @@ const profile: Text["profile"] = {
       searchedAt: "搜索时间",
       seenAt: "查看时间",
       clockOffsetMinutes: "时钟比 UTC 快（分钟）",
+      groupId: "分组编号",
+      retentionDays: "位置保留天数",
+      collection: "不存储的内容（位）",
+      day: "日期（自 1970 年起的天数）",
       confirmCce: "确认它的数据包",
       key: "请求标识",
       requestHash: "请求的哈希值",
@@ -870,6 +877,8 @@ const profile: Text["profile"] = {
       newest: "最新位置（已加密）",
       commands: "指令",
       idempotencyKeys: "为重复请求保留的应答",
+      deviceGroups: "定位器分组",
+      purges: "每天删除的位置数",
     },
   },
 };
@@ -1253,4 +1262,17 @@ const sealing: Text["sealing"] = {
   seal: "从现在起封存到此密钥",
 };
 
-export const zh: Text = { admin, auth, common, devices, legal, mail, people, problems, profile, sealing, security };
+export const zh: Text = {
+  admin,
+  auth,
+  common,
+  devices,
+  legal,
+  mail,
+  people,
+  problems,
+  profile,
+  retention,
+  sealing,
+  security,
+};

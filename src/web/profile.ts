@@ -88,6 +88,7 @@ export function profilePage(view: PageView, profile: Profile, state: State): Htm
           ...(account === null
             ? []
             : [
+                ["/profile/retention", t.retention.link],
                 ["/search", p.toSearch],
                 ["/profile/searches", p.toSearches],
                 ["/accept", p.toAccepted],

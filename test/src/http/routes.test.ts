@@ -263,7 +263,8 @@ describe("each route", () => {
     () => true,
     async (route) => {
       const path = await ROWS[nameOf(route)]!.path(things);
-      for (const method of ["PUT", "OPTIONS"]) {
+      const known = ROUTES.filter((other) => other.path === route.path).map((other) => other.method);
+      for (const method of ["PUT", "OPTIONS"].filter((name) => !known.includes(name as never))) {
         const response = await api.call(method, path);
         expect(response.headers.get("allow")?.split(", ")).toContain(route.method);
         await expectProblem(response, 405, "method_not_allowed");

@@ -1,5 +1,5 @@
 import { makeToken } from "../../../../src/tokens.ts";
-import { ANYONE, at, CUSTOMERS, PEOPLE, type Rows, type Things } from "./row.ts";
+import { ANYONE, at, CUSTOMERS, PEOPLE, READERS, type Rows, type Things, WRITERS } from "./row.ts";
 
 let links = 0;
 
@@ -11,6 +11,19 @@ async function emailToken({ api }: Things): Promise<string> {
   });
   const payload = `new${links++}@edge.test`;
   return makeToken(api.base, "email", { userId: Number(rows[0]?.[0]), payload, lifeMs: 60_000 });
+}
+
+/** A group of the account, made when there is none. */
+async function group({ api }: Things): Promise<number> {
+  const { $client } = api.base.db;
+  const args = [api.accountId];
+  const found = await $client.execute({ sql: "SELECT max(id) FROM device_groups WHERE account_id = ?", args });
+  if (found.rows[0]?.[0]) return Number(found.rows[0][0]);
+  const made = await $client.execute({
+    sql: "INSERT INTO device_groups (account_id, name, created_at) VALUES (?, 'Vans', 1) RETURNING id",
+    args,
+  });
+  return Number(made.rows[0]?.[0]);
 }
 
 const emailPage = async (things: Things) => `/profile/email/${await emailToken(things)}`;
@@ -78,6 +91,74 @@ export const PROFILE_ROWS: Rows = {
     path: at("/profile/searches"),
     body: () => ({ act: "forget" }),
     status: 303,
+  },
+  "GET /v1/me/retention": { who: CUSTOMERS, path: at("/v1/me/retention"), status: 200 },
+  "PUT /v1/me/retention": {
+    who: ["owner", "manager"],
+    path: at("/v1/me/retention"),
+    body: () => ({ account: { days: 3650 } }),
+    status: 200,
+  },
+  "GET /v1/groups": { who: READERS, path: at("/v1/groups"), status: 200 },
+  "POST /v1/groups": { who: WRITERS, path: at("/v1/groups"), body: () => ({ name: "Vans", days: 30 }), status: 201 },
+  "GET /v1/groups/{id}": {
+    who: READERS,
+    path: async (things) => `/v1/groups/${await group(things)}`,
+    status: 200,
+    owned: true,
+  },
+  "PATCH /v1/groups/{id}": {
+    who: WRITERS,
+    path: async (things) => `/v1/groups/${await group(things)}`,
+    body: () => ({ name: "Trucks", days: null }),
+    status: 200,
+    owned: true,
+  },
+  "DELETE /v1/groups/{id}": {
+    who: WRITERS,
+    path: async (things) => `/v1/groups/${await group(things)}`,
+    status: 204,
+    owned: true,
+  },
+  "GET /profile/retention": { who: CUSTOMERS, path: at("/profile/retention"), status: 200 },
+  "POST /profile/retention": {
+    who: ["owner", "manager"],
+    path: at("/profile/retention"),
+    body: () => ({ act: "addGroup", name: "Vans" }),
+    status: 303,
+  },
+  "GET /profile/retention/account": { who: ["owner", "manager"], path: at("/profile/retention/account"), status: 200 },
+  "POST /profile/retention/account": {
+    who: ["owner", "manager"],
+    path: at("/profile/retention/account"),
+    body: () => ({ act: "save", days: "3650", timeZone: "UTC" }),
+    status: 303,
+  },
+  "GET /profile/retention/devices/{id}": {
+    who: ["owner", "manager"],
+    path: ({ device }) => `/profile/retention/devices/${device}`,
+    status: 200,
+    owned: true,
+  },
+  "POST /profile/retention/devices/{id}": {
+    who: ["owner", "manager"],
+    path: ({ device }) => `/profile/retention/devices/${device}`,
+    body: () => ({ act: "save", days: "3650", groupId: "" }),
+    status: 303,
+    owned: true,
+  },
+  "GET /profile/retention/groups/{id}": {
+    who: ["owner", "manager"],
+    path: async (things) => `/profile/retention/groups/${await group(things)}`,
+    status: 200,
+    owned: true,
+  },
+  "POST /profile/retention/groups/{id}": {
+    who: ["owner", "manager"],
+    path: async (things) => `/profile/retention/groups/${await group(things)}`,
+    body: () => ({ act: "save", name: "Trucks", days: "" }),
+    status: 303,
+    owned: true,
   },
   "GET /search": { who: CUSTOMERS, path: at("/search"), status: 200 },
   "POST /search": { who: CUSTOMERS, path: at("/search"), body: () => ({ act: "find", term: "van" }), status: 200 },
