@@ -64,6 +64,16 @@ export const LIMITS = {
   clocklessMs: 8 * 24 * 3_600_000,
   /** Devices, by their ids, whose newest fixes lie in one row. */
   newestDevices: 64,
+  /** Accounts that retention reads at a time. */
+  accountsAStep: 100,
+  /** Segments that one statement of a deletion takes: 10 ms in trials. */
+  deleteSegments: 250,
+  /** Segments that are written anew at a time without what is past its period; those whose end comes this soon are not. */
+  rewriteSegments: 50,
+  straddleMs: 50 * 60_000,
+  /** Rows of an earlier version that one step moves into segments, and steps of one run. */
+  convertRows: 4000,
+  convertSteps: 100,
   /** Segments that one step of a read opens. */
   segmentsARead: 24,
 
@@ -257,7 +267,7 @@ export const LIMITS = {
   /** A key id that was not there is not asked for again for this long. */
   vaultAbsentMs: 10_000,
   /** How often a change of a key object is tried when somebody else changes it too. */
-  vaultTries: 20,
+  vaultTries: 40,
   /** A key of an inbox seals for inboxKeyMs, and what it sealed may take this much longer to be stored. */
   inboxKeyGraceMs: 5 * 60_000,
   /** The escrow is brought up to date when it is older than this; so many objects a run. */
@@ -272,6 +282,10 @@ export const LIMITS = {
   sealRowsPerRun: 20_000,
   /** When nothing was left, it is looked for once more after this long. */
   sealAgainMs: 24 * 3_600_000,
+
+  /** A settler remembers the customer's half of a key for this long, and so many of them: src/customer-sealed.ts. */
+  customerHalfMs: 10 * 60_000,
+  customerHalves: 10_000,
 
   /** Job runs are listed for this long. */
   jobRunsMs: 30 * 24 * 3_600_000,

@@ -1,7 +1,7 @@
 import type { Base } from "./context.ts";
 import { cacheOf } from "./vault-cache.ts";
 import { changeObject } from "./vault-copies.ts";
-import { accountName, type KeyObject, newSecret, type Secret } from "./vault-object.ts";
+import { accountName, type KeyObject, kidsOf, newSecret, type Secret } from "./vault-object.ts";
 import { destroy, publish, without } from "./vault-shred.ts";
 
 /**
@@ -59,7 +59,7 @@ export async function rotateDevice(
   const object = await changeObject(ctx, name, (before) => {
     kid = 0;
     if (before.gone || before.erased.includes(deviceId)) return null;
-    const made = newSecret(ctx, before, { kind: "device", of: deviceId });
+    const made = newSecret(ctx, kidsOf(before), { kind: "device", of: deviceId });
     kid = made.kid;
     return { ...before, secrets: [...before.secrets, made] };
   });

@@ -204,15 +204,22 @@ function decode(bytes: Uint8Array<ArrayBuffer>): KeyObject {
   return { ...rest, secrets };
 }
 
-/** A new secret whose kid no other in `object` has. */
-export function newSecret(ctx: Base, object: KeyObject, what: Pick<Secret, "kind"> & Partial<Secret>): Secret {
+/** Kids that a new secret of an object must not have. */
+export function kidsOf({ secrets, shred }: KeyObject): Set<number> {
+  // Those that went a moment ago too: who still knows them would take the new one for them.
+  const kids = new Set(shred.kids);
+  for (const { kid } of secrets) kids.add(kid);
+  return kids;
+}
+
+/** A new secret with a kid that is not among `taken`, and then is. */
+export function newSecret(ctx: Base, taken: Set<number>, what: Pick<Secret, "kind"> & Partial<Secret>): Secret {
   for (;;) {
-    const bytes = ctx.random(6);
     let kid = 0;
-    for (const byte of bytes) kid = kid * 256 + byte;
-    // Nor one that went a moment ago: those who still know it by that number would take it for this.
-    const taken = object.secrets.some((secret) => secret.kid === kid) || object.shred.kids.includes(kid);
-    if (!taken) return { of: 0, scope: "", ...what, kid, bytes: new Uint8Array(ctx.random(32)) };
+    for (const byte of ctx.random(6)) kid = kid * 256 + byte;
+    if (taken.has(kid)) continue;
+    taken.add(kid);
+    return { of: 0, scope: "", ...what, kid, bytes: new Uint8Array(ctx.random(32)) };
   }
 }
 

@@ -2,7 +2,7 @@ import type { Base } from "./context.ts";
 import { LIMITS } from "./limits.ts";
 import { cacheOf, deriveKey, held, heldWith } from "./vault-cache.ts";
 import { bring, changeObject, placesOf } from "./vault-copies.ts";
-import { accountName, type KeyObject, newSecret, type Secret, unavailable } from "./vault-object.ts";
+import { accountName, type KeyObject, kidsOf, newSecret, type Secret, unavailable } from "./vault-object.ts";
 import { destroy, without } from "./vault-shred.ts";
 
 // Keys that hang on one secret: an account's own, the pepper of the installation, those of an inbox.
@@ -51,7 +51,7 @@ async function ownKey(ctx: Base, accountId: number, purpose: string, as: "seal" 
     const object = await changeObject(ctx, name, (before) => {
       const living = cache.living(name, before);
       if (living.gone || living.secrets.some(({ kind }) => kind === "own")) return null;
-      return { ...living, secrets: [...living.secrets, newSecret(ctx, living, { kind: "own" })] };
+      return { ...living, secrets: [...living.secrets, newSecret(ctx, kidsOf(living), { kind: "own" })] };
     });
     account = object === null ? null : cache.hold(name, object, true, now, epoch);
   }
@@ -79,7 +79,7 @@ export async function blindKey(ctx: Base): Promise<CryptoKey> {
   if (pepper === null) {
     const { epoch } = cache;
     const object = await changeObject(ctx, PEPPER, (before) =>
-      before.secrets.length > 0 ? null : { ...before, secrets: [newSecret(ctx, before, { kind: "pepper" })] },
+      before.secrets.length > 0 ? null : { ...before, secrets: [newSecret(ctx, kidsOf(before), { kind: "pepper" })] },
     );
     // Nothing that was ever indexed is found without it: it does not wait a day for its third copy.
     await bring(ctx, placesOf(ctx).escrow, PEPPER, object!);
@@ -100,7 +100,10 @@ async function makeInboxKey(ctx: Base, database: string, ageMs: number): Promise
   const object = await changeObject(ctx, name, (before) => {
     const newest = newestOf(before);
     if (newest !== undefined && ctx.now() - newest.of < ageMs) return null;
-    return { ...before, secrets: [...before.secrets, newSecret(ctx, before, { kind: "inbox", of: ctx.now() })] };
+    return {
+      ...before,
+      secrets: [...before.secrets, newSecret(ctx, kidsOf(before), { kind: "inbox", of: ctx.now() })],
+    };
   });
   cache.hold(name, object!, true, ctx.now(), epoch);
   return newestOf(object!)!;

@@ -11,7 +11,7 @@ import {
   type VaultCache,
 } from "./vault-cache.ts";
 import { changeObject } from "./vault-copies.ts";
-import { accountName, type KeyObject, newSecret, type Secret } from "./vault-object.ts";
+import { accountName, type KeyObject, kidsOf, newSecret, type Secret } from "./vault-object.ts";
 
 // A segment is sealed under a key of two secrets, the one of its day and the one of its device, so that a day and a device
 // can each be made unreadable by destroying one.
@@ -106,6 +106,7 @@ function lacksAny({ object, current, erased }: Held, wanted: readonly SealingWis
 function withSecrets(ctx: Base, object: KeyObject, wanted: readonly SealingWish[]): KeyObject | null {
   const secrets = [...object.secrets];
   const erased = new Set(object.erased);
+  const taken = kidsOf(object);
   const has = new Set(secrets.map(({ kind, of, scope }) => (kind === "day" ? dayKey(scope, of) : `${kind} ${of}`)));
   for (const { deviceId, scope, day } of wanted) {
     if (erased.has(deviceId)) continue;
@@ -115,7 +116,7 @@ function withSecrets(ctx: Base, object: KeyObject, wanted: readonly SealingWish[
     ] as const) {
       if (has.has(id)) continue;
       has.add(id);
-      secrets.push(newSecret(ctx, { ...object, secrets }, what));
+      secrets.push(newSecret(ctx, taken, what));
     }
   }
   return secrets.length === object.secrets.length ? null : { ...object, secrets };

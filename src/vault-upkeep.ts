@@ -119,7 +119,8 @@ async function walk(ctx: Base, after: string, change: (name: string) => Promise<
   };
   if (after === "") sum.changed += await change(REFRESHED);
   await inTurns(names, async (name) => {
-    sum.changed += await change(name);
+    const changed = await change(name);
+    sum.changed += changed;
     const [a, b] = [await readCopy(ctx, places.a, name), await readCopy(ctx, places.b, name)];
     const serial = Math.max(...[a, b].map((found) => (found.state === "good" ? found.object.serial : 0)));
     count(a, serial, true);
