@@ -30,6 +30,7 @@ const EVENT = SLOT.event;
 const AD1 = SLOT.ad1;
 const AD_COUNT = 8;
 const BIT = {
+  event: bits("event"),
   latitude: bits("latitudeE6"),
   longitude: bits("longitudeE6"),
   rxLevel: bits("rxLevel"),
@@ -102,7 +103,7 @@ function decimalVolts(text: string): Exact & { other: Record<string, number>; co
 export function interpret(row: readonly number[], tail: Uint8Array): Rare {
   const rare: Rare = {};
   readColumns(row, rare);
-  const event = row[EVENT];
+  const event = eventIn(row);
   let card: string | null = null;
   visitTail(tail, 0, tail.length, (key, start, end) => {
     if (key < TAIL.aaaRest) readOddText(key, latin1(tail, start, end), rare);
@@ -141,13 +142,18 @@ const CCC_ASSIST: Readonly<Record<number, string>> = {
   58: "theftSource",
 };
 
+// 0 when there is none: a column that is absent may hold anything.
+function eventIn(row: readonly number[]): number {
+  return (row[MASK] & BIT.event) === 0 ? 0 : row[EVENT];
+}
+
 function readColumns(row: readonly number[], rare: Rare): void {
   const mask = row[MASK];
   const flags = row[SLOT.flags];
   if ((mask & BIT.fuel) !== 0) rare.fuelPercent = row[SLOT.fuelCenti] / 100;
   if ((mask & BIT.geofence) !== 0) {
     const value = row[SLOT.geofence] >>> 0;
-    const name = SOURCES[flags >>> FLAGS.sourceShift] === "CCC" ? CCC_ASSIST[row[EVENT]] : undefined;
+    const name = SOURCES[flags >>> FLAGS.sourceShift] === "CCC" ? CCC_ASSIST[eventIn(row)] : undefined;
     if (name === undefined) rare.geofence = value;
     else addReading(rare, name, value, name);
     if (name === "driverCardNumber") rare.driverId = String(value);
