@@ -78,3 +78,6 @@ CREATE TABLE newest (
   account_id INTEGER NOT NULL,
   fixes BLOB NOT NULL
 ) STRICT;
+
+-- Positions that are there already are moved by a job, and so are the newest ones found again.
+DROP TABLE latest;

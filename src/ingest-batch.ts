@@ -1,15 +1,16 @@
 import { latin1 } from "../codec/bytes.ts";
-import { PositionTable } from "../codec/columns.ts";
+import { PositionTable, SLOT, STRIDE } from "../codec/columns.ts";
 import type { Uplink } from "../codec/commands.ts";
 import { decodePositionsInto, type FrameMeaning, frameMeaning } from "../codec/decode.ts";
 import { type EntryVisitor, forEachEntry, OUTCOMES } from "../codec/envelope.ts";
 import { CodecError } from "../codec/errors.ts";
 import { FRAME_STATUS, locateFrame, newBounds } from "../codec/frame.ts";
 import { REPLIES, replyFor } from "../codec/replies.ts";
+import { StoredPositions } from "../codec/segment.ts";
 import { type Candidate, REPLY_EVENT } from "./answers.ts";
 import { LIMITS } from "./limits.ts";
+import { Recent } from "./recent.ts";
 import { type Known, NOT_READ, Registry } from "./registry.ts";
-import { type PackedPositions, PositionPacker } from "./store/ingest.ts";
 
 /** A bridge's request as ingest understands it with what the registry knows. Good until its reader reads again. */
 export interface Batch {
@@ -19,11 +20,9 @@ export interface Batch {
   unread: Set<string>;
   /** OUTCOMES value of each frame; `stored` is a promise until the write. */
   outcomes: number[];
-  /** Row after the last of each frame, in `positions`. */
-  rowEnds: number[];
   /** Bytes to write to a frame's connection once its positions are stored. */
   replies: Map<number, Uint8Array>;
-  positions: PackedPositions;
+  positions: StoredPositions;
   candidates: Candidate[];
   /** IMEI of each frame that belongs to no device. */
   unknown: string[];
@@ -45,9 +44,10 @@ const ANSWERED = new Set(REPLIES.map((row) => typeCode(row.uplink)));
 export class BatchReader implements EntryVisitor {
   readonly #bounds = newBounds();
   readonly #table = new PositionTable(64);
-  readonly #packer = new PositionPacker();
+  readonly #stored = new StoredPositions(1024);
   readonly #options = { scale: 0, offsetS: 0 };
   #registry = new Registry();
+  #recent = new Recent();
   #devices: readonly Known[] = [];
   #body: Uint8Array = NO_BYTES;
   #now = 0;
@@ -55,20 +55,22 @@ export class BatchReader implements EntryVisitor {
 
   /**
    * The bridge is not trusted: each frame is read as if it came from the socket.
+   * @param recent records that are known to be stored: a frame of which all are is a duplicate
    * @param body an envelope, codec/envelope.ts
    * @throws {CodecError} when the envelope itself cannot be read; a frame that is wrong costs only itself
    */
-  read(registry: Registry, body: Uint8Array, now: number): Batch {
+  read(registry: Registry, recent: Recent, body: Uint8Array, now: number): Batch {
     this.#registry = registry;
+    this.#recent = recent;
     this.#devices = registry.devices;
     this.#body = body;
     this.#now = now;
-    this.#packer.reset();
+    this.#stored.reset();
     const batch = emptyBatch(registry.version);
     this.#batch = batch;
     forEachEntry(body, this);
     this.#body = NO_BYTES;
-    return { ...batch, positions: this.#packer.packed() };
+    return { ...batch, positions: this.#stored };
   }
 
   frame(_connection: number, receivedAt: number, start: number, end: number): void {
@@ -76,7 +78,6 @@ export class BatchReader implements EntryVisitor {
     const sane = receivedAt >= LIMITS.fixTimeMinMs && receivedAt <= this.#now;
     const outcome = this.#outcome(start, end, sane ? Math.floor(receivedAt) : this.#now);
     this.#batch.outcomes.push(outcome);
-    this.#batch.rowEnds.push(this.#packer.count);
   }
 
   claim(commandId: number, connection: number): void {
@@ -116,11 +117,15 @@ export class BatchReader implements EntryVisitor {
       throw error;
     }
     let located = false;
+    let fresh = rows === 0;
     for (let row = 0; row < rows; row++) {
+      if (table.eventAt(row) === REPLY_EVENT) located = true;
+      const base = row * STRIDE;
+      if (this.#recent.has(device.id, table.i32[base + SLOT.digestHi], table.i32[base + SLOT.digestLo])) continue;
+      fresh = true;
       const time = table.fixTimeAt(row);
       const clock = time === null || time < LIMITS.fixTimeMinMs || time > receivedAt + LIMITS.fixTimeAheadMs;
-      this.#packer.add(table, row, device.accountId, device.id, receivedAt, clock);
-      if (table.eventAt(row) === REPLY_EVENT) located = true;
+      this.#stored.add(table, row, 0, device.id, device.bucket, receivedAt, clock);
     }
     if (rows === 0 && REFUSED.includes(frameMeaning(this.#type()))) return OUTCOMES.refused;
     if (rows === 0 || located) this.#candidate(device.id, located, receivedAt);
@@ -129,7 +134,7 @@ export class BatchReader implements EntryVisitor {
       const reply = replyFor(body, bounds, rows, device);
       if (reply !== null) this.#batch.replies.set(this.#batch.outcomes.length, reply);
     }
-    return OUTCOMES.stored;
+    return fresh ? OUTCOMES.stored : OUTCOMES.duplicate;
   }
 
   #type(): string {
@@ -153,7 +158,6 @@ function emptyBatch(version: number): Omit<Batch, "positions"> {
     version,
     unread: new Set(),
     outcomes: [],
-    rowEnds: [],
     replies: new Map(),
     candidates: [],
     unknown: [],

@@ -1,13 +1,18 @@
 import { ENVELOPE_LIMITS, encodeResponse, OUTCOMES, type ResponseParts } from "../codec/envelope.ts";
+import type { StoredPositions } from "../codec/segment.ts";
 import { answersOf } from "./answers.ts";
-import type { Base } from "./context.ts";
+import type { Base, Config } from "./context.ts";
 import { AppError } from "./errors.ts";
+import { sealBatches } from "./inbox.ts";
 import { type Batch, BatchReader } from "./ingest-batch.ts";
 import { LIMITS } from "./limits.ts";
+import { recentOf } from "./recent.ts";
 import { type Registry, registryOf } from "./registry.ts";
+import { keyInForce, settle } from "./settle.ts";
 import { type Exchange, exchange } from "./store/exchange.ts";
-import { storedRows } from "./store/ingest.ts";
+import type { SealedBatch } from "./store/inbox.ts";
 import { readRegistry } from "./store/registry.ts";
+import { mainTelemetry, type Telemetry } from "./telemetry.ts";
 import { flushUnclaimed, noteUnclaimed } from "./unclaimed.ts";
 
 /**
@@ -34,22 +39,46 @@ const SPARE: BatchReader[] = [];
 
 async function store(ctx: Base, reader: BatchReader, bridgeId: number, body: Uint8Array): Promise<Uint8Array> {
   const registry = registryOf(ctx);
+  const telemetry = mainTelemetry(ctx);
+  /** What came of the commands: they are exchanged once, also when the positions must be sealed again. */
+  let commands: Exchange | null = null;
   for (let tries = 0; tries < LIMITS.registryRetries; tries++) {
     const batch = await readKnown(ctx, reader, registry, bridgeId, body);
-    const answers = batch.candidates.length === 0 ? [] : await answersOf(ctx, batch.candidates);
+    const candidates = commands === null ? batch.candidates : [];
+    const answers = candidates.length === 0 ? [] : await answersOf(ctx, candidates);
+    const batches = batch.positions.count === 0 ? [] : await sealed(ctx, telemetry, batch.positions);
     const done = await exchange(ctx.db, {
-      ...batch,
+      version: batch.version,
       bridgeId,
+      batches,
       answers,
-      claims: batch.claims.map((claim) => claim.commandId),
+      releases: commands === null ? batch.releases : [],
+      claims: commands === null ? batch.claims.map((claim) => claim.commandId) : [],
       now: ctx.now(),
       offers: ENVELOPE_LIMITS.offers,
     });
-    if (done.version === batch.version) return await respond(ctx, batch, done);
-    // A device or a bridge has changed since it was read; nothing was stored.
-    if (registry.version !== done.version) registry.restart(done.version);
+    const { kid } = done.settlement;
+    const sameKey = batches.every((sealed) => sealed.kid === kid);
+    if (done.version === batch.version) {
+      commands ??= done;
+      if (sameKey) return respond(ctx, batch, commands, done);
+    } else if (registry.version !== done.version) registry.restart(done.version);
+    // A device or a bridge has changed since it was read, or the inbox has another key by now; no position was stored.
+    if (!sameKey) KEYS.delete(ctx.config);
   }
   throw new AppError("unavailable", "Devices are changing too fast to store this batch", { retryAfterS: 1 });
+}
+
+/** The key of the inbox as this isolate knows it; one that is old is refused by the write. */
+const KEYS = new WeakMap<Config, { kid: number; key: CryptoKey }>();
+
+async function sealed(ctx: Base, telemetry: Telemetry, positions: StoredPositions): Promise<SealedBatch[]> {
+  let inForce = KEYS.get(ctx.config);
+  if (inForce === undefined) {
+    inForce = await keyInForce(ctx, telemetry);
+    KEYS.set(ctx.config, inForce);
+  }
+  return sealBatches(ctx, telemetry, positions, inForce.kid, inForce.key);
 }
 
 /** Reads the batch; again when it needs something of the registry that this isolate had not read. */
@@ -61,7 +90,7 @@ async function readKnown(
   body: Uint8Array,
 ): Promise<Batch> {
   for (let tries = 0; tries < LIMITS.registryRetries; tries++) {
-    const batch = reader.read(registry, body, ctx.now());
+    const batch = reader.read(registry, recentOf(ctx), body, ctx.now());
     if (batch.unread.size === 0 && registry.allows(bridgeId)) return batch;
     const read = await readRegistry(ctx.db, bridgeId, [...batch.unread]);
     if (!read.bridge) throw new AppError("unauthenticated", "This bridge is revoked");
@@ -75,29 +104,30 @@ const UNANSWERED = Object.values(OUTCOMES).map((outcome): FrameAnswer => ({ outc
 
 type FrameAnswer = ResponseParts["frames"][number];
 
-async function respond(ctx: Base, batch: Batch, done: Exchange): Promise<Uint8Array> {
+function respond(ctx: Base, batch: Batch, commands: Exchange, done: Exchange): Uint8Array {
   for (const imei of batch.unknown) noteUnclaimed(ctx, imei);
   flushUnclaimed(ctx);
-  if (done.inserted !== batch.positions.count) await markDuplicates(ctx, batch, done);
+  recentOf(ctx).add(batch.positions);
+  settleSoon(ctx, done, batch.positions.count);
   const downlinks = [];
   for (const { commandId, connection } of batch.claims) {
-    const bytes = done.claimed.get(commandId);
+    const bytes = commands.claimed.get(commandId);
     if (bytes === undefined) continue;
     downlinks.push({ commandId, connection, bytes });
-    done.claimed.delete(commandId);
+    commands.claimed.delete(commandId);
   }
   const frames = batch.outcomes.map((outcome) => UNANSWERED[outcome]);
   for (const [frame, reply] of batch.replies) frames[frame] = { outcome: batch.outcomes[frame], reply };
   return encodeResponse({ frames, downlinks, offers: done.offers });
 }
 
-/** A frame of which no position was new is a duplicate. It is answered like a stored one: its positions are safe. */
-async function markDuplicates(ctx: Base, batch: Batch, done: Exchange): Promise<void> {
-  const stored = await storedRows(ctx.db, batch.positions, done.inserted, done.lastId);
-  let row = 0;
-  for (const [frame, end] of batch.rowEnds.entries()) {
-    let fresh = row === end;
-    for (; row < end; row++) if (stored[row] === 1) fresh = true;
-    if (!fresh) batch.outcomes[frame] = OUTCOMES.duplicate;
-  }
+/** Positions that this isolate has appended since it last settled. */
+const APPENDED = new WeakMap<Config, number>();
+
+/** Settles after the response when enough waits. The job settles what waits long. */
+function settleSoon(ctx: Base, { lastBatch, settlement }: Exchange, positions: number): void {
+  const appended = (APPENDED.get(ctx.config) ?? 0) + positions;
+  const due = lastBatch - settlement.merged >= LIMITS.mergeBatches || appended >= LIMITS.mergePositions;
+  APPENDED.set(ctx.config, due ? 0 : appended);
+  if (due) ctx.defer(settle(ctx));
 }

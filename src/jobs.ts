@@ -1,4 +1,5 @@
 import type { Base } from "./context.ts";
+import { convertRows } from "./convert.ts";
 import { announceDocuments } from "./documents.ts";
 import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
@@ -13,9 +14,11 @@ import {
   purgeSignIns,
   purgeUnconfirmed,
 } from "./retention.ts";
+import { settleAndTidy } from "./settle.ts";
 import { expireCommands } from "./store/commands.ts";
 import { endJobRun, type JobRun, lastJobRuns, purgeJobRuns, startJobRun } from "./store/job-runs.ts";
 import { purgeUnclaimed } from "./unclaimed.ts";
+import { refreshEscrow } from "./vault.ts";
 
 export interface Job {
   name: string;
@@ -27,6 +30,18 @@ export interface Job {
 }
 
 export const JOBS = [
+  {
+    name: "settle",
+    cron: "* * * * *",
+    summary: "Moves positions that wait in the inbox into segments, and destroys the keys that nothing needs any more",
+    run: settleAndTidy,
+  },
+  {
+    name: "convert-positions",
+    cron: "* * * * *",
+    summary: "Moves positions that an earlier version stored row by row into segments",
+    run: convertRows,
+  },
   {
     name: "expire-commands",
     cron: "* * * * *",
@@ -70,9 +85,15 @@ export const JOBS = [
     run: announceDocuments,
   },
   {
+    name: "refresh-escrow",
+    cron: "*/10 * * * *",
+    summary: "Brings the key store's third copy up to date, once a day",
+    run: refreshEscrow,
+  },
+  {
     name: "retention",
-    cron: "7 * * * *",
-    summary: "Deletes positions and commands older than the retention period",
+    cron: "*/10 * * * *",
+    summary: "Destroys the keys of days that are over, and deletes positions and commands that are past their period",
     run: purgeExpired,
   },
   {

@@ -1,10 +1,10 @@
 import { bits, EPOCH_MS, FLAGS, SLOT, SOURCES, STRIDE } from "../codec/columns.ts";
 import { EVENTS, eventOf } from "../codec/events.ts";
+import { isoTime } from "../codec/iso-time.ts";
 import { SCALES, type Scale, scaleLike, type Volts } from "../codec/models.ts";
 import { positionAt } from "../codec/position.ts";
 import type { StoredPositions } from "../codec/stored.ts";
-import { isoTime } from "./iso-time.ts";
-import { storedPosition } from "./stored-position.ts";
+import { storedPosition } from "../codec/stored-position.ts";
 
 // JSON written straight from the columns: making an object of each position and stringifying it takes several times as
 // long. What is rare (text that says more than its column, tails) takes the way over the object.

@@ -1,24 +1,16 @@
-import { PositionTable } from "../codec/columns.ts";
-import { type PositionJson, positionAt } from "../codec/position.ts";
-import { decodeRecordInto } from "../codec/record.ts";
+import type { StoredPositions } from "../codec/segment.ts";
 import { reachOf } from "./access.ts";
 import type { Ctx } from "./context.ts";
 import { AppError } from "./errors.ts";
 import { EXPORTS, type ExportFormat, exportText } from "./export.ts";
+import { type Extent, extentOf as extentIn } from "./extent.ts";
+import { feedOf } from "./feed.ts";
+import { latestOf } from "./latest.ts";
 import { LIMITS } from "./limits.ts";
-import type { Extent, PositionRow, TrackQuery } from "./store/positions.ts";
-import * as store from "./store/positions.ts";
+import { type StoredPosition, storedPosition } from "../codec/stored-position.ts";
+import { type Found, type TrackQuery, trackOf } from "./track.ts";
 
-/** A position of a device as the API shows it. What the tracker did not send is undefined, which JSON leaves out. */
-export type StoredPosition = Pick<PositionJson, "event" | "valid"> & {
-  [name in Exclude<keyof PositionJson, "event" | "valid" | "fixTime">]?: PositionJson[name] | undefined;
-} & {
-  id: number;
-  deviceId: number;
-  receivedAt: string;
-  /** The receive time when the tracker's clock was unusable; `readings.deviceTime` is then what the tracker said. */
-  fixTime: string;
-};
+export type { StoredPosition } from "../codec/stored-position.ts";
 
 export interface Page<T> {
   data: T[];
@@ -38,68 +30,6 @@ export interface PageWindow extends TrackWindow {
   limit?: number | undefined;
   /** `nextCursor` of the page before, asked with the same order. */
   cursor?: string | undefined;
-}
-
-const DAY_MS = 86_400_000;
-const TWO_DIGITS = Array.from({ length: 60 }, (_, n) => String(n).padStart(2, "0"));
-// A page is of one day, or nearly.
-const day = { number: Number.NaN, text: "" };
-
-/** ISO 8601 in UTC with milliseconds, as `toISOString()` writes it and in a fifth of the time. */
-function iso(ms: number): string {
-  const number = Math.floor(ms / DAY_MS);
-  if (number !== day.number) {
-    day.text = new Date(ms).toISOString().slice(0, -"12:00:00.000Z".length);
-    day.number = number;
-  }
-  const inDay = ms - number * DAY_MS;
-  const seconds = Math.floor(inDay / 1000);
-  const minutes = Math.floor(seconds / 60);
-  const hours = Math.floor(minutes / 60);
-  const time = `${TWO_DIGITS[hours]}:${TWO_DIGITS[minutes - hours * 60]}:${TWO_DIGITS[seconds - minutes * 60]}`;
-  return `${day.text}${time}.${String(inDay - seconds * 1000).padStart(3, "0")}Z`;
-}
-
-// Records are read into one table: a table for each would cost more than the reading.
-const scratch = new PositionTable(1, 256);
-
-/** @throws {CodecError} for a record that no version of codec/record.ts wrote */
-function storedPosition(row: PositionRow): StoredPosition {
-  scratch.reset();
-  const position = positionAt(scratch, decodeRecordInto(scratch, row.record));
-  let { readings } = position;
-  if (row.clock && position.fixTime !== undefined) readings = { ...readings, deviceTime: iso(position.fixTime) };
-  // All fields by name: objects of one shape are built and written three times as fast as those of toJSON().
-  return {
-    id: row.id,
-    deviceId: row.deviceId,
-    receivedAt: iso(row.receivedAt),
-    event: position.event,
-    fixTime: iso(row.fixTime),
-    valid: position.valid,
-    latitude: position.latitude,
-    longitude: position.longitude,
-    satellites: position.satellites,
-    gsmSignal: position.gsmSignal,
-    speedKmh: position.speedKmh,
-    courseDeg: position.courseDeg,
-    hdop: position.hdop,
-    altitudeM: position.altitudeM,
-    odometerM: position.odometerM,
-    runtimeS: position.runtimeS,
-    cell: position.cell,
-    inputs: position.inputs,
-    outputs: position.outputs,
-    analogV: position.analogV,
-    batteryV: position.batteryV,
-    supplyV: position.supplyV,
-    fuelPercent: position.fuelPercent,
-    temperaturesC: position.temperaturesC,
-    driverId: position.driverId,
-    pictureName: position.pictureName,
-    geofence: position.geofence,
-    readings,
-  } satisfies Record<keyof PositionJson | "id" | "deviceId" | "receivedAt", unknown>;
 }
 
 function cursorOf(...parts: number[]): string {
@@ -140,19 +70,22 @@ function limitOf(limit: number = LIMITS.pageDefault): number {
   return limit;
 }
 
+const shown = ({ stored, rows }: Found): StoredPosition[] => rows.map((row) => storedPosition(stored, row));
+
 /** One row more than the limit was asked for, to know whether there is a next page. */
 function pageOf(
-  rows: PositionRow[] | null,
+  found: Found | null,
   limit: number,
-  cursor: (last: PositionRow) => string,
+  cursor: (stored: StoredPositions, last: number) => string,
 ): Page<StoredPosition> {
-  if (rows === null) throw new AppError("not_found", "No such device");
+  if (found === null) throw new AppError("not_found", "No such device");
+  const { stored, rows } = found;
   const more = rows.length > limit;
-  const shown = more ? rows.slice(0, limit) : rows;
-  return { data: shown.map(storedPosition), nextCursor: more ? cursor(shown[limit - 1]) : null };
+  const page = more ? rows.slice(0, limit) : rows;
+  return { data: shown({ stored, rows: page }), nextCursor: more ? cursor(stored, page[limit - 1]) : null };
 }
 
-const byFix = (last: PositionRow) => cursorOf(last.fixTime, last.id);
+const byFix = (stored: StoredPositions, last: number) => cursorOf(stored.fixTimeAt(last), stored.ids[last]);
 
 /**
  * One page of a device's positions in fix order, oldest first unless asked otherwise.
@@ -160,8 +93,7 @@ const byFix = (last: PositionRow) => cursorOf(last.fixTime, last.id);
  */
 export async function history(ctx: Ctx, deviceId: number, window: PageWindow = {}): Promise<Page<StoredPosition>> {
   const limit = limitOf(window.limit);
-  const rows = await store.trackOf(ctx.db, reachOf(ctx), deviceId, trackQuery(window, limit + 1));
-  return pageOf(rows, limit, byFix);
+  return pageOf(await trackOf(ctx, reachOf(ctx), deviceId, trackQuery(window, limit + 1)), limit, byFix);
 }
 
 /**
@@ -175,9 +107,8 @@ export async function events(
   window: PageWindow & { codes?: readonly number[] | undefined } = {},
 ): Promise<Page<StoredPosition>> {
   const limit = limitOf(window.limit);
-  const query = trackQuery(window, limit + 1);
-  const rows = await store.eventsOf(ctx.db, reachOf(ctx), deviceId, window.codes ?? null, query);
-  return pageOf(rows, limit, byFix);
+  const query: TrackQuery = { ...trackQuery(window, limit + 1), events: window.codes ?? "alarms" };
+  return pageOf(await trackOf(ctx, reachOf(ctx), deviceId, query), limit, byFix);
 }
 
 /** One page of the newest valid fix of each of the caller's devices, by device id. */
@@ -187,8 +118,8 @@ export async function latest(
 ): Promise<Page<StoredPosition>> {
   const limit = limitOf(window.limit);
   const [after] = window.cursor === undefined ? [0] : cursorParts(window.cursor, 1);
-  const rows = await store.latestOf(ctx.db, reachOf(ctx), after, limit + 1);
-  return pageOf(rows, limit, (last) => cursorOf(last.deviceId));
+  const found = await latestOf(ctx, reachOf(ctx), after, limit + 1);
+  return pageOf(found, limit, (stored, last) => cursorOf(stored.deviceIds[last]));
 }
 
 /**
@@ -201,19 +132,19 @@ export async function feed(
 ): Promise<Page<StoredPosition> & { nextCursor: string }> {
   const limit = limitOf(window.limit);
   const [after] = window.cursor === undefined ? [0] : cursorParts(window.cursor, 1);
-  const { rows, seen } = await store.feedOf(ctx.db, reachOf(ctx), after, limit);
-  return { data: rows.map(storedPosition), nextCursor: cursorOf(seen) };
+  const { seen, ...found } = await feedOf(ctx, reachOf(ctx), after, limit);
+  return { data: shown(found), nextCursor: cursorOf(seen) };
 }
 
 /** The newest valid fix of each device behind `after` by id, as many as `limit`, by device id. */
 export async function newestFixes(ctx: Ctx, after: number, limit: number): Promise<Map<number, StoredPosition>> {
-  const rows = await store.latestOf(ctx.db, reachOf(ctx), after, limit);
-  return new Map(rows.map((row) => [row.deviceId, storedPosition(row)]));
+  const found = await latestOf(ctx, reachOf(ctx), after, limit);
+  return new Map(shown(found).map((position) => [position.deviceId, position]));
 }
 
 /** How many positions a device has, and from when to when. */
 export function extentOf(ctx: Ctx, deviceId: number): Promise<Extent> {
-  return store.extentOf(ctx.db, reachOf(ctx), deviceId);
+  return extentIn(ctx, reachOf(ctx), deviceId);
 }
 
 export interface ExportFile {
@@ -238,19 +169,20 @@ export async function exportTrack(
   let left = window.limit ?? Number.POSITIVE_INFINITY;
   let query = trackQuery(window, Math.min(left, LIMITS.exportPage));
   const read = async () => {
-    const rows = await store.trackOf(ctx.db, reach, device.id, query);
-    if (rows === null) throw new AppError("not_found", "No such device");
-    return rows;
+    const found = await trackOf(ctx, reach, device.id, query);
+    if (found === null) throw new AppError("not_found", "No such device");
+    return found;
   };
-  let next: PositionRow[] | null = await read();
+  let next: Found | null = await read();
   async function* pages() {
-    while (next !== null && next.length > 0) {
-      const rows: PositionRow[] = next;
-      yield rows.map(storedPosition);
+    while (next !== null && next.rows.length > 0) {
+      const { stored, rows }: Found = next;
+      yield shown({ stored, rows });
       left -= rows.length;
       const last = rows[rows.length - 1];
       const ended = rows.length < query.limit || left <= 0;
-      query = { ...query, after: { fixTime: last.fixTime, id: last.id }, limit: Math.min(left, LIMITS.exportPage) };
+      const after = { fixTime: stored.fixTimeAt(last), id: stored.ids[last] };
+      query = { ...query, after, limit: Math.min(left, LIMITS.exportPage) };
       next = ended ? null : await read();
     }
   }

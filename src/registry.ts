@@ -1,5 +1,6 @@
 import { scaleOf } from "../codec/models.ts";
 import type { Base, Config } from "./context.ts";
+import { bucketOf } from "./inbox.ts";
 import { LIMITS } from "./limits.ts";
 import type { RegisteredDevice, RegistryRead } from "./store/registry.ts";
 import { readBridge } from "./store/registry.ts";
@@ -15,6 +16,8 @@ export interface Known extends RegisteredDevice {
   scale: number;
   /** Seconds that the tracker's clock is ahead of UTC. */
   offsetS: number;
+  /** Where its positions wait, src/inbox.ts. */
+  bucket: number;
 }
 
 const IMEI_DIGITS = 15;
@@ -83,7 +86,12 @@ export class Registry {
     for (const imei of asked) this.#set(imei, NO_DEVICE);
     for (const device of read.devices) {
       const index = this.devices.length;
-      this.devices.push({ ...device, scale: scaleOf(device.model), offsetS: device.clockOffsetMinutes * 60 });
+      this.devices.push({
+        ...device,
+        scale: scaleOf(device.model),
+        offsetS: device.clockOffsetMinutes * 60,
+        bucket: bucketOf(device.accountId, device.id),
+      });
       this.#set(device.imei, index);
     }
   }

@@ -1,31 +1,17 @@
 import type { Base } from "./context.ts";
 import { LIMITS } from "./limits.ts";
+import { cutoffOf, cutoffsAt, firstDayKept, type Periods, periodsOf } from "./periods.ts";
+import { type Budget, eraseTrack, purgeTracks } from "./purge.ts";
 import { purgeSearches } from "./searches.ts";
 import { purgeCommands } from "./store/commands.ts";
+import { devicesOfAccounts } from "./store/purge.ts";
 import * as store from "./store/retention.ts";
 import { emptyLog } from "./store/scrub.ts";
 import { forgetNetworks, purgeSessions } from "./store/sessions.ts";
 import { purgeTokens } from "./store/tokens.ts";
+import { mainTelemetry } from "./telemetry.ts";
 import { purgeThrottles } from "./throttle.ts";
-
-/**
- * The same day and time some calendar months earlier, in UTC; the last day of the month where it has no such day:
- * three months before 31 May is 28 or 29 February.
- * @param time Unix ms
- */
-export function monthsBefore(time: number, months: number): number {
-  const date = new Date(time);
-  const day = date.getUTCDate();
-  date.setUTCDate(1);
-  date.setUTCMonth(date.getUTCMonth() - months);
-  const lastDay = new Date(Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1, 0)).getUTCDate();
-  return date.setUTCDate(Math.min(day, lastDay));
-}
-
-/** Statements that a run may still use. */
-interface Budget {
-  left: number;
-}
+import { destroyDays } from "./vault.ts";
 
 /** Repeats a bounded deletion until nothing is left or the run has had its share; the next run goes on. */
 async function inSteps(step: (limit: number) => Promise<number>, statements: Budget): Promise<number> {
@@ -39,19 +25,41 @@ async function inSteps(step: (limit: number) => Promise<number>, statements: Bud
 }
 
 /**
- * Deletes what is older than the retention period: positions by the earlier of fix and receive time, so that a clock
- * set ahead keeps nothing longer, and the commands of that time. Nothing younger goes. Safe to stop, repeat and overlap.
- * @returns rows deleted
+ * Deletes what is past its period: of each account the secrets of days that are over, then the positions of its devices,
+ * and its commands. Nothing younger goes. Safe to stop, repeat and overlap.
+ * @returns positions and rows deleted
  */
 export async function purgeExpired(ctx: Base): Promise<number> {
-  const before = monthsBefore(ctx.now(), ctx.config.retentionMonths);
+  const now = ctx.now();
+  const telemetry = mainTelemetry(ctx);
   const statements = { left: LIMITS.deleteStatements };
-  let deleted = await inSteps((limit) => store.deletePositionsFixedBefore(ctx.db, before, limit), statements);
-  deleted += await inSteps((limit) => store.deletePositionsReceivedBefore(ctx.db, before, limit), statements);
-  deleted += await inSteps((limit) => store.deleteLatestBefore(ctx.db, before, limit), statements);
+  let deleted = 0;
+  for (let after = 0; statements.left > 0; ) {
+    const accounts = await devicesOfAccounts(ctx.db, after, LIMITS.accountsAStep);
+    const last = accounts.at(-1);
+    if (last === undefined) break;
+    after = last.accountId;
+    for (const { accountId, deviceIds } of accounts) {
+      const periods = await periodsOf(ctx, accountId);
+      await destroyOldDays(ctx, accountId, periods);
+      const cutoff = cutoffsAt(now, periods);
+      const devices = deviceIds.map((deviceId) => ({ deviceId, cutoff: cutoff(deviceId) }));
+      deleted += await purgeTracks(ctx, telemetry, accountId, devices, statements);
+    }
+  }
+  const before = cutoffOf(now, { months: ctx.config.retentionMonths }, "UTC");
   deleted += await inSteps((limit) => purgeCommands(ctx.db, before, limit), statements);
   if (deleted > 0) await scrub(ctx);
   return deleted;
+}
+
+/** Destroys the secrets of days that are over, by whose period they were kept. */
+async function destroyOldDays(ctx: Base, accountId: number, periods: Periods): Promise<void> {
+  const now = ctx.now();
+  const scopes = new Map([periods.account, ...periods.devices.values()].map((keeping) => [keeping.scope, keeping]));
+  for (const [scope, keeping] of scopes) {
+    await destroyDays(ctx, accountId, scope, firstDayKept(cutoffOf(now, keeping.period, keeping.timeZone)));
+  }
 }
 
 /** What was deleted must not live on beside the database file. */
@@ -70,7 +78,9 @@ export async function removeDevice(
   deviceId: number,
   statements: Budget = { left: LIMITS.removalStatements },
 ): Promise<boolean> {
-  await inSteps((limit) => store.deletePositionsOfDevice(ctx.db, deviceId, limit), statements);
+  const accountId = await store.accountOfDevice(ctx.db, deviceId);
+  if (accountId === null) return false;
+  if (!(await eraseTrack(ctx, mainTelemetry(ctx), accountId, deviceId, statements))) return false;
   const removed = await store.deleteMarkedDevice(ctx.db, deviceId);
   if (removed) await scrub(ctx);
   return removed;

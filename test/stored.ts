@@ -1,9 +1,13 @@
 import { bits, EPOCH_MS, FLAGS, PositionTable, SLOT, STRIDE } from "../codec/columns.ts";
-import type { Db } from "../src/context.ts";
-import { insertStatement, latestStatement, type PackedPositions, PositionPacker } from "../src/store/ingest.ts";
-import { NOON } from "./database.ts";
+import { StoredPositions } from "../codec/segment.ts";
+import { bucketOf, sealBatches } from "../src/inbox.ts";
+import { LIMITS } from "../src/limits.ts";
+import { keyInForce, settle } from "../src/settle.ts";
+import { appendStatements } from "../src/store/inbox.ts";
+import { mainTelemetry } from "../src/telemetry.ts";
+import { NOON, type TestBase } from "./database.ts";
 
-/** A position for the database as tests describe it; each has its own digest unless one is given. */
+/** A position for the database as tests describe it; each is another record unless `record` says otherwise. */
 export interface PositionSpec {
   /** Unix ms */
   fixTime?: number;
@@ -13,44 +17,52 @@ export interface PositionSpec {
   deviceTime?: number;
   valid?: boolean;
   event?: number;
-  digest?: [high: number, low: number];
+  /** Two with the same number and time are the same record. */
+  record?: number;
   latitudeE6?: number;
 }
 
-let nextDigest = 1;
+let nextRecord = 1;
 
-/** Packs positions of a device as ingest does. */
-export function packed(device: { id: number; accountId: number }, specs: readonly PositionSpec[]): PackedPositions {
-  const packer = new PositionPacker();
+/** Positions of a device as ingest has them before they are stored. */
+export function packed(device: { id: number; accountId: number }, specs: readonly PositionSpec[]): StoredPositions {
   const table = new PositionTable();
+  const stored = new StoredPositions();
   for (const spec of specs) {
     const fixTime = spec.fixTime ?? NOON;
+    table.reset();
     const base = table.addRow();
     const { i32 } = table;
     i32.fill(0, base, base + STRIDE);
-    i32[base + SLOT.mask] = bits("event", "timeS", "latitudeE6", "longitudeE6");
+    i32[base + SLOT.mask] = bits("event", "timeS", "latitudeE6", "longitudeE6", "odometerM");
     i32[base + SLOT.event] = spec.event ?? 35;
     i32[base + SLOT.latitudeE6] = spec.latitudeE6 ?? 1_000_000;
     i32[base + SLOT.timeS] = ((spec.deviceTime ?? fixTime) - EPOCH_MS) / 1000;
+    i32[base + SLOT.odometerM] = spec.record ?? nextRecord++;
     i32[base + SLOT.flags] = spec.valid === false ? 0 : FLAGS.valid;
-    [i32[base + SLOT.digestHi], i32[base + SLOT.digestLo]] = spec.digest ?? [0, nextDigest++];
     // Without a usable clock a position is placed at its receive time.
     const receivedAt = spec.clock === true ? fixTime : (spec.receivedAt ?? fixTime);
-    packer.add(table, table.count - 1, device.accountId, device.id, receivedAt, spec.clock ?? false);
+    stored.add(table, 0, 0, device.id, bucketOf(device.accountId, device.id), receivedAt, spec.clock ?? false);
   }
-  return packer.packed();
+  return stored;
 }
 
-/** Stores positions of a device. Returns how many were new and the id of the last. */
-export async function stored(db: Db, device: { id: number; accountId: number }, specs: readonly PositionSpec[]) {
-  const { rows } = await db.$client.execute("SELECT version FROM registry");
-  return write(db, packed(device, specs), Number(rows[0][0]));
+/** Stores positions of a device as ingest does. @returns the id of the last */
+export async function stored(
+  base: TestBase,
+  device: { id: number; accountId: number },
+  specs: readonly PositionSpec[],
+): Promise<number> {
+  const telemetry = mainTelemetry(base);
+  const { kid, key } = await keyInForce(base, telemetry);
+  const batches = await sealBatches(base, telemetry, packed(device, specs), kid, key);
+  const results = await base.db.$client.batch(appendStatements(batches, null), "write");
+  return Number(results.at(-1)!.lastInsertRowid) * LIMITS.batchPositions + batches.at(-1)!.positions - 1;
 }
 
-export async function write(db: Db, positions: PackedPositions, version: number) {
-  const [result] = await db.$client.batch(
-    [insertStatement(positions, version), latestStatement(positions.count)],
-    "write",
-  );
-  return { inserted: result.rowsAffected, lastId: Number(result.lastInsertRowid) };
+/** Settles whatever waits. @returns positions that segments hold */
+export async function settled(base: TestBase): Promise<number> {
+  await settle(base, mainTelemetry(base), { all: true });
+  const { rows } = await base.db.$client.execute("SELECT coalesce(sum(positions), 0) FROM segments");
+  return Number(rows[0]![0]);
 }

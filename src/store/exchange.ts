@@ -4,17 +4,18 @@ import {
   claimedFrames,
   claimStatement,
   offersStatement,
+
   releaseStatement,
 } from "./commands.ts";
 import type { Db, Statement } from "./db.ts";
-import { insertStatement, latestStatement, type PackedPositions } from "./ingest.ts";
+import { appendStatements, SETTLEMENT, type SealedBatch, type Settlement, settlementOf } from "./inbox.ts";
 
 /** What one request of a bridge writes. */
 export interface ExchangeWrite {
   bridgeId: number;
   /** Registry version for which it was made: with another one, nothing is written. */
   version: number;
-  positions: PackedPositions;
+  batches: readonly SealedBatch[];
   answers: readonly Answer[];
   releases: readonly number[];
   claims: readonly number[];
@@ -26,9 +27,10 @@ export interface ExchangeWrite {
 
 export interface Exchange {
   version: number;
-  /** Positions that were not there before, and the id of the last of them. */
-  inserted: number;
-  lastId: number;
+  /** As it was found: with another key than that of the batches, nothing was written. */
+  settlement: Settlement;
+  /** The last batch; 0 without one. */
+  lastBatch: number;
   /** Frames of the commands that were claimed with success. */
   claimed: Map<number, Uint8Array>;
   offers: { commandId: number; imei: string }[];
@@ -36,15 +38,12 @@ export interface Exchange {
 
 /** Does all of it in one transaction and one round trip. */
 export async function exchange(db: Db, write: ExchangeWrite): Promise<Exchange> {
-  const { bridgeId, version, positions, now } = write;
+  const { bridgeId, version, batches, now } = write;
   const statements: Statement[] = [];
   const add = (statement: Statement) => statements.push(statement) - 1;
-  let insert = -1;
+  let append = -1;
   let claim = -1;
-  if (positions.count > 0) {
-    insert = add(insertStatement(positions, version));
-    add(latestStatement(positions.count));
-  }
+  if (batches.length > 0) for (const statement of appendStatements(batches, version)) append = add(statement);
   if (write.answers.length > 0) add(answerStatement(write.answers, version));
   if (write.releases.length > 0) add(releaseStatement(bridgeId, write.releases, version));
   if (write.claims.length > 0) claim = add(claimStatement(bridgeId, write.claims, version, now));
@@ -55,12 +54,13 @@ export async function exchange(db: Db, write: ExchangeWrite): Promise<Exchange> 
     sql: `SELECT version, NULL FROM registry UNION ALL SELECT * FROM (${offers.sql})`,
     args: offers.args,
   });
+  const settlement = add(SETTLEMENT);
   const results = await db.$client.batch(statements, mode);
   const [registry, ...offered] = results[state].rows;
   return {
     version: Number(registry[0]),
-    inserted: insert < 0 ? 0 : results[insert].rowsAffected,
-    lastId: insert < 0 ? 0 : Number(results[insert].lastInsertRowid ?? 0),
+    settlement: settlementOf(results[settlement].rows[0]),
+    lastBatch: append < 0 ? 0 : Number(results[append].lastInsertRowid ?? 0),
     claimed: claim < 0 ? new Map() : claimedFrames(results[claim].rows),
     offers: offered.map((row) => ({ commandId: Number(row[0]), imei: String(row[1]) })),
   };

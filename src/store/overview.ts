@@ -28,12 +28,12 @@ export interface Figures {
 /**
  * What the operator sees at a glance, in one round trip.
  * @param times since when positions are counted, since when unknown IMEIs are, before when training that ends is told
- * @param positions how many of the newest positions are looked at
+ * @param batches how many of the newest batches of positions are looked at
  */
 export async function readFigures(
   db: Db,
   times: { now: number; receivedSince: number; unclaimedSince: number; trainingBefore: number },
-  positions: number,
+  batches: number,
 ): Promise<Figures> {
   const [bridges, received, counts, training] = await db.$client.batch(
     [
@@ -44,9 +44,9 @@ export async function readFigures(
         args: [],
       },
       {
-        sql: `SELECT count(*), min(received_at) FROM (SELECT received_at FROM positions ORDER BY id DESC LIMIT ?)
+        sql: `SELECT coalesce(sum(positions), 0), min(received_at) FROM (SELECT positions, received_at FROM inbox ORDER BY id DESC LIMIT ?)
           WHERE received_at >= ?`,
-        args: [positions, times.receivedSince],
+        args: [batches, times.receivedSince],
       },
       {
         sql: `SELECT (SELECT count(*) FROM unclaimed WHERE last_seen > ?), (SELECT count(*) FROM accounts),

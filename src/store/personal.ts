@@ -359,17 +359,6 @@ export const DATA_MAP = {
       record: "sensitive location",
     },
   },
-  latest: {
-    of: "device",
-    columns: {
-      deviceId: "pseudonymous device",
-      positionId: "pseudonymous location",
-      fixTime: "sensitive location",
-      receivedAt: "personal location",
-      clock: "personal location",
-      record: "sensitive location",
-    },
-  },
   inbox: {
     of: "platform",
     columns: {

@@ -7,46 +7,15 @@ async function changed(db: Db, sql: string, args: number[]): Promise<number> {
 // Each of these deletes at most `limit` rows and says how many. Called until it says fewer than `limit`, it is done;
 // stopped in between, the next call goes on where it ended.
 
-/** Positions whose fix is older than `before`: device by device along its index, so that no step reads the whole table. */
-export function deletePositionsFixedBefore(db: Db, before: number, limit: number): Promise<number> {
-  return changed(
-    db,
-    `DELETE FROM positions WHERE id IN (
-      SELECT p.id FROM devices d CROSS JOIN positions p ON p.device_id = d.id AND p.fix_time < ? LIMIT ?)`,
-    [before, limit],
-  );
+/** Whose device it is, also while it is being removed; null: nobody's. */
+export async function accountOfDevice(db: Db, deviceId: number): Promise<number | null> {
+  const { rows } = await db.$client.execute({ sql: "SELECT account_id FROM devices WHERE id = ?", args: [deviceId] });
+  return rows[0] === undefined ? null : Number(rows[0][0]);
 }
 
-/** Positions received before `before` whose tracker stamped them later than that. */
-export function deletePositionsReceivedBefore(db: Db, before: number, limit: number): Promise<number> {
-  return changed(
-    db,
-    `DELETE FROM positions WHERE id IN (
-      SELECT id FROM positions WHERE fix_time > received_at AND received_at < ? LIMIT ?)`,
-    [before, limit],
-  );
-}
-
-export function deleteLatestBefore(db: Db, before: number, limit: number): Promise<number> {
-  return changed(
-    db,
-    `DELETE FROM latest WHERE device_id IN (
-      SELECT device_id FROM latest WHERE min(fix_time, received_at) < ? LIMIT ?)`,
-    [before, limit],
-  );
-}
-
-export function deletePositionsOfDevice(db: Db, deviceId: number, limit: number): Promise<number> {
-  return changed(db, "DELETE FROM positions WHERE id IN (SELECT id FROM positions WHERE device_id = ? LIMIT ?)", [
-    deviceId,
-    limit,
-  ]);
-}
-
-/** The last step of a removal. Does nothing unless the device is marked and its positions are gone. */
+/** The last step of a removal, when the track is erased. Does nothing unless the device is marked. */
 export async function deleteMarkedDevice(db: Db, deviceId: number): Promise<boolean> {
-  const gone = `IN (SELECT id FROM devices WHERE id = ? AND deleting_at IS NOT NULL
-    AND NOT EXISTS (SELECT 1 FROM positions WHERE device_id = devices.id))`;
+  const gone = `IN (SELECT id FROM devices WHERE id = ? AND deleting_at IS NOT NULL)`;
   const results = await db.$client.batch(
     [
       {
@@ -55,7 +24,7 @@ export async function deleteMarkedDevice(db: Db, deviceId: number): Promise<bool
           AND NOT EXISTS (SELECT 1 FROM devices d WHERE d.imei = activations.imei AND d.deleting_at IS NULL)`,
         args: [deviceId],
       },
-      { sql: `DELETE FROM latest WHERE device_id ${gone}`, args: [deviceId] },
+      { sql: `DELETE FROM positions WHERE device_id ${gone}`, args: [deviceId] },
       { sql: `DELETE FROM commands WHERE device_id ${gone}`, args: [deviceId] },
       { sql: `DELETE FROM user_devices WHERE device_id ${gone}`, args: [deviceId] },
       { sql: `DELETE FROM key_devices WHERE device_id ${gone}`, args: [deviceId] },

@@ -534,6 +534,7 @@ export const purges = sqliteTable(
   (t) => [primaryKey({ columns: [t.accountId, t.day] })],
 );
 
+/** Positions row by row, as they were stored before segments; what is left of them is moved by a job. */
 export const positions = sqliteTable(
   "positions",
   {
@@ -564,18 +565,6 @@ export const positions = sqliteTable(
     index("positions_ahead").on(t.receivedAt).where(sql`fix_time > received_at`),
   ],
 );
-
-/** The newest valid fix of each device. */
-export const latest = sqliteTable("latest", {
-  deviceId: integer("device_id")
-    .primaryKey()
-    .references(() => devices.id, { onDelete: "cascade" }),
-  positionId: integer("position_id").notNull(),
-  fixTime: integer("fix_time").notNull(),
-  receivedAt: integer("received_at").notNull(),
-  clock: integer("clock").notNull(),
-  record: bytes("record").notNull(),
-});
 
 /** Batches of positions as bridges deliver them, sealed in chunks: src/store/inbox.ts. */
 export const inbox = sqliteTable("inbox", {

@@ -750,7 +750,6 @@ const profile = {
       acceptances: "What was accepted",
       audit: "What was done",
       looks: "Who looked",
-      latest: "Newest positions",
       segments: "Tracks, sealed",
       customerKeys: "Sealing keys",
       wrappedSecrets: "Halves of keys, wrapped to your sealing keys",

@@ -870,7 +870,6 @@ const profile: Text["profile"] = {
       recentDevices: "最近查看的设备",
       devices: "设备",
       positions: "位置",
-      latest: "最新位置",
       segments: "轨迹（已加密）",
       customerKeys: "封存密钥",
       wrappedSecrets: "半个密钥（已用您的封存密钥封装）",

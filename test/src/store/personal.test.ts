@@ -108,7 +108,6 @@ describe("the data map", () => {
 /** What README calls the rows of each table that say something about somebody, where it says how long they stay. */
 const IN_README: Readonly<Record<string, string>> = {
   positions: "positions of a device",
-  latest: "positions of a device",
   segments: "positions of a device",
   newest: "positions of a device",
   devices: "device name, model and IMEI",

@@ -1,6 +1,6 @@
-import { type PositionJson, positionAt } from "../codec/position.ts";
-import type { StoredPositions } from "../codec/stored.ts";
 import { isoTime } from "./iso-time.ts";
+import { type PositionJson, positionAt } from "./position.ts";
+import type { StoredPositions } from "./stored.ts";
 
 /** A position of a device as the API shows it. What the tracker did not send is undefined, which JSON leaves out. */
 export type StoredPosition = Pick<PositionJson, "event" | "valid"> & {

@@ -1,0 +1,71 @@
+import type { StoredPositions } from "../codec/segment.ts";
+import type { Base } from "./context.ts";
+import { cutoffAt, keepingOf } from "./periods.ts";
+import { dueOf, openSegments } from "./segments.ts";
+import { devicePeriodStatement, periodRow } from "./store/periods.ts";
+import type { Reach } from "./store/reach.ts";
+import { headOf, headsStatement, type SegmentHead, segmentsById } from "./store/segments.ts";
+import { openTail, tailOf, tailStatements, unsettled } from "./tail.ts";
+import { mainTelemetry } from "./telemetry.ts";
+
+/** What a track holds: how many positions, and the first and last fix time; null without one. */
+export interface Extent {
+  positions: number;
+  from: number | null;
+  to: number | null;
+}
+
+const NOTHING: Extent = { positions: 0, from: null, to: null };
+const dueFromOf = ({ dueFrom, fromTime }: SegmentHead) => dueFrom ?? fromTime;
+const dueToOf = ({ dueTo, toTime }: SegmentHead) => dueTo ?? toTime;
+
+/**
+ * Counts a device's positions, and only those that are not past their period. Opens the few segments that are partly.
+ * @param past counts instead what lies before this: what a shorter period would delete
+ * @returns nothing counted for a device that is not within reach
+ */
+export async function extentOf(ctx: Base, reach: Reach, deviceId: number, past?: number): Promise<Extent> {
+  const { accountId, devices } = reach;
+  if (devices !== null && !devices.includes(deviceId)) return NOTHING;
+  const telemetry = mainTelemetry(ctx);
+  const [period, heads, ...waiting] = await telemetry.db.$client.batch(
+    [
+      devicePeriodStatement(accountId, deviceId),
+      headsStatement(deviceId, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
+      ...tailStatements(accountId, deviceId),
+    ],
+    "read",
+  );
+  const [row] = period!.rows;
+  if (row === undefined) return NOTHING;
+  const begin = cutoffAt(ctx.now(), keepingOf(periodRow(row), ctx.config.retentionMonths));
+  const end = past ?? Number.POSITIVE_INFINITY;
+  const segments = heads!.rows
+    .map((head) => headOf(head))
+    .filter((head) => dueToOf(head) >= begin && dueFromOf(head) < end);
+  const whole = segments.filter((head) => dueFromOf(head) >= begin && dueToOf(head) < end);
+  const partly = segments.filter((head) => !whole.includes(head)).map(({ id }) => id);
+  const stored = await openTail(ctx, telemetry, waiting);
+  const tail = tailOf(stored, deviceId, begin);
+  const fresh = await unsettled(ctx, telemetry, accountId, stored, new Map([[deviceId, tail]]));
+  const rows = fresh.get(deviceId) ?? [];
+  const cut = partly.length === 0 ? [] : await segmentsById(telemetry.db, partly);
+  for (const place of await openSegments(ctx, telemetry, accountId, cut, stored)) {
+    if (place !== null) for (let at = place.from; at < place.to; at++) rows.push(at);
+  }
+  const counted = rows.filter((at) => dueOf(stored, at) >= begin && dueOf(stored, at) < end);
+  return joined(whole, stored, counted);
+}
+
+function joined(whole: readonly SegmentHead[], stored: StoredPositions, rows: readonly number[]): Extent {
+  const times = [
+    ...whole.flatMap(({ fromTime, toTime }) => [fromTime, toTime]),
+    ...rows.map((row) => stored.fixTimeAt(row)),
+  ];
+  if (times.length === 0) return NOTHING;
+  return {
+    positions: whole.reduce((sum, { positions }) => sum + positions, rows.length),
+    from: times.reduce((a, b) => Math.min(a, b)),
+    to: times.reduce((a, b) => Math.max(a, b)),
+  };
+}

@@ -1,0 +1,89 @@
+import type { StoredPositions } from "../codec/segment.ts";
+import type { Base } from "./context.ts";
+import { LIMITS } from "./limits.ts";
+import { cutoffAt, keepingOf } from "./periods.ts";
+import { dueOf, openSegments } from "./segments.ts";
+import { byDevice, sortByFix } from "./settle-plan.ts";
+import { SETTLEMENT, settlementOf } from "./store/inbox.ts";
+import type { Reach } from "./store/reach.ts";
+import { arrivedStatement, type SegmentRow, segmentRows, straddlingStatement } from "./store/segments.ts";
+import { liveDevices } from "./store/settling.ts";
+import { openTail, tailStatements, unsettled } from "./tail.ts";
+import { mainTelemetry, type Telemetry } from "./telemetry.ts";
+import type { Found } from "./track.ts";
+
+/**
+ * Positions within reach in the order in which they were stored.
+ * @param after the last id of the page before
+ * @returns `seen`: the id up to which everything has been looked at. It may lie beyond the last row, so that the next page
+ *   does not look again at what is not the caller's
+ */
+export async function feedOf(ctx: Base, reach: Reach, after: number, limit: number): Promise<Found & { seen: number }> {
+  const telemetry = mainTelemetry(ctx);
+  const asked = LIMITS.segmentsARead;
+  for (let from = after; ; ) {
+    const [state, arrived, ...waiting] = await telemetry.db.$client.batch(
+      [SETTLEMENT, arrivedStatement(reach.accountId, from, asked), ...tailStatements(reach.accountId, null)],
+      "read",
+    );
+    const segments = segmentRows(arrived!.rows);
+    // With fewer than were asked for, these are all; otherwise everything up to the last one's last is complete, once
+    // those are read that began before it and end after it.
+    const edge = segments.length < asked ? Number.POSITIVE_INFINITY : segments.at(-1)!.lastId;
+    if (edge !== Number.POSITIVE_INFINITY) {
+      const { span } = settlementOf(state!.rows[0]!);
+      const more = await telemetry.db.$client.execute(straddlingStatement(reach.accountId, edge, span));
+      segments.push(...segmentRows(more.rows));
+    }
+    const tail = await openTail(ctx, telemetry, waiting);
+    const { rows, newest } = await arrivedRows(ctx, telemetry, reach, tail, segments, from, edge);
+    rows.sort((a, b) => tail.ids[a] - tail.ids[b]);
+    if (rows.length >= limit) {
+      const page = rows.slice(0, limit);
+      return { stored: tail, rows: page, seen: tail.ids[page[limit - 1]] };
+    }
+    const seen = edge === Number.POSITIVE_INFINITY ? Math.max(from, newest) : edge;
+    if (rows.length > 0 || edge === Number.POSITIVE_INFINITY) return { stored: tail, rows, seen };
+    from = edge;
+  }
+}
+
+/** Rows that came after `from` and up to `edge`. @returns them, and the newest id that was looked at */
+async function arrivedRows(
+  ctx: Base,
+  telemetry: Telemetry,
+  { accountId, devices }: Reach,
+  stored: StoredPositions,
+  segments: readonly SegmentRow[],
+  from: number,
+  edge: number,
+): Promise<{ rows: number[]; newest: number }> {
+  const came = (row: number) => stored.ids[row] > from && stored.ids[row] <= edge;
+  const waiting = new Map<number, number[]>();
+  for (const [deviceId, rows] of byDevice(stored)) {
+    if (rows.some(came)) waiting.set(deviceId, sortByFix(stored, rows));
+  }
+  let newest = 0;
+  for (const rows of waiting.values()) for (const row of rows) newest = Math.max(newest, stored.ids[row]);
+  for (const { lastId } of segments) newest = Math.max(newest, lastId);
+
+  const asked = [...new Set([...waiting.keys(), ...segments.map(({ deviceId }) => deviceId)])];
+  const live = await liveDevices(ctx.db, devices === null ? asked : asked.filter((id) => devices.includes(id)));
+  const cutoffs = new Map<number, number>();
+  for (const [deviceId, device] of live) {
+    if (device.accountId !== accountId) continue;
+    cutoffs.set(deviceId, cutoffAt(ctx.now(), keepingOf(device, ctx.config.retentionMonths)));
+  }
+  for (const deviceId of waiting.keys()) if (!cutoffs.has(deviceId)) waiting.delete(deviceId);
+  const fresh = await unsettled(ctx, telemetry, accountId, stored, waiting);
+  const shown = segments.filter(({ deviceId, toTime, dueTo }) => {
+    const cutoff = cutoffs.get(deviceId);
+    return cutoff !== undefined && (dueTo ?? toTime) >= cutoff;
+  });
+  const kept = (row: number) => came(row) && dueOf(stored, row) >= cutoffs.get(stored.deviceIds[row])!;
+  const rows = [...fresh.values()].flat().filter(kept);
+  for (const place of await openSegments(ctx, telemetry, accountId, shown, stored)) {
+    if (place !== null) for (let row = place.from; row < place.to; row++) if (kept(row)) rows.push(row);
+  }
+  return { rows, newest };
+}

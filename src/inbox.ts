@@ -1,0 +1,245 @@
+import { ByteSink, decodeStoredInto, encodeStored, type StoredPositions } from "../codec/segment.ts";
+import type { Base } from "./context.ts";
+import { LIMITS } from "./limits.ts";
+import {
+  BUCKETS,
+  BUCKETS_A_PART,
+  type ChunkRow,
+  PARTS,
+  PLACE_DIGITS,
+  type SealedBatch,
+  type SealedRun,
+} from "./store/inbox.ts";
+import type { Telemetry } from "./telemetry.ts";
+import { inboxKey } from "./vault.ts";
+
+// Positions wait sorted by bucket, so that a reader of one device opens a small part of what everybody sent. What is
+// read of the inbox for one device is bounded whatever the size of the fleet: of batches at most LIMITS.mergePositions
+// positions in as many rows as LIMITS.mergeBatches, of which a reader is given the chunks with its bucket; of runs at
+// most LIMITS.partPositions positions of its part and what one merge adds, of which it is given an eighth.
+
+const BUCKET_BITS = Math.log2(BUCKETS);
+
+/** The part of the fleet that an account is in. */
+export function partOf(accountId: number): number {
+  return Math.imul(accountId, 0x9e3779b1) >>> (32 - Math.log2(PARTS));
+}
+
+/** The bucket of a device: of its account's part, with the devices whose ids are near. */
+export function bucketOf(accountId: number, deviceId: number): number {
+  return partOf(accountId) * BUCKETS_A_PART + (Math.floor(deviceId / LIMITS.newestDevices) % BUCKETS_A_PART);
+}
+
+/** Sorts rows by bucket, within it by device, and within that as they are. */
+function sorted(stored: StoredPositions, from: number, to: number): Uint32Array {
+  const { buckets, deviceIds } = stored;
+  // One number for each row: 10 bits of bucket, 27 of device and 16 of row are less than 2^53.
+  const keys = new Float64Array(to - from);
+  for (let row = from; row < to; row++) {
+    keys[row - from] = (buckets[row] * 2 ** 27 + (deviceIds[row] % 2 ** 27)) * 2 ** 16 + (row - from);
+  }
+  keys.sort();
+  const order = new Uint32Array(to - from);
+  for (let i = 0; i < order.length; i++) order[i] = from + (keys[i] % 2 ** 16);
+  return order;
+}
+
+const text = new TextEncoder();
+
+/** Binds a chunk to the database and the kind of row that it is in; its number is part of the nonce. */
+const boundTo = (telemetry: Telemetry, kind: "batch" | "run", kid: number, shift: number) =>
+  text.encode(`inbox|1|${telemetry.name}|${kind}|${kid}|${shift}`);
+
+function nonceOf(nonce: Uint8Array, chunk: number): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(12);
+  whole.set(nonce);
+  new DataView(whole.buffer).setUint32(8, chunk);
+  return whole;
+}
+
+interface Chunk {
+  number: number;
+  /** Of the sorted rows. */
+  from: number;
+  to: number;
+}
+
+/** Cuts sorted rows where the chunk, bucket >> shift, changes. */
+function cut(stored: StoredPositions, order: Uint32Array, shift: number): Chunk[] {
+  const chunks: Chunk[] = [];
+  for (let i = 0; i < order.length; i++) {
+    const number = stored.buckets[order[i]] >> shift;
+    const last = chunks.at(-1);
+    if (last?.number === number) last.to = i + 1;
+    else chunks.push({ number, from: i, to: i + 1 });
+  }
+  return chunks;
+}
+
+/** Encodes and seals chunks, in their order. */
+async function sealed(
+  stored: StoredPositions,
+  order: Uint32Array,
+  chunks: readonly Chunk[],
+  key: CryptoKey,
+  nonce: Uint8Array,
+  additionalData: Uint8Array<ArrayBuffer>,
+): Promise<Uint8Array[]> {
+  const sink = new ByteSink();
+  const places = chunks.map(({ from, to }) => {
+    const start = sink.length;
+    encodeStored(stored, order, from, to, sink);
+    return start;
+  });
+  return Promise.all(
+    chunks.map(async ({ number }, i) => {
+      const plain = sink.bytes.subarray(places[i], places[i + 1] ?? sink.length) as Uint8Array<ArrayBuffer>;
+      const iv = nonceOf(nonce, number);
+      return new Uint8Array(await crypto.subtle.encrypt({ name: "AES-GCM", iv, additionalData }, key, plain));
+    }),
+  );
+}
+
+/** Where each of `count` chunks begins, from chunk `first` on, and where the last one ends. */
+function directoryOf(chunks: readonly Chunk[], bytes: readonly Uint8Array[], first: number, count: number): string {
+  let directory = "";
+  let place = 0;
+  let next = 0;
+  for (let number = first; number <= first + count; number++) {
+    directory += String(place).padStart(PLACE_DIGITS, "0");
+    if (chunks[next]?.number === number) place += bytes[next++].length;
+  }
+  return directory;
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+/**
+ * Seals rows as batches of at most LIMITS.batchPositions.
+ * @param stored `ids` are filled in: the number within the batch
+ */
+export async function sealBatches(
+  ctx: Base,
+  telemetry: Telemetry,
+  stored: StoredPositions,
+  kid: number,
+  key: CryptoKey,
+): Promise<SealedBatch[]> {
+  const batches: SealedBatch[] = [];
+  for (let from = 0; from < stored.count; from += LIMITS.batchPositions) {
+    const to = Math.min(stored.count, from + LIMITS.batchPositions);
+    let receivedAt = Number.POSITIVE_INFINITY;
+    for (let row = from; row < to; row++) {
+      stored.ids[row] = row - from;
+      receivedAt = Math.min(receivedAt, stored.receivedAt[row]);
+    }
+    const order = sorted(stored, from, to);
+    const bits = Math.floor(Math.log2(Math.max(1, (to - from) / LIMITS.chunkPositions)));
+    const shift = BUCKET_BITS - Math.min(bits, BUCKET_BITS);
+    const chunks = cut(stored, order, shift);
+    const nonce = ctx.random(8);
+    const bytes = await sealed(stored, order, chunks, key, nonce, boundTo(telemetry, "batch", kid, shift));
+    const directory = directoryOf(chunks, bytes, 0, BUCKETS >> shift);
+    batches.push({ positions: to - from, receivedAt, kid, nonce, shift, directory, chunks: joined(bytes) });
+  }
+  return batches;
+}
+
+/** Seals all rows as runs of their parts, which have whole ids. */
+export async function sealRuns(
+  ctx: Base,
+  telemetry: Telemetry,
+  stored: StoredPositions,
+  kid: number,
+  key: CryptoKey,
+): Promise<{ nonce: Uint8Array; bytes: Uint8Array; runs: SealedRun[] }> {
+  const order = sorted(stored, 0, stored.count);
+  const chunks = cut(stored, order, 0);
+  const nonce = ctx.random(8);
+  const bytes = await sealed(stored, order, chunks, key, nonce, boundTo(telemetry, "run", kid, 0));
+  const runs: SealedRun[] = [];
+  let start = 0;
+  for (let i = 0; i < chunks.length; ) {
+    const part = Math.floor(chunks[i].number / BUCKETS_A_PART);
+    let end = i;
+    let receivedAt = Number.POSITIVE_INFINITY;
+    let length = 0;
+    for (; end < chunks.length && Math.floor(chunks[end].number / BUCKETS_A_PART) === part; end++) {
+      length += bytes[end].length;
+      for (let at = chunks[end].from; at < chunks[end].to; at++) {
+        receivedAt = Math.min(receivedAt, stored.receivedAt[order[at]]);
+      }
+    }
+    runs.push({
+      part,
+      positions: chunks[end - 1].to - chunks[i].from,
+      receivedAt,
+      directory: directoryOf(chunks.slice(i, end), bytes.slice(i, end), part * BUCKETS_A_PART, BUCKETS_A_PART),
+      start,
+      length,
+    });
+    start += length;
+    i = end;
+  }
+  return { nonce, bytes: joined(bytes), runs };
+}
+
+/**
+ * Opens chunks and appends their rows. One that does not open is logged with its place and left out.
+ * @returns chunks that did not open
+ */
+export async function openChunks(
+  ctx: Base,
+  telemetry: Telemetry,
+  rows: readonly ChunkRow[],
+  into: StoredPositions,
+): Promise<number> {
+  const opened = await Promise.all(rows.map((row) => openRow(ctx, telemetry, row)));
+  let broken = 0;
+  for (const [i, row] of rows.entries()) {
+    for (const { number, plain } of opened[i]) {
+      try {
+        if (plain === null) throw new Error("it does not open");
+        decodeStoredInto(into, plain, 0, plain.length, row.batch === null ? 0 : row.batch * LIMITS.batchPositions);
+      } catch (error) {
+        broken += 1;
+        ctx.log.error(
+          "inbox.broken",
+          { database: telemetry.name, batch: row.batch, kid: row.kid, chunk: number },
+          error,
+        );
+      }
+    }
+  }
+  return broken;
+}
+
+async function openRow(
+  ctx: Base,
+  telemetry: Telemetry,
+  row: ChunkRow,
+): Promise<{ number: number; plain: Uint8Array | null }[]> {
+  const places = row.directory.match(/\d{7}/g)?.map(Number) ?? [];
+  const numbers = places.slice(1).flatMap((place, i) => (place > places[i] ? [i] : []));
+  const key = await inboxKey(ctx, telemetry.name, row.kid);
+  const additionalData = boundTo(telemetry, row.batch === null ? "run" : "batch", row.kid, row.shift);
+  return Promise.all(
+    numbers.map(async (i) => {
+      const bytes = row.chunks.subarray(places[i] - places[0], places[i + 1] - places[0]) as Uint8Array<ArrayBuffer>;
+      const iv = nonceOf(row.nonce, row.first + i);
+      const opened =
+        key === null
+          ? null
+          : await crypto.subtle.decrypt({ name: "AES-GCM", iv, additionalData }, key, bytes).catch(() => null);
+      return { number: row.first + i, plain: opened === null ? null : new Uint8Array(opened) };
+    }),
+  );
+}

@@ -1,0 +1,134 @@
+import { StoredPositions } from "../codec/segment.ts";
+import { isAlarm } from "./alarms.ts";
+import type { Base } from "./context.ts";
+import { LIMITS } from "./limits.ts";
+import { dueOf, openSegments, sealSegment } from "./segments.ts";
+import { settle, tidy } from "./settle.ts";
+import { bytesOf } from "./store/db.ts";
+import { newestIdOf, newestOfAccountStatement, newestStatement, readFixes, writeFixes } from "./store/newest.ts";
+import {
+  type DeviceCutoff,
+  deletePastSegments,
+  deleteSegmentsOf,
+  replaceNewestStatement,
+  SEGMENT_IS,
+  straddlingSegments,
+} from "./store/purge.ts";
+import { type SegmentRow, writeSegmentsStatement } from "./store/segments.ts";
+import type { Telemetry } from "./telemetry.ts";
+import { destroyDevice, openingKeys } from "./vault.ts";
+
+/** Statements that a run may still use. */
+export interface Budget {
+  left: number;
+}
+
+/**
+ * Deletes what is past its period of some devices of an account: whole segments first, then out of those that hold more.
+ * Safe to stop, repeat and overlap.
+ * @returns positions deleted
+ */
+export async function purgeTracks(
+  ctx: Base,
+  telemetry: Telemetry,
+  accountId: number,
+  devices: readonly DeviceCutoff[],
+  statements: Budget,
+): Promise<number> {
+  let deleted = 0;
+  while (statements.left-- > 0) {
+    const { segments, positions } = await deletePastSegments(telemetry.db, devices, LIMITS.deleteSegments);
+    deleted += positions;
+    if (segments < LIMITS.deleteSegments) break;
+  }
+  while (statements.left-- > 0) {
+    // A segment that ends soon is deleted whole, in time for its first position too.
+    const found = await straddlingSegments(telemetry.db, devices, LIMITS.straddleMs, LIMITS.rewriteSegments);
+    if (found.length === 0) break;
+    const { cut, broken } = await cutSegments(ctx, telemetry, accountId, devices, found);
+    deleted += cut;
+    // What cannot be opened cannot be cut; it goes whole when all of it is due.
+    if (found.length < LIMITS.rewriteSegments || broken === found.length) break;
+  }
+  await purgeNewest(telemetry, accountId, devices);
+  return deleted;
+}
+
+/** Writes segments anew without what is past its period, under the same keys. */
+async function cutSegments(
+  ctx: Base,
+  telemetry: Telemetry,
+  accountId: number,
+  devices: readonly DeviceCutoff[],
+  segments: readonly SegmentRow[],
+): Promise<{ cut: number; broken: number }> {
+  const cutoffs = new Map(devices.map(({ deviceId, cutoff }) => [deviceId, cutoff]));
+  const stored = new StoredPositions();
+  const places = await openSegments(ctx, telemetry, accountId, segments, stored);
+  const keys = await openingKeys(ctx, accountId, segments);
+  let cut = 0;
+  let broken = 0;
+  for (const [i, segment] of segments.entries()) {
+    const place = places[i];
+    const key = keys[i];
+    if (!place || !key) {
+      broken += 1;
+      continue;
+    }
+    const cutoff = cutoffs.get(segment.deviceId)!;
+    const kept: number[] = [];
+    for (let row = place.from; row < place.to; row++) if (dueOf(stored, row) >= cutoff) kept.push(row);
+    const { id, dayKid, deviceKid } = segment;
+    const sealing = { dayKid, deviceKid, key };
+    const order = Uint32Array.from(kept);
+    const shorter = await sealSegment(ctx, id, accountId, sealing, stored, order, 0, kept.length, isAlarm);
+    const { rowsAffected } = await telemetry.db.$client.execute(
+      writeSegmentsStatement([shorter], SEGMENT_IS, [id, segment.lastId]),
+    );
+    if (rowsAffected > 0) cut += segment.positions - kept.length;
+  }
+  return { cut, broken };
+}
+
+/** Forgets newest fixes that are past their period. */
+async function purgeNewest(telemetry: Telemetry, accountId: number, devices: readonly DeviceCutoff[]): Promise<void> {
+  const cutoffs = new Map(devices.map(({ deviceId, cutoff }) => [deviceId, cutoff]));
+  const { rows } = await telemetry.db.$client.execute(newestOfAccountStatement(accountId, 0, LIMITS.newestDevices));
+  for (const row of rows) {
+    const before = bytesOf(row[1]);
+    const fixes = readFixes(before);
+    const kept = fixes.filter(({ deviceId, due }) => due >= (cutoffs.get(deviceId) ?? Number.NEGATIVE_INFINITY));
+    if (kept.length === fixes.length) continue;
+    await telemetry.db.$client.execute(replaceNewestStatement(Number(row[0]), before, writeFixes(kept)));
+  }
+}
+
+/**
+ * Erases a device's track: its secret first, so that whatever is left of it anywhere cannot be read, then what waits of
+ * it, its segments and its newest fix.
+ * @returns false when something is left for the next call
+ */
+export async function eraseTrack(
+  ctx: Base,
+  telemetry: Telemetry,
+  accountId: number,
+  deviceId: number,
+  statements: Budget,
+): Promise<boolean> {
+  await destroyDevice(ctx, accountId, deviceId);
+  // Its positions in the inbox are dropped when that is settled: the device is marked, and its secret is gone.
+  await settle(ctx, telemetry, { all: true });
+  await tidy(ctx, telemetry);
+  let ended = false;
+  while (!ended && statements.left-- > 0) {
+    ended = (await deleteSegmentsOf(telemetry.db, deviceId, LIMITS.deleteSegments)) < LIMITS.deleteSegments;
+  }
+  const id = newestIdOf(accountId, deviceId, LIMITS.newestDevices);
+  const { rows } = await telemetry.db.$client.execute(newestStatement([id]));
+  for (const row of rows) {
+    const before = bytesOf(row[1]);
+    const kept = readFixes(before).filter((fix) => fix.deviceId !== deviceId);
+    await telemetry.db.$client.execute(replaceNewestStatement(id, before, writeFixes(kept)));
+  }
+  return ended;
+}

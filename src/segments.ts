@@ -1,0 +1,193 @@
+import { ByteSink, decodeStoredInto, encodeStored, StoredPositions } from "../codec/segment.ts";
+import type { Base } from "./context.ts";
+import { retentionTime } from "./periods.ts";
+import type { StoredFix } from "./store/newest.ts";
+import type { SegmentHead, SegmentRow } from "./store/segments.ts";
+import type { Telemetry } from "./telemetry.ts";
+import { openingKeys, type SealingKey } from "./vault.ts";
+
+const text = new TextEncoder();
+const NONCE_BYTES = 12;
+
+/** Binds a segment to its row: everything in it that is not sealed. */
+function boundTo(head: SegmentHead): Uint8Array<ArrayBuffer> {
+  return text.encode(
+    `segments|1|${head.id}|${head.deviceId}|${head.accountId}|${head.dayKid}|${head.deviceKid}|${head.fromTime}|${head.toTime}|${head.dueFrom}|${head.dueTo}|${head.firstId}|${head.lastId}|${head.positions}|${head.alarms}|${head.clockless}`,
+  );
+}
+
+async function seal(
+  ctx: Base,
+  key: CryptoKey,
+  additionalData: Uint8Array<ArrayBuffer>,
+  plain: Uint8Array,
+): Promise<Uint8Array> {
+  const iv = ctx.random(NONCE_BYTES) as Uint8Array<ArrayBuffer>;
+  const algorithm = { name: "AES-GCM", iv, additionalData };
+  const sealed = await crypto.subtle.encrypt(algorithm, key, plain as Uint8Array<ArrayBuffer>);
+  const whole = new Uint8Array(NONCE_BYTES + sealed.byteLength);
+  whole.set(iv);
+  whole.set(new Uint8Array(sealed), NONCE_BYTES);
+  return whole;
+}
+
+/** @returns null when it was altered, moved, or sealed under another key */
+async function open(
+  key: CryptoKey,
+  additionalData: Uint8Array<ArrayBuffer>,
+  sealed: Uint8Array,
+): Promise<Uint8Array | null> {
+  const bytes = sealed as Uint8Array<ArrayBuffer>;
+  const algorithm = { name: "AES-GCM", iv: bytes.subarray(0, NONCE_BYTES), additionalData };
+  try {
+    return new Uint8Array(await crypto.subtle.decrypt(algorithm, key, bytes.subarray(NONCE_BYTES)));
+  } catch {
+    return null;
+  }
+}
+
+/** The time that retention goes by of a row. */
+export function dueOf(stored: StoredPositions, row: number): number {
+  return retentionTime(stored.fixTimeAt(row), stored.receivedAt[row]);
+}
+
+const sink = new ByteSink();
+
+/** Seals rows order[from..to) of one device, which are in the order of their fixes, as a segment with the given id. */
+export function sealSegment(
+  ctx: Base,
+  id: number,
+  accountId: number,
+  sealing: SealingKey,
+  stored: StoredPositions,
+  order: Uint32Array,
+  from: number,
+  to: number,
+  isAlarm: (event: number) => boolean,
+): Promise<SegmentRow> {
+  const head: SegmentHead = {
+    id,
+    deviceId: stored.deviceIds[order[from]],
+    accountId,
+    dayKid: sealing.dayKid,
+    deviceKid: sealing.deviceKid,
+    fromTime: stored.fixTimeAt(order[from]),
+    toTime: stored.fixTimeAt(order[to - 1]),
+    dueFrom: Number.POSITIVE_INFINITY,
+    dueTo: Number.NEGATIVE_INFINITY,
+    firstId: Number.POSITIVE_INFINITY,
+    lastId: 0,
+    positions: to - from,
+    alarms: 0,
+    clockless: 0,
+  };
+  let dueFrom = Number.POSITIVE_INFINITY;
+  let dueTo = Number.NEGATIVE_INFINITY;
+  for (let at = from; at < to; at++) {
+    const row = order[at];
+    const due = dueOf(stored, row);
+    dueFrom = Math.min(dueFrom, due);
+    dueTo = Math.max(dueTo, due);
+    head.firstId = Math.min(head.firstId, stored.ids[row]);
+    head.lastId = Math.max(head.lastId, stored.ids[row]);
+    if (isAlarm(stored.table.eventAt(row))) head.alarms += 1;
+    head.clockless += stored.clock[row];
+  }
+  head.dueFrom = dueFrom === head.fromTime ? null : dueFrom;
+  head.dueTo = dueTo === head.toTime ? null : dueTo;
+  sink.reset();
+  encodeStored(stored, order, from, to, sink);
+  const plain = sink.bytes.slice(0, sink.length);
+  return seal(ctx, sealing.key, boundTo(head), plain).then((sealed) => ({ ...head, sealed }));
+}
+
+/**
+ * Opens segments of one account and appends their rows. One whose key was destroyed is left out in silence; one that does
+ * not open is named in the log and left out.
+ * @returns for each segment where its rows are in `into`; null for one that is left out
+ */
+export async function openSegments(
+  ctx: Base,
+  telemetry: Telemetry,
+  accountId: number,
+  segments: readonly SegmentRow[],
+  into: StoredPositions,
+): Promise<({ from: number; to: number } | null)[]> {
+  if (segments.length === 0) return [];
+  const keys = await openingKeys(ctx, accountId, segments);
+  const plains = await Promise.all(
+    segments.map((segment, i) => {
+      const key = keys[i];
+      // A row of another account is not opened with this one's keys, whatever brought it here.
+      if (key === null || segment.accountId !== accountId) return null;
+      return open(key, boundTo(segment), segment.sealed);
+    }),
+  );
+  return segments.map((segment, i) => {
+    const plain = plains[i];
+    if (keys[i] === null) return null;
+    try {
+      if (plain === null) throw new Error("it does not open");
+      const from = into.count;
+      decodeStoredInto(into, plain);
+      return { from, to: into.count };
+    } catch (error) {
+      ctx.log.error("segment.broken", { database: telemetry.name, segment: segment.id, kid: segment.dayKid }, error);
+      return null;
+    }
+  });
+}
+
+const boundFix = (accountId: number, fix: Omit<StoredFix, "sealed">) =>
+  text.encode(`newest|1|${accountId}|${fix.deviceId}|${fix.dayKid}|${fix.deviceKid}|${fix.due}`);
+
+const one = Uint32Array.of(0);
+
+/** Seals a row as the newest fix of its device. */
+export async function sealFix(
+  ctx: Base,
+  accountId: number,
+  sealing: SealingKey,
+  stored: StoredPositions,
+  row: number,
+): Promise<StoredFix> {
+  const fix = {
+    deviceId: stored.deviceIds[row],
+    dayKid: sealing.dayKid,
+    deviceKid: sealing.deviceKid,
+    due: dueOf(stored, row),
+  };
+  const single = new StoredPositions(1);
+  single.addFrom(stored, row);
+  sink.reset();
+  encodeStored(single, one, 0, 1, sink);
+  const plain = sink.bytes.slice(0, sink.length);
+  return { ...fix, sealed: await seal(ctx, sealing.key, boundFix(accountId, fix), plain) };
+}
+
+/** Opens newest fixes of one account and appends their rows, as openSegments() does. @returns the row of each, or null */
+export async function openFixes(
+  ctx: Base,
+  telemetry: Telemetry,
+  accountId: number,
+  fixes: readonly StoredFix[],
+  into: StoredPositions,
+): Promise<(number | null)[]> {
+  if (fixes.length === 0) return [];
+  const keys = await openingKeys(ctx, accountId, fixes);
+  const plains = await Promise.all(
+    fixes.map((fix, i) => (keys[i] === null ? null : open(keys[i], boundFix(accountId, fix), fix.sealed))),
+  );
+  return fixes.map((fix, i) => {
+    if (keys[i] === null) return null;
+    const row = into.count;
+    try {
+      const plain = plains[i];
+      if (plain === null || decodeStoredInto(into, plain) !== 1) throw new Error("it does not open");
+      return row;
+    } catch (error) {
+      ctx.log.error("newest.broken", { database: telemetry.name, device: fix.deviceId, kid: fix.dayKid }, error);
+      return null;
+    }
+  });
+}

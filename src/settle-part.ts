@@ -1,0 +1,292 @@
+import { StoredPositions } from "../codec/segment.ts";
+import { isAlarm } from "./alarms.ts";
+import type { Base } from "./context.ts";
+import { openChunks } from "./inbox.ts";
+import { LIMITS } from "./limits.ts";
+import { cutoffAt, keepingOf } from "./periods.ts";
+import { dueOf, openFixes, openSegments, sealFix, sealSegment } from "./segments.ts";
+import {
+  byDevice,
+  cutSegments,
+  dayOf,
+  freshRows,
+  type Group,
+  groupsOf,
+  isOpen,
+  Known,
+  newestOf,
+  nextId,
+  sortByFix,
+} from "./settle-plan.ts";
+import type { Statement } from "./store/db.ts";
+import { partRuns, STILL_AT, settledStatement } from "./store/inbox.ts";
+import {
+  newestIdOf,
+  newestStatement,
+  readFixes,
+  type StoredFix,
+  writeFixes,
+  writeNewestStatement,
+} from "./store/newest.ts";
+import {
+  clocklessStatement,
+  firstIdOf,
+  reachedRows,
+  reachedStatement,
+  SEGMENTS_A_DAY,
+  type SegmentHead,
+  type SegmentRow,
+  segmentRows,
+  writeSegmentsStatement,
+} from "./store/segments.ts";
+import { liveDevices, type SettledDevice } from "./store/settling.ts";
+import type { Telemetry } from "./telemetry.ts";
+import { type SealingKey, sealingKeys } from "./vault.ts";
+
+/** What a part's runs hold of one device that is there. */
+interface Arrival {
+  device: SettledDevice;
+  scope: string;
+  groups: Group[];
+}
+
+/** A segment to be written. */
+interface Plan {
+  accountId: number;
+  scope: string;
+  day: number;
+  id: number;
+  rows: number[];
+}
+
+/**
+ * Moves what waits in the runs of a part into segments, and drops what came twice, what was past its period when it came
+ * and what belongs to no device any more.
+ * @returns positions that were in the runs; 0 when another settler was faster
+ */
+export async function settlePart(ctx: Base, telemetry: Telemetry, part: number): Promise<number> {
+  const { settled, last, rows } = await partRuns(telemetry.db, part);
+  if (last === settled) return 0;
+  const stored = new StoredPositions(LIMITS.partPositions * 2);
+  await openChunks(ctx, telemetry, rows, stored);
+  const count = stored.count;
+  const writes = await segmentWrites(ctx, telemetry, stored, STILL_AT, [part, settled]);
+  const results = await telemetry.db.$client.batch([...writes, settledStatement(part, settled, last)], "write");
+  return results.at(-1)!.rowsAffected === 1 ? count : 0;
+}
+
+/**
+ * The statements that put positions into segments, and their newest fixes beside them.
+ * @param condition in SQL with ?1 and ?2: nothing is written unless it holds
+ */
+export async function segmentWrites(
+  ctx: Base,
+  telemetry: Telemetry,
+  stored: StoredPositions,
+  condition: string,
+  args: readonly [number, number],
+): Promise<Statement[]> {
+  const arrivals = await arrivalsOf(ctx, stored);
+  if (arrivals.length === 0) return [];
+  const { plans, newest, taken } = await planned(ctx, telemetry, stored, arrivals);
+  const { segments, fixes } = await sealedPlans(ctx, stored, plans, newest);
+  return [
+    ...(segments.length > 0 ? [writeSegmentsStatement(segments, condition, args)] : []),
+    ...(fixes.length > 0 ? [writeNewestStatement(newestRows(taken, fixes), condition, args)] : []),
+    { sql: "UPDATE settlement SET span = max(span, ?1) WHERE span < ?1", args: [spanOf(segments)] },
+  ];
+}
+
+const spanOf = (segments: readonly SegmentHead[]) =>
+  segments.reduce((span, { firstId, lastId }) => Math.max(span, lastId - firstId), 0);
+
+async function arrivalsOf(ctx: Base, stored: StoredPositions): Promise<Arrival[]> {
+  const rows = byDevice(stored);
+  const devices = await liveDevices(ctx.db, [...rows.keys()]);
+  const now = ctx.now();
+  return [...devices.values()].flatMap((device) => {
+    const keeping = keepingOf(device, ctx.config.retentionMonths);
+    const groups = groupsOf(stored, device.deviceId, rows.get(device.deviceId) ?? [], cutoffAt(now, keeping));
+    return groups.length === 0 ? [] : { device, scope: keeping.scope, groups };
+  });
+}
+
+/** The rows of newest fixes that an account's devices have, by their ids. */
+type Taken = Map<number, { accountId: number; fixes: StoredFix[] }>;
+
+async function planned(ctx: Base, telemetry: Telemetry, stored: StoredPositions, arrivals: readonly Arrival[]) {
+  const newestId = ({ accountId, deviceId }: SettledDevice) => newestIdOf(accountId, deviceId, LIMITS.newestDevices);
+  const taken: Taken = new Map();
+  for (const { device } of arrivals) taken.set(newestId(device), { accountId: device.accountId, fixes: [] });
+  const [reached, clockless, newestFound] = await telemetry.db.$client.batch(
+    [
+      reachedStatement(
+        arrivals.flatMap(({ groups }) => groups),
+        { small: LIMITS.segmentPositionsMin, most: LIMITS.segmentPositions, ms: LIMITS.segmentMs },
+      ),
+      clocklessStatement(
+        arrivals.map(({ device }) => device.deviceId),
+        ctx.now() - LIMITS.clocklessMs,
+      ),
+      newestStatement([...taken.keys()]),
+    ],
+    "read",
+  );
+  for (const row of newestFound!.rows) taken.get(Number(row[0]))!.fixes = readFixes(row[1]);
+  const heads = reachedRows(reached!.rows);
+  const found = new Map<number, SegmentRow>();
+  const headsOf = new Map<number, (SegmentHead | Pick<SegmentHead, "id">)[]>();
+  for (const { sealed, ...head } of heads) {
+    headsOf.set(head.deviceId, [...(headsOf.get(head.deviceId) ?? []), head]);
+    if (sealed !== null) found.set(head.id, { ...head, sealed });
+  }
+  for (const row of segmentRows(clockless!.rows)) found.set(row.id, row);
+
+  const opened = await openAll(ctx, telemetry, [...found.values()], stored);
+  const fixRows = await openNewest(ctx, telemetry, arrivals, taken, newestId, stored);
+
+  const plans: Plan[] = [];
+  const newest: Newest[] = [];
+  for (const { device, scope, groups } of arrivals) {
+    const { accountId, deviceId } = device;
+    const known = new Known(stored);
+    for (const { from, to } of opened.ofDevice.get(deviceId) ?? [])
+      for (let row = from; row < to; row++) known.add(row);
+    const came: number[] = [];
+    const used = headsOf.get(deviceId) ?? [];
+    for (const group of groups) {
+      const fresh = freshRows(stored, group.rows, known);
+      if (fresh.length === 0) continue;
+      came.push(...fresh);
+      const open = lastOpen(used, group, opened.byId);
+      const rows = open === null ? fresh : sortByFix(stored, [...rowsBetween(opened.byId.get(open.id)!), ...fresh]);
+      let start = 0;
+      for (const end of cutSegments(stored, rows)) {
+        const id = start === 0 && open !== null ? open.id : nextId(deviceId, group.from, used);
+        plans.push({ accountId, scope, day: group.day, id, rows: rows.slice(start, end) });
+        used.push({ id });
+        start = end;
+      }
+    }
+    const before = fixRows.get(deviceId) ?? null;
+    const fix = newestOf(stored, came, before);
+    if (fix !== null && fix !== before) newest.push({ accountId, scope, row: fix });
+  }
+  return { plans, newest, taken };
+}
+
+interface Newest {
+  accountId: number;
+  scope: string;
+  row: number;
+}
+
+interface Rows {
+  from: number;
+  to: number;
+}
+
+const rowsBetween = ({ from, to }: Rows) => Array.from({ length: to - from }, (_, i) => from + i);
+
+/** The last segment of a group's days, when it takes more positions and could be opened. */
+function lastOpen(
+  used: readonly (Pick<SegmentHead, "id"> | SegmentHead)[],
+  group: Group,
+  opened: ReadonlyMap<number, Rows>,
+): SegmentHead | null {
+  const first = firstIdOf(group.deviceId, group.from);
+  let last: Pick<SegmentHead, "id"> | null = null;
+  for (const head of used) {
+    if (head.id >= first && head.id < first + SEGMENTS_A_DAY && (last === null || head.id > last.id)) last = head;
+  }
+  if (last === null || !("fromTime" in last) || !opened.has(last.id)) return null;
+  const head = last as SegmentHead;
+  const ofDay = dayOf(head.dueFrom ?? head.fromTime) === group.day && dayOf(head.dueTo ?? head.toTime) === group.day;
+  return ofDay && isOpen(head) ? head : null;
+}
+
+/** Opens segments, each with the keys of its account. */
+async function openAll(ctx: Base, telemetry: Telemetry, segments: readonly SegmentRow[], into: StoredPositions) {
+  const byId = new Map<number, Rows>();
+  const ofDevice = new Map<number, Rows[]>();
+  for (const [accountId, rows] of Map.groupBy(segments, (segment) => segment.accountId)) {
+    const places = await openSegments(ctx, telemetry, accountId, rows, into);
+    for (const [i, { id, deviceId }] of rows.entries()) {
+      const place = places[i];
+      if (place === null) continue;
+      byId.set(id, place);
+      ofDevice.set(deviceId, [...(ofDevice.get(deviceId) ?? []), place]);
+    }
+  }
+  return { byId, ofDevice };
+}
+
+/** The row of each device's newest fix as it is stored. */
+async function openNewest(
+  ctx: Base,
+  telemetry: Telemetry,
+  arrivals: readonly Arrival[],
+  taken: Taken,
+  idOf: (device: SettledDevice) => number,
+  into: StoredPositions,
+): Promise<Map<number, number>> {
+  const rows = new Map<number, number>();
+  for (const [accountId, ofAccount] of Map.groupBy(arrivals, ({ device }) => device.accountId)) {
+    const fixes = ofAccount.flatMap(({ device }) => {
+      const fix = taken.get(idOf(device))?.fixes.find(({ deviceId }) => deviceId === device.deviceId);
+      return fix === undefined ? [] : fix;
+    });
+    const opened = await openFixes(ctx, telemetry, accountId, fixes, into);
+    for (const [i, { deviceId }] of fixes.entries()) if (opened[i] !== null) rows.set(deviceId, opened[i]);
+  }
+  return rows;
+}
+
+/** Seals what was planned, with keys that are made in one write for each account. Devices that were erased get none. */
+async function sealedPlans(ctx: Base, stored: StoredPositions, plans: readonly Plan[], newest: readonly Newest[]) {
+  const wishes = [
+    ...plans.map(({ accountId, scope, day, rows }) => ({ accountId, scope, day, deviceId: stored.deviceIds[rows[0]] })),
+    ...newest.map(({ accountId, scope, row }) => ({
+      accountId,
+      scope,
+      day: dayOf(dueOf(stored, row)),
+      deviceId: stored.deviceIds[row],
+    })),
+  ];
+  const keys: (SealingKey | null)[] = [];
+  for (const [accountId, places] of Map.groupBy(wishes.keys(), (i) => wishes[i].accountId)) {
+    const made = await sealingKeys(
+      ctx,
+      accountId,
+      places.map((i) => wishes[i]),
+    );
+    for (const [n, i] of places.entries()) keys[i] = made[n];
+  }
+  const segments = await Promise.all(
+    plans.flatMap(({ accountId, id, rows }, i) => {
+      const key = keys[i];
+      if (key === null || key === undefined) return [];
+      return sealSegment(ctx, id, accountId, key, stored, Uint32Array.from(rows), 0, rows.length, isAlarm);
+    }),
+  );
+  const fixes = await Promise.all(
+    newest.flatMap(({ accountId, row }, i) => {
+      const key = keys[plans.length + i];
+      if (key === null || key === undefined) return [];
+      return sealFix(ctx, accountId, key, stored, row).then((fix) => ({ accountId, fix }));
+    }),
+  );
+  return { segments, fixes };
+}
+
+/** The rows of newest fixes that change, whole. */
+function newestRows(taken: Taken, fixes: readonly { accountId: number; fix: StoredFix }[]) {
+  const changed = new Map<number, { accountId: number; fixes: StoredFix[] }>();
+  for (const { accountId, fix } of fixes) {
+    const id = newestIdOf(accountId, fix.deviceId, LIMITS.newestDevices);
+    const row = changed.get(id) ?? { accountId, fixes: [...(taken.get(id)?.fixes ?? [])] };
+    row.fixes = [...row.fixes.filter(({ deviceId }) => deviceId !== fix.deviceId), fix];
+    changed.set(id, row);
+  }
+  return [...changed].map(([id, row]) => ({ id, accountId: row.accountId, fixes: writeFixes(row.fixes) }));
+}

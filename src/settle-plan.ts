@@ -1,0 +1,147 @@
+import { type StoredPositions, sameRecord } from "../codec/segment.ts";
+import { LIMITS } from "./limits.ts";
+import { dueOf } from "./segments.ts";
+import { firstIdOf, SEGMENTS_A_DAY, type SegmentHead } from "./store/segments.ts";
+
+const DAY_MS = 86_400_000;
+export const dayOf = (time: number): number => Math.floor(time / DAY_MS);
+
+/** New positions of one device whose fixes are of one UTC day, and whose retention times are of one. */
+export interface Group {
+  deviceId: number;
+  /** UTC day since 1970 of the retention times: whose secret seals them. */
+  day: number;
+  /** Rows in the order of their fixes. */
+  rows: number[];
+  from: number;
+  to: number;
+}
+
+/** Rows by device, in the order in which they are. */
+export function byDevice(stored: StoredPositions): Map<number, number[]> {
+  const devices = new Map<number, number[]>();
+  for (let row = 0; row < stored.count; row++) {
+    const rows = devices.get(stored.deviceIds[row]);
+    if (rows === undefined) devices.set(stored.deviceIds[row], [row]);
+    else rows.push(row);
+  }
+  return devices;
+}
+
+/** Sorts rows by fix, and by id where the fixes are the same. */
+export function sortByFix(stored: StoredPositions, rows: number[]): number[] {
+  const before = (a: number, b: number) => stored.fixTimeAt(a) - stored.fixTimeAt(b) || stored.ids[a] - stored.ids[b];
+  for (let i = 1; i < rows.length; i++) if (before(rows[i - 1], rows[i]) > 0) return rows.sort(before);
+  return rows;
+}
+
+/** A device's rows in groups. @param cutoff rows whose retention time lies before are left out */
+export function groupsOf(stored: StoredPositions, deviceId: number, rows: number[], cutoff: number): Group[] {
+  const groups = new Map<string, Group>();
+  for (const row of sortByFix(stored, rows)) {
+    const due = dueOf(stored, row);
+    if (due < cutoff) continue;
+    const fix = stored.fixTimeAt(row);
+    const name = `${dayOf(fix)} ${dayOf(due)}`;
+    const group = groups.get(name);
+    if (group === undefined) groups.set(name, { deviceId, day: dayOf(due), rows: [row], from: fix, to: fix });
+    else {
+      group.rows.push(row);
+      group.to = fix;
+    }
+  }
+  return [...groups.values()];
+}
+
+/** A device's rows that are in segments already, to know again what comes a second time. */
+export class Known {
+  readonly #stored: StoredPositions;
+  readonly #byFix = new Map<number, number[]>();
+  readonly #clockless: number[] = [];
+
+  constructor(stored: StoredPositions) {
+    this.#stored = stored;
+  }
+
+  add(row: number): void {
+    if (this.#stored.clock[row] !== 0) {
+      this.#clockless.push(row);
+      return;
+    }
+    const fix = this.#stored.fixTimeAt(row);
+    const rows = this.#byFix.get(fix);
+    if (rows === undefined) this.#byFix.set(fix, [row]);
+    else rows.push(row);
+  }
+
+  /**
+   * Whether the record of a row is there. One that came when the tracker's clock was unusable is known at whatever time:
+   * it was placed where it was received, and comes again at another.
+   */
+  has(row: number): boolean {
+    const stored = this.#stored;
+    const same = (other: number) => sameRecord(stored, other, stored, row);
+    if (this.#clockless.some(same)) return true;
+    return stored.clock[row] === 0 && (this.#byFix.get(stored.fixTimeAt(row))?.some(same) ?? false);
+  }
+}
+
+/** The rows that are neither in segments nor twice among themselves; of two the one that arrived first. */
+export function freshRows(stored: StoredPositions, rows: readonly number[], known: Known): number[] {
+  const came = new Known(stored);
+  return rows.filter((row) => {
+    if (known.has(row) || came.has(row)) return false;
+    came.add(row);
+    return true;
+  });
+}
+
+/** A segment takes more positions while it is short. */
+export function isOpen({ positions, fromTime, toTime }: SegmentHead): boolean {
+  return (
+    positions < LIMITS.segmentPositionsMin ||
+    (positions < LIMITS.segmentPositions && toTime - fromTime < LIMITS.segmentMs)
+  );
+}
+
+/** Cuts rows in the order of their fixes into segments. @returns where each ends */
+export function cutSegments(stored: StoredPositions, rows: readonly number[]): number[] {
+  const ends: number[] = [];
+  let start = 0;
+  for (let at = 1; at < rows.length; at++) {
+    const count = at - start;
+    const long = stored.fixTimeAt(rows[at]) - stored.fixTimeAt(rows[start]) >= LIMITS.segmentMs;
+    if (count >= LIMITS.segmentPositions || (count >= LIMITS.segmentPositionsMin && long)) {
+      ends.push(at);
+      start = at;
+    }
+  }
+  ends.push(rows.length);
+  return ends;
+}
+
+/** Whether row `a` is a newer fix than row `b`: by the earlier of fix and receive time, as a clock set ahead must not hide what follows. */
+export function isNewer(stored: StoredPositions, a: number, b: number): boolean {
+  const at = (row: number) => Math.min(stored.fixTimeAt(row), stored.receivedAt[row]);
+  if (stored.clock[b] === 1 && stored.clock[a] === 0 && stored.receivedAt[a] >= stored.receivedAt[b]) return true;
+  const difference = at(a) - at(b);
+  return difference > 0 || (difference === 0 && stored.ids[a] > stored.ids[b]);
+}
+
+/** The newest valid fix among rows, and another one that may be there; null without any. */
+export function newestOf(stored: StoredPositions, rows: readonly number[], other: number | null): number | null {
+  let newest = other;
+  for (const row of rows) {
+    if (stored.table.validAt(row) && (newest === null || isNewer(stored, row, newest))) newest = row;
+  }
+  return newest;
+}
+
+/** The next free id for a segment of a device and day. */
+export function nextId(deviceId: number, fixTime: number, taken: readonly Pick<SegmentHead, "id">[]): number {
+  const first = firstIdOf(deviceId, fixTime);
+  const ofDay = taken.filter(({ id }) => id >= first && id < first + SEGMENTS_A_DAY);
+  const next = ofDay.reduce((next, { id }) => Math.max(next, id + 1), first);
+  if (next === first + SEGMENTS_A_DAY) throw new Error("Cannot settle: a device has too many segments of one day");
+  return next;
+}

@@ -1,0 +1,118 @@
+import { StoredPositions } from "../codec/segment.ts";
+import type { Base } from "./context.ts";
+import { openChunks, sealRuns } from "./inbox.ts";
+import { LIMITS } from "./limits.ts";
+import { settlePart } from "./settle-part.ts";
+import {
+  changeKey,
+  deleteSettled,
+  endLease,
+  fullParts,
+  keysInUse,
+  readSettlement,
+  takeLease,
+  unmerged,
+  waitingInInbox,
+  writeRuns,
+} from "./store/inbox.ts";
+import { mainTelemetry, type Telemetry } from "./telemetry.ts";
+import { destroyInboxKeys, inboxKey, newInboxKey } from "./vault.ts";
+
+// Positions come to rest in two steps. Merging sorts many batches into runs, one for each part of the fleet; settling
+// moves all that waits in the runs of a part into segments. Each step is one transaction that names what it expects to
+// find, so that it may be stopped anywhere, run twice and run beside itself: a position is in a batch, in a run or in a
+// segment, and in one only.
+
+interface Due {
+  /** Whatever waits, not only what is much or old. */
+  all?: boolean;
+  /** false: merges only. */
+  settle?: boolean;
+}
+
+/**
+ * Merges and settles what is due, unless another settler is at work.
+ * @returns positions that were moved
+ */
+export async function settle(ctx: Base, telemetry: Telemetry = mainTelemetry(ctx), due: Due = {}): Promise<number> {
+  const [high = 0, low = 0] = new Uint32Array(ctx.random(8).buffer, 0, 2);
+  const holder = (high >>> 11) * 2 ** 32 + low + 1;
+  const begin = ctx.now();
+  if (!(await takeLease(telemetry.db, holder, begin, begin + LIMITS.settleLeaseMs))) return 0;
+  let moved = 0;
+  try {
+    await keyInForce(ctx, telemetry);
+    for (let steps = LIMITS.partsPerRun; steps > 0 && ctx.now() - begin < LIMITS.settleRunMs; ) {
+      const merged = await mergeIfDue(ctx, telemetry, due);
+      const parts =
+        due.settle === false
+          ? []
+          : due.all
+            ? await fullParts(telemetry.db, 1, 0, steps)
+            : await fullParts(telemetry.db, LIMITS.partPositions, ctx.now() - LIMITS.settleAfterMs, steps);
+      for (const part of parts) {
+        if (ctx.now() - begin >= LIMITS.settleRunMs) break;
+        moved += await settlePart(ctx, telemetry, part);
+      }
+      steps -= parts.length + 1;
+      if (merged === 0 && parts.length === 0) break;
+      moved += merged;
+    }
+  } finally {
+    await endLease(telemetry.db, holder);
+  }
+  return moved;
+}
+
+/** The job: settles what is due, and deletes what was settled together with the keys that it was sealed under. */
+export async function settleAndTidy(ctx: Base): Promise<number> {
+  const telemetry = mainTelemetry(ctx);
+  const moved = await settle(ctx, telemetry);
+  await tidy(ctx, telemetry);
+  return moved;
+}
+
+/** Deletes what is merged or settled, and destroys the keys of the inbox that nothing is sealed under any more. */
+export async function tidy(ctx: Base, telemetry: Telemetry): Promise<void> {
+  await deleteSettled(telemetry.db);
+  const keep = await keysInUse(telemetry.db);
+  await destroyInboxKeys(ctx, telemetry.name, keep);
+}
+
+/**
+ * The key that batches are sealed under, made anew when it is old. Whoever appends under an older one is refused and asks
+ * again, so that a key is never destroyed while something comes that needs it.
+ */
+export async function keyInForce(ctx: Base, telemetry: Telemetry): Promise<{ kid: number; key: CryptoKey }> {
+  for (let tries = 0; tries < LIMITS.registryRetries; tries++) {
+    const { kid, kidSince } = await readSettlement(telemetry.db);
+    const young = kid !== 0 && ctx.now() - kidSince < LIMITS.inboxKeyMs;
+    const key = young ? await inboxKey(ctx, telemetry.name, kid) : null;
+    if (key !== null) return { kid, key };
+    await changeKey(telemetry.db, kid, await newInboxKey(ctx, telemetry.name), ctx.now());
+  }
+  throw new Error("Cannot seal the inbox: its key changes too fast");
+}
+
+async function mergeIfDue(ctx: Base, telemetry: Telemetry, { all = false }: Due): Promise<number> {
+  const { batches, positions, oldest } = await waitingInInbox(telemetry.db);
+  if (batches === 0 || oldest === null) return 0;
+  const isDue =
+    all ||
+    batches >= LIMITS.mergeBatches ||
+    positions >= LIMITS.mergePositions ||
+    ctx.now() - oldest >= LIMITS.mergeAfterMs;
+  return isDue ? merge(ctx, telemetry) : 0;
+}
+
+/** Merges the oldest batches into runs. @returns positions; 0 when another settler was faster */
+async function merge(ctx: Base, telemetry: Telemetry): Promise<number> {
+  const limits = { batches: LIMITS.mergeBatches, positions: LIMITS.mergePositions };
+  const { merged, rows, last } = await unmerged(telemetry.db, limits);
+  if (last === merged) return 0;
+  const stored = new StoredPositions(LIMITS.mergePositions);
+  await openChunks(ctx, telemetry, rows, stored);
+  const { kid, key } = await keyInForce(ctx, telemetry);
+  const { nonce, bytes, runs } = await sealRuns(ctx, telemetry, stored, kid, key);
+  return (await writeRuns(telemetry.db, merged, last, { kid, nonce, bytes }, runs)) ? stored.count : 0;
+}

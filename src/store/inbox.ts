@@ -1,0 +1,326 @@
+import { bytesOf, type Db, type Statement } from "./db.ts";
+
+// Batches wait in `inbox` as they came, then in `runs`, merged and sorted. Both are cut into chunks that are sealed each
+// for itself, and a directory says where each begins, so that a reader is given the chunk that it asks for and no more.
+
+/** Digits of a place in a directory: a row has less than ten million bytes of chunks. */
+export const PLACE_DIGITS = 7;
+/** Buckets of the fleet. A device is in one of them, an account in the eight of one part. */
+export const BUCKETS = 1024;
+export const PARTS = 128;
+export const BUCKETS_A_PART: number = BUCKETS / PARTS;
+/** The id of a run is its part times this, plus the last batch that is in it. */
+export const RUNS_A_PART: number = 2 ** 43;
+
+/** A batch as it is stored. */
+export interface SealedBatch {
+  positions: number;
+  /** Unix ms; of the oldest. */
+  receivedAt: number;
+  kid: number;
+  /** Eight random bytes; the chunk's number makes them the nonce of a chunk. */
+  nonce: Uint8Array;
+  /** Bucket >> shift is the chunk. */
+  shift: number;
+  directory: string;
+  chunks: Uint8Array;
+}
+
+/** Some neighbouring chunks of a row. */
+export interface ChunkRow {
+  /** Of the batch; null: of a run, whose positions have their whole ids. */
+  batch: number | null;
+  kid: number;
+  nonce: Uint8Array;
+  shift: number;
+  /** Number of the first chunk. */
+  first: number;
+  /** Their part of the directory. */
+  directory: string;
+  chunks: Uint8Array;
+}
+
+/** Settled batches that an append deletes: as many as it adds, and one more. What it frees it fills at once. */
+const DELETED_AN_APPEND = 2;
+
+/**
+ * Appends batches, if the key that they are sealed under is still the one to use and the registry is still at `version`.
+ * @param version null: the registry is in another database
+ */
+export function appendStatements(batches: readonly SealedBatch[], version: number | null): Statement[] {
+  const known = version === null ? "" : "AND (SELECT version FROM registry) = ?";
+  return [
+    {
+      sql: `DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE id <= (SELECT merged FROM settlement) ORDER BY id LIMIT ?)`,
+      args: [batches.length * DELETED_AN_APPEND],
+    },
+    ...batches.map((batch) => ({
+      sql: `INSERT INTO inbox (positions, received_at, kid, nonce, shift, directory, chunks)
+        SELECT ?, ?, ?, ?, ?, ?, ? WHERE (SELECT kid FROM settlement) = ? ${known}`,
+      args: [
+        batch.positions,
+        batch.receivedAt,
+        batch.kid,
+        batch.nonce,
+        batch.shift,
+        batch.directory,
+        batch.chunks,
+        batch.kid,
+        ...(version === null ? [] : [version]),
+      ],
+    })),
+  ];
+}
+
+/** The place in a directory of the chunk with the number that SQL gives, from 0. */
+const placeOf = (directory: string, chunk: string) =>
+  `CAST(substr(${directory}, ${PLACE_DIGITS} * (${chunk}) + 1, ${PLACE_DIGITS}) AS INTEGER)`;
+
+const partOf = (
+  from: string,
+  to: string,
+) => `substr(directory, ${PLACE_DIGITS} * (${from}) + 1, ${PLACE_DIGITS} * ((${to}) - (${from}) + 2)),
+  substr(chunks, ${placeOf("directory", from)} + 1, ${placeOf("directory", `(${to}) + 1`)} - ${placeOf("directory", from)})`;
+
+/** What waits in the inbox for buckets `first` to `last`. */
+export function inboxStatement(first: number, last: number): Statement {
+  return {
+    sql: `SELECT id, kid, nonce, shift, ?1 >> shift, ${partOf("?1 >> shift", "?2 >> shift")}
+      FROM inbox WHERE id > (SELECT merged FROM settlement) ORDER BY id`,
+    args: [first, last],
+  };
+}
+
+/** What waits in runs for buckets `first` to `last`, which are of one part. */
+export function runsStatement(first: number, last: number): Statement {
+  const part = Math.floor(first / BUCKETS_A_PART);
+  const start = part * RUNS_A_PART;
+  return {
+    sql: `SELECT NULL, kid, nonce, 0, ?1, ${partOf(`?1 % ${BUCKETS_A_PART}`, `?2 % ${BUCKETS_A_PART}`)}
+      FROM runs WHERE id > ?3 + (SELECT settled FROM parts WHERE id = ?4) AND id < ?5 ORDER BY id`,
+    args: [first, last, start, part, start + RUNS_A_PART],
+  };
+}
+
+/** Rows of either statement; those without anything for the buckets are left out. */
+export function chunkRows(rows: readonly ArrayLike<unknown>[]): ChunkRow[] {
+  return rows.flatMap((row) => {
+    const chunks = bytesOf(row[6]);
+    if (chunks.length === 0) return [];
+    return {
+      batch: row[0] === null ? null : Number(row[0]),
+      kid: Number(row[1]),
+      nonce: bytesOf(row[2]),
+      shift: Number(row[3]),
+      first: Number(row[4]),
+      directory: String(row[5]),
+      chunks,
+    };
+  });
+}
+
+/** What the inbox says of itself. */
+export interface Settlement {
+  /** The key that batches are sealed under; 0 before the first. */
+  kid: number;
+  /** Unix ms; since when. */
+  kidSince: number;
+  /** The last batch that is in runs. */
+  merged: number;
+  /** The most that ids of one segment lie apart. */
+  span: number;
+}
+
+export const SETTLEMENT: Statement = { sql: "SELECT kid, kid_since, merged, span FROM settlement", args: [] };
+
+export function settlementOf(row: ArrayLike<unknown>): Settlement {
+  return { kid: Number(row[0]), kidSince: Number(row[1]), merged: Number(row[2]), span: Number(row[3]) };
+}
+
+export async function readSettlement(db: Db): Promise<Settlement> {
+  return settlementOf((await db.$client.execute(SETTLEMENT)).rows[0]!);
+}
+
+/** Makes another key the one to use. @returns false when somebody else was faster */
+export async function changeKey(db: Db, from: number, to: number, now: number): Promise<boolean> {
+  const { rowsAffected } = await db.$client.execute({
+    sql: "UPDATE settlement SET kid = ?, kid_since = ? WHERE kid = ?",
+    args: [to, now, from],
+  });
+  return rowsAffected === 1;
+}
+
+/** The keys that rows are sealed under, settled ones too, and the one to use. */
+export async function keysInUse(db: Db): Promise<number[]> {
+  const { rows } = await db.$client.execute(
+    "SELECT kid FROM inbox UNION SELECT kid FROM runs UNION SELECT kid FROM settlement",
+  );
+  return rows.map((row) => Number(row[0]));
+}
+
+/** Takes the lease of the settler until a time. @param holder any number of one's own */
+export async function takeLease(db: Db, holder: number, now: number, until: number): Promise<boolean> {
+  const { rowsAffected } = await db.$client.execute({
+    sql: "UPDATE settlement SET holder = ?1, held_until = ?3 WHERE held_until <= ?2 OR holder = ?1",
+    args: [holder, now, until],
+  });
+  return rowsAffected === 1;
+}
+
+export async function endLease(db: Db, holder: number): Promise<void> {
+  await db.$client.execute({ sql: "UPDATE settlement SET held_until = 0 WHERE holder = ?", args: [holder] });
+}
+
+/** What is not merged yet. */
+export interface Waiting {
+  batches: number;
+  positions: number;
+  /** When the oldest of it came. */
+  oldest: number | null;
+}
+
+export async function waitingInInbox(db: Db): Promise<Waiting> {
+  const { rows } = await db.$client.execute(
+    "SELECT count(*), coalesce(sum(positions), 0), min(received_at) FROM inbox WHERE id > (SELECT merged FROM settlement)",
+  );
+  const [row] = rows;
+  return { batches: Number(row[0]), positions: Number(row[1]), oldest: row[2] === null ? null : Number(row[2]) };
+}
+
+/** The oldest batches that are not merged yet, whole. @returns them, and the last batch that is */
+export async function unmerged(
+  db: Db,
+  limits: { batches: number; positions: number },
+): Promise<{ merged: number; rows: ChunkRow[]; last: number; oldest: number }> {
+  const [state, found] = await db.$client.batch(
+    [
+      SETTLEMENT,
+      {
+        sql: `SELECT id, kid, nonce, shift, 0, directory, chunks, received_at FROM inbox
+          WHERE id > (SELECT merged FROM settlement) AND id <= (SELECT max(id) FROM (
+            SELECT id, sum(positions) OVER (ORDER BY id) - positions AS before FROM inbox
+            WHERE id > (SELECT merged FROM settlement) ORDER BY id LIMIT ?) WHERE before < ?)
+          ORDER BY id`,
+        args: [limits.batches, limits.positions],
+      },
+    ],
+    "read",
+  );
+  const { merged } = settlementOf(state!.rows[0]!);
+  const last = found!.rows.length === 0 ? merged : Number(found!.rows.at(-1)![0]);
+  const oldest = Math.min(...found!.rows.map((row) => Number(row[7])));
+  return { merged, rows: chunkRows(found!.rows), last, oldest };
+}
+
+/** The run of one part. */
+export interface SealedRun {
+  part: number;
+  positions: number;
+  receivedAt: number;
+  directory: string;
+  /** Its stretch of the bytes of all runs. */
+  start: number;
+  length: number;
+}
+
+/**
+ * Replaces the batches up to `last` by runs, if those up to `merged` were the last that had been. Runs that are settled
+ * go first: what they free is filled at once.
+ * @returns false when somebody else was faster; nothing is changed then
+ */
+export async function writeRuns(
+  db: Db,
+  merged: number,
+  last: number,
+  seal: { kid: number; nonce: Uint8Array; bytes: Uint8Array },
+  runs: readonly SealedRun[],
+): Promise<boolean> {
+  const rows = JSON.stringify(
+    runs.map((run) => [run.part, run.positions, run.receivedAt, run.directory, run.start + 1, run.length]),
+  );
+  const still = "(SELECT merged FROM settlement) = ?2";
+  const results = await db.$client.batch(
+    [
+      { sql: DELETE_SETTLED_RUNS, args: [] },
+      {
+        sql: `INSERT INTO runs (id, positions, received_at, kid, nonce, directory, chunks)
+          SELECT (value ->> 0) * ${RUNS_A_PART} + ?3, value ->> 1, value ->> 2, ?4, ?5, value ->> 3,
+            substr(?6, value ->> 4, value ->> 5) FROM json_each(?1) WHERE ${still}`,
+        args: [rows, merged, last, seal.kid, seal.nonce, seal.bytes],
+      },
+      {
+        sql: `UPDATE parts SET positions = parts.positions + (j.value ->> 1),
+            oldest = CASE WHEN parts.oldest = 0 THEN j.value ->> 2 ELSE min(parts.oldest, j.value ->> 2) END
+          FROM json_each(?1) j WHERE parts.id = (j.value ->> 0) AND ${still}`,
+        args: [rows, merged],
+      },
+      { sql: "UPDATE settlement SET merged = ? WHERE merged = ?", args: [last, merged] },
+    ],
+    "write",
+  );
+  return results.at(-1)!.rowsAffected === 1;
+}
+
+const DELETE_SETTLED_RUNS = `DELETE FROM runs WHERE id IN (
+  SELECT r.id FROM parts p CROSS JOIN runs r ON r.id >= p.id * ${RUNS_A_PART} AND r.id <= p.id * ${RUNS_A_PART} + p.settled)`;
+
+/** Deletes everything that is merged or settled. @returns rows */
+export async function deleteSettled(db: Db): Promise<number> {
+  const results = await db.$client.batch(
+    [
+      { sql: "DELETE FROM inbox WHERE id <= (SELECT merged FROM settlement)", args: [] },
+      { sql: DELETE_SETTLED_RUNS, args: [] },
+    ],
+    "write",
+  );
+  return results.reduce((sum, { rowsAffected }) => sum + rowsAffected, 0);
+}
+
+export interface Part {
+  id: number;
+  settled: number;
+  positions: number;
+  oldest: number;
+}
+
+/** Parts that hold at least so many positions, or any that came before a time; the fullest first. */
+export async function fullParts(db: Db, positions: number, before: number, limit: number): Promise<number[]> {
+  const { rows } = await db.$client.execute({
+    sql: "SELECT id FROM parts WHERE positions >= ? OR (oldest > 0 AND oldest < ?) ORDER BY positions DESC LIMIT ?",
+    args: [positions, before, limit],
+  });
+  return rows.map((row) => Number(row[0]));
+}
+
+/** All that waits in the runs of a part. */
+export async function partRuns(db: Db, part: number): Promise<{ settled: number; last: number; rows: ChunkRow[] }> {
+  const start = part * RUNS_A_PART;
+  const [state, found] = await db.$client.batch(
+    [
+      { sql: "SELECT settled FROM parts WHERE id = ?", args: [part] },
+      {
+        sql: `SELECT NULL, kid, nonce, 0, ?, directory, chunks, id - ? FROM runs
+          WHERE id > ? + (SELECT settled FROM parts WHERE id = ?) AND id < ? ORDER BY id`,
+        args: [part * BUCKETS_A_PART, start, start, part, start + RUNS_A_PART],
+      },
+    ],
+    "read",
+  );
+  const settled = Number(state!.rows[0]![0]);
+  const last = found!.rows.length === 0 ? settled : Number(found!.rows.at(-1)![7]);
+  return { settled, last, rows: chunkRows(found!.rows) };
+}
+
+/** Of statements that settle a part: it is settled as far as was known. */
+export const STILL_AT = "(SELECT settled FROM parts WHERE id = ?1) = ?2";
+
+/** The last statement of those that settle the runs of a part up to `last`. */
+export function settledStatement(part: number, settled: number, last: number): Statement {
+  const start = part * RUNS_A_PART;
+  const beyond = `FROM runs WHERE id > ${start + last} AND id < ${start + RUNS_A_PART}`;
+  return {
+    sql: `UPDATE parts SET settled = ?3, positions = (SELECT coalesce(sum(positions), 0) ${beyond}),
+      oldest = (SELECT coalesce(min(received_at), 0) ${beyond}) WHERE id = ?1 AND settled = ?2`,
+    args: [part, settled, last],
+  };
+}

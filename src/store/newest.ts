@@ -1,0 +1,85 @@
+import { bytesOf, type Statement } from "./db.ts";
+
+// The newest valid fix of each device, as many devices in a row as have near ids, so that settling writes few rows.
+
+/** A device's newest valid fix as it is stored. */
+export interface StoredFix {
+  deviceId: number;
+  dayKid: number;
+  deviceKid: number;
+  /** The time that retention goes by, Unix ms. */
+  due: number;
+  sealed: Uint8Array;
+}
+
+/** Account in the id of a row. */
+const ROWS_AN_ACCOUNT = 2 ** 21;
+
+export function newestIdOf(accountId: number, deviceId: number, devices: number): number {
+  return accountId * ROWS_AN_ACCOUNT + Math.floor(deviceId / devices);
+}
+
+const HEAD_BYTES = 4 * 8 + 2;
+
+export function writeFixes(fixes: readonly StoredFix[]): Uint8Array {
+  const bytes = new Uint8Array(fixes.reduce((sum, { sealed }) => sum + HEAD_BYTES + sealed.length, 0));
+  const view = new DataView(bytes.buffer);
+  let at = 0;
+  for (const { deviceId, dayKid, deviceKid, due, sealed } of fixes) {
+    for (const [i, value] of [deviceId, dayKid, deviceKid, due].entries()) view.setFloat64(at + i * 8, value, true);
+    view.setUint16(at + 32, sealed.length, true);
+    bytes.set(sealed, at + HEAD_BYTES);
+    at += HEAD_BYTES + sealed.length;
+  }
+  return bytes;
+}
+
+export function readFixes(value: unknown): StoredFix[] {
+  const bytes = bytesOf(value);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const fixes: StoredFix[] = [];
+  for (let at = 0; at + HEAD_BYTES <= bytes.length; ) {
+    const length = view.getUint16(at + 32, true);
+    const [deviceId, dayKid, deviceKid, due] = [0, 8, 16, 24].map((place) => view.getFloat64(at + place, true));
+    fixes.push({ deviceId, dayKid, deviceKid, due, sealed: bytes.subarray(at + HEAD_BYTES, at + HEAD_BYTES + length) });
+    at += HEAD_BYTES + length;
+  }
+  return fixes;
+}
+
+/** Rows by their ids: id and fixes. */
+export function newestStatement(ids: readonly number[]): Statement {
+  return {
+    sql: "SELECT n.id, n.fixes FROM json_each(?) j JOIN newest n ON n.id = j.value",
+    args: [JSON.stringify(ids)],
+  };
+}
+
+/** Rows of an account, from the one with a device on. */
+export function newestOfAccountStatement(accountId: number, fromDevice: number, devices: number): Statement {
+  return {
+    sql: "SELECT id, fixes FROM newest WHERE id >= ? AND id < ?",
+    args: [newestIdOf(accountId, fromDevice, devices), (accountId + 1) * ROWS_AN_ACCOUNT],
+  };
+}
+
+/** @param condition in SQL with ?1 and ?2 */
+export function writeNewestStatement(
+  rows: readonly { id: number; accountId: number; fixes: Uint8Array }[],
+  condition: string,
+  args: readonly [number, number],
+): Statement {
+  let length = 0;
+  const places = rows.map(({ id, accountId, fixes }) => {
+    const start = length + 1;
+    length += fixes.length;
+    return [id, accountId, start, fixes.length];
+  });
+  const bytes = new Uint8Array(length);
+  for (const [i, { fixes }] of rows.entries()) bytes.set(fixes, places[i]![2]! - 1);
+  return {
+    sql: `INSERT OR REPLACE INTO newest (id, account_id, fixes)
+      SELECT value ->> 0, value ->> 1, substr(?4, value ->> 2, value ->> 3) FROM json_each(?3) WHERE ${condition}`,
+    args: [...args, JSON.stringify(places), bytes],
+  };
+}

@@ -1,0 +1,87 @@
+import type { Db, Statement } from "./db.ts";
+import { firstIdOf, headColumns, idsOf, SEGMENTS_A_DAY, type SegmentRow, segmentRows } from "./segments.ts";
+
+/** Before when the positions of a device are past their period. */
+export interface DeviceCutoff {
+  deviceId: number;
+  /** Unix ms, of the times that retention goes by. */
+  cutoff: number;
+}
+
+const DAY_MS = 86_400_000;
+
+/** The ids that segments of a device can have with something past its period: a fix may be a day ahead of what it is kept by. */
+const ranges = (devices: readonly DeviceCutoff[]) =>
+  JSON.stringify(
+    devices.map(({ deviceId, cutoff }) => [
+      idsOf(deviceId)[0],
+      firstIdOf(deviceId, cutoff + DAY_MS) + SEGMENTS_A_DAY,
+      cutoff,
+    ]),
+  );
+
+const OF_DEVICES = "FROM json_each(?1) j CROSS JOIN segments s ON s.id >= (j.value ->> 0) AND s.id < (j.value ->> 1)";
+
+/**
+ * Deletes at most `limit` segments of which everything is past its period.
+ * @returns how many, the positions in them, and the accounts that they were of
+ */
+export async function deletePastSegments(
+  db: Db,
+  devices: readonly DeviceCutoff[],
+  limit: number,
+): Promise<{ segments: number; positions: number }> {
+  const { rows } = await db.$client.execute({
+    sql: `DELETE FROM segments WHERE id IN (
+      SELECT s.id ${OF_DEVICES} WHERE coalesce(s.due_to, s.to_time) < (j.value ->> 2) LIMIT ?2) RETURNING positions`,
+    args: [ranges(devices), limit],
+  });
+  return { segments: rows.length, positions: rows.reduce((sum, row) => sum + Number(row[0]), 0) };
+}
+
+/** Segments of which something is past its period since `lateMs` and something is not. */
+export async function straddlingSegments(
+  db: Db,
+  devices: readonly DeviceCutoff[],
+  lateMs: number,
+  limit: number,
+): Promise<SegmentRow[]> {
+  const { rows } = await db.$client.execute({
+    sql: `SELECT ${headColumns}, s.sealed ${OF_DEVICES}
+      WHERE coalesce(s.due_from, s.from_time) < (j.value ->> 2) - ?2 AND coalesce(s.due_to, s.to_time) >= (j.value ->> 2) LIMIT ?3`,
+    args: [ranges(devices), lateMs, limit],
+  });
+  return segmentRows(rows);
+}
+
+/** Of a statement that changes one segment: it is as it was read. */
+export const SEGMENT_IS = "(SELECT last_id FROM segments WHERE id = ?1) = ?2";
+
+/** Deletes at most `limit` segments of a device. @returns segments */
+export async function deleteSegmentsOf(db: Db, deviceId: number, limit: number): Promise<number> {
+  const { rowsAffected } = await db.$client.execute({
+    sql: "DELETE FROM segments WHERE id IN (SELECT id FROM segments WHERE id >= ? AND id < ? LIMIT ?)",
+    args: [...idsOf(deviceId), limit],
+  });
+  return rowsAffected;
+}
+
+/** A row of newest fixes as it was read: a statement that changes it does so only while it is the same. */
+export function replaceNewestStatement(id: number, before: Uint8Array, after: Uint8Array): Statement {
+  if (after.length === 0) return { sql: "DELETE FROM newest WHERE id = ? AND fixes = ?", args: [id, before] };
+  return { sql: "UPDATE newest SET fixes = ? WHERE id = ? AND fixes = ?", args: [after, id, before] };
+}
+
+/** Accounts with their devices, those that are being removed too, by id. */
+export async function devicesOfAccounts(
+  db: Db,
+  after: number,
+  limit: number,
+): Promise<{ accountId: number; deviceIds: number[] }[]> {
+  const { rows } = await db.$client.execute({
+    sql: `SELECT a.id, (SELECT json_group_array(d.id) FROM devices d WHERE d.account_id = a.id)
+      FROM accounts a WHERE a.id > ? ORDER BY a.id LIMIT ?`,
+    args: [after, limit],
+  });
+  return rows.map((row) => ({ accountId: Number(row[0]), deviceIds: JSON.parse(String(row[1])) as number[] }));
+}

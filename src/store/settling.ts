@@ -1,0 +1,23 @@
+import type { Row } from "@libsql/client";
+import type { Db } from "./db.ts";
+import { PERIOD_COLUMNS, type PeriodRow, periodRow } from "./periods.ts";
+
+/** A device whose positions can be settled, with what decides how long they are kept. */
+export interface SettledDevice extends PeriodRow {
+  accountId: number;
+}
+
+/** Those of the devices that are there and not being removed. */
+export async function liveDevices(db: Db, deviceIds: readonly number[]): Promise<Map<number, SettledDevice>> {
+  const { rows } = await db.$client.execute({
+    sql: `SELECT d.account_id, ${PERIOD_COLUMNS} FROM json_each(?) j JOIN devices d ON d.id = j.value
+      JOIN accounts a ON a.id = d.account_id LEFT JOIN device_groups g ON g.id = d.group_id WHERE d.deleting_at IS NULL`,
+    args: [JSON.stringify(deviceIds)],
+  });
+  return new Map(
+    rows.map((row: Row) => {
+      const period = periodRow(row, 1);
+      return [period.deviceId, { ...period, accountId: Number(row[0]) }];
+    }),
+  );
+}

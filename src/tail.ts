@@ -1,0 +1,88 @@
+import { StoredPositions } from "../codec/segment.ts";
+import type { Base } from "./context.ts";
+import { bucketOf, openChunks, partOf } from "./inbox.ts";
+import { LIMITS } from "./limits.ts";
+import { openSegments } from "./segments.ts";
+import { byDevice, freshRows, groupsOf, Known } from "./settle-plan.ts";
+import type { Statement } from "./store/db.ts";
+import { BUCKETS_A_PART, chunkRows, inboxStatement, runsStatement } from "./store/inbox.ts";
+import { clocklessStatement, reachedRows, reachedStatement, type SegmentRow, segmentRows } from "./store/segments.ts";
+import type { Telemetry } from "./telemetry.ts";
+
+// What waits in the inbox is read with the segments, so that a position can be seen as soon as it is stored.
+
+interface Results {
+  readonly rows: readonly ArrayLike<unknown>[];
+}
+
+/** The two statements for what waits of a device; null: of a whole account, together with others of its part. */
+export function tailStatements(accountId: number, deviceId: number | null): Statement[] {
+  const first = deviceId === null ? partOf(accountId) * BUCKETS_A_PART : bucketOf(accountId, deviceId);
+  const last = deviceId === null ? first + BUCKETS_A_PART - 1 : first;
+  return [inboxStatement(first, last), runsStatement(first, last)];
+}
+
+/** What the two statements found, with whatever else is in the same chunks. */
+export async function openTail(
+  ctx: Base,
+  telemetry: Telemetry,
+  [inbox, runs]: readonly Results[],
+): Promise<StoredPositions> {
+  const stored = new StoredPositions(256);
+  await openChunks(ctx, telemetry, [...chunkRows(runs!.rows), ...chunkRows(inbox!.rows)], stored);
+  return stored;
+}
+
+/** Rows of a tail that belong to a device and are not past their period, oldest fix first. */
+export function tailOf(tail: StoredPositions, deviceId: number, cutoff: number): number[] {
+  const rows = byDevice(tail).get(deviceId) ?? [];
+  return groupsOf(tail, deviceId, rows, cutoff).flatMap((group) => group.rows);
+}
+
+/**
+ * Rows of a tail that are in no segment: what was sent again waits there until it is settled, and is not new.
+ * @param rows of one device each, oldest fix first
+ */
+export async function unsettled(
+  ctx: Base,
+  telemetry: Telemetry,
+  accountId: number,
+  tail: StoredPositions,
+  rows: ReadonlyMap<number, readonly number[]>,
+): Promise<Map<number, number[]>> {
+  const groups = [...rows].flatMap(([deviceId, ofDevice]) =>
+    groupsOf(tail, deviceId, [...ofDevice], Number.NEGATIVE_INFINITY),
+  );
+  if (groups.length === 0) return new Map();
+  const since = ctx.now() - LIMITS.clocklessMs;
+  const [reached, clockless] = await telemetry.db.$client.batch(
+    [reachedStatement(groups, { small: 0, most: 0, ms: 0 }), clocklessStatement([...rows.keys()], since)],
+    "read",
+  );
+  const found = new Map<number, SegmentRow>();
+  for (const { sealed, ...head } of reachedRows(reached!.rows))
+    if (sealed !== null) found.set(head.id, { ...head, sealed });
+  for (const row of segmentRows(clockless!.rows)) found.set(row.id, row);
+  const known = await knownOf(ctx, telemetry, accountId, [...found.values()], tail);
+  return new Map([...rows].map(([deviceId, ofDevice]) => [deviceId, freshRows(tail, ofDevice, known(deviceId))]));
+}
+
+/** Opens segments into the same rows as a tail, to compare with. */
+async function knownOf(
+  ctx: Base,
+  telemetry: Telemetry,
+  accountId: number,
+  segments: readonly SegmentRow[],
+  tail: StoredPositions,
+): Promise<(deviceId: number) => Known> {
+  const known = new Map<number, Known>();
+  const places = await openSegments(ctx, telemetry, accountId, segments, tail);
+  for (const [i, { deviceId }] of segments.entries()) {
+    const place = places[i];
+    if (place === null || place === undefined) continue;
+    const ofDevice = known.get(deviceId) ?? new Known(tail);
+    known.set(deviceId, ofDevice);
+    for (let row = place.from; row < place.to; row++) ofDevice.add(row);
+  }
+  return (deviceId) => known.get(deviceId) ?? new Known(tail);
+}

@@ -1,0 +1,143 @@
+import type { StoredPositions } from "../codec/segment.ts";
+import { isAlarm } from "./alarms.ts";
+import type { Base } from "./context.ts";
+import { LIMITS } from "./limits.ts";
+import { cutoffAt, keepingOf } from "./periods.ts";
+import { dueOf, openSegments } from "./segments.ts";
+import { freshRows, Known, sortByFix } from "./settle-plan.ts";
+import { devicePeriodStatement, periodRow } from "./store/periods.ts";
+import type { Reach } from "./store/reach.ts";
+import { clocklessStatement, lookedUpTo, type SegmentRow, segmentRows, stretchStatements } from "./store/segments.ts";
+import { openTail, tailOf, tailStatements } from "./tail.ts";
+import { mainTelemetry, type Telemetry } from "./telemetry.ts";
+
+/** Which positions of a device: `from` <= fix time < `to`, beyond `after` in the given order. */
+export interface TrackQuery {
+  from: number;
+  to: number;
+  descending: boolean;
+  /** Fix time and id of the last position of the page before. */
+  after: { fixTime: number; id: number } | null;
+  limit: number;
+  /** Only these events; "alarms": every event that is not a routine report; absent: all. */
+  events?: readonly number[] | "alarms";
+}
+
+/** Positions that were read, and which of them in which order. */
+export interface Found {
+  stored: StoredPositions;
+  rows: number[];
+}
+
+/** A stretch of fix times of which everything was read. */
+interface Read {
+  segments: SegmentRow[];
+  /** Beyond it there is more; null: there is nothing. */
+  edge: number | null;
+}
+
+/**
+ * Reads a stretch of a device's track: segments and what waits to be settled.
+ * @returns null when the account has no such device within reach
+ */
+export async function trackOf(ctx: Base, reach: Reach, deviceId: number, query: TrackQuery): Promise<Found | null> {
+  const { accountId, devices } = reach;
+  if (devices !== null && !devices.includes(deviceId)) return null;
+  const telemetry = mainTelemetry(ctx);
+  const { descending, after, limit } = query;
+  let from = !descending && after !== null ? Math.max(query.from, after.fixTime) : query.from;
+  let to = descending && after !== null ? Math.min(query.to, after.fixTime + 1) : query.to;
+  let segments = Math.min(2 + Math.ceil(limit / LIMITS.segmentPositionsMin), LIMITS.segmentsARead);
+  const alarms = query.events === "alarms" || (query.events?.every(isAlarm) ?? false);
+  const stretch = () => stretchStatements({ deviceId, from, to, descending, alarms, limit: segments });
+  const [period, clockless, inbox, runs, ...first] = await telemetry.db.$client.batch(
+    [
+      devicePeriodStatement(accountId, deviceId),
+      clocklessStatement([deviceId], ctx.now() - LIMITS.clocklessMs),
+      ...tailStatements(accountId, deviceId),
+      ...stretch(),
+    ],
+    "read",
+  );
+  const [row] = period!.rows;
+  if (row === undefined) return null;
+  const cutoff = cutoffAt(ctx.now(), keepingOf(periodRow(row), ctx.config.retentionMonths));
+  const stored = await openTail(ctx, telemetry, [inbox!, runs!]);
+  let tail = tailOf(stored, deviceId, cutoff);
+  if (tail.length > 0 && clockless!.rows.length > 0) {
+    const rows = await opened(ctx, telemetry, accountId, segmentRows(clockless!.rows), stored);
+    tail = freshRows(stored, tail, knownFrom(stored, rows));
+  }
+
+  const wanted = (at: number) => {
+    const fix = stored.fixTimeAt(at);
+    if (fix < query.from || fix >= query.to || dueOf(stored, at) < cutoff) return false;
+    if (
+      after !== null &&
+      fix === after.fixTime &&
+      (descending ? stored.ids[at] >= after.id : stored.ids[at] <= after.id)
+    )
+      return false;
+    if (query.events === undefined) return true;
+    const event = stored.table.eventAt(at);
+    return query.events === "alarms" ? isAlarm(event) : query.events.includes(event);
+  };
+  const found: number[] = [];
+  let results = first;
+  for (;;) {
+    const { segments: read, edge } = readOf(results, descending, segments);
+    const kept = read.filter((segment) => (segment.dueTo ?? segment.toTime) >= cutoff);
+    const rows = await opened(ctx, telemetry, accountId, kept, stored);
+    const within = (at: number) => {
+      const fix = stored.fixTimeAt(at);
+      return fix >= from && fix < to && (edge === null || (descending ? fix > edge : fix < edge)) && wanted(at);
+    };
+    const page = rows.filter(within);
+    if (tail.length > 0) page.push(...freshRows(stored, tail.filter(within), knownFrom(stored, rows)));
+    sortByFix(stored, page);
+    found.push(...(descending ? page.reverse() : page));
+    if (edge === null || found.length >= limit) break;
+    // Where more segments than that lie over one another, the next step opens more.
+    segments = edge === (descending ? to - 1 : from) ? segments * 2 : LIMITS.segmentsARead;
+    if (descending) to = edge + 1;
+    else from = edge;
+    results = await telemetry.db.$client.batch(stretch(), "read");
+  }
+  return { stored, rows: found.slice(0, limit) };
+}
+
+/** What the statements of a stretch found. */
+function readOf(
+  [found, looked]: readonly { rows: readonly ArrayLike<unknown>[] }[],
+  descending: boolean,
+  limit: number,
+): Read {
+  const segments = segmentRows(found!.rows);
+  const next = segments[limit];
+  if (next !== undefined) {
+    return { segments: segments.slice(0, limit), edge: descending ? next.toTime : next.fromTime };
+  }
+  const day = looked!.rows[0] === undefined ? null : lookedUpTo(looked!.rows[0], descending);
+  return { segments, edge: day === null ? null : descending ? day - 1 : day };
+}
+
+/** Opens segments of one device. @returns their rows in `stored` */
+async function opened(
+  ctx: Base,
+  telemetry: Telemetry,
+  accountId: number,
+  segments: readonly SegmentRow[],
+  stored: StoredPositions,
+): Promise<number[]> {
+  const rows: number[] = [];
+  for (const place of await openSegments(ctx, telemetry, accountId, segments, stored)) {
+    if (place !== null) for (let row = place.from; row < place.to; row++) rows.push(row);
+  }
+  return rows;
+}
+
+function knownFrom(stored: StoredPositions, rows: readonly number[]): Known {
+  const known = new Known(stored);
+  for (const row of rows) known.add(row);
+  return known;
+}
