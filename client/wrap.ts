@@ -89,15 +89,11 @@ export async function unwrapSecret(
 const SEGMENT_KEY = new TextEncoder().encode("pos|customer|v1");
 
 /** The key of a segment, from its two halves. */
-export async function segmentKey(
-  secret: Uint8Array,
-  share: Uint8Array,
-  usage: "encrypt" | "decrypt",
-): Promise<CryptoKey> {
+export async function segmentKey(secret: Uint8Array, share: Uint8Array): Promise<CryptoKey> {
   const material = new Uint8Array(secret.length + share.length);
   material.set(secret);
   material.set(share, secret.length);
   const base = await crypto.subtle.importKey("raw", material, "HKDF", false, ["deriveKey"]);
   const hkdf = { name: "HKDF", hash: "SHA-256", salt: new Uint8Array(32), info: SEGMENT_KEY };
-  return crypto.subtle.deriveKey(hkdf, base, { name: "AES-GCM", length: 256 }, false, [usage]);
+  return crypto.subtle.deriveKey(hkdf, base, { name: "AES-GCM", length: 256 }, false, ["encrypt", "decrypt"]);
 }

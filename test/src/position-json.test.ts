@@ -5,11 +5,11 @@ import { decodePositionsInto } from "../../codec/decode.ts";
 import { CodecError } from "../../codec/errors.ts";
 import { EVENTS } from "../../codec/events.ts";
 import { FRAME_STATUS, locateFrame, newBounds } from "../../codec/frame.ts";
+import { isoTime } from "../../codec/iso-time.ts";
 import { SCALES } from "../../codec/models.ts";
 import { StoredPositions } from "../../codec/segment.ts";
-import { isoTime } from "../../src/iso-time.ts";
+import { storedPosition } from "../../codec/stored-position.ts";
 import { positionJson, positionsJson } from "../../src/position-json.ts";
-import { storedPosition } from "../../src/stored-position.ts";
 import { frames } from "../codec/arbitrary-frames.ts";
 import { seeded } from "../codec/wire.ts";
 
