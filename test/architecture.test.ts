@@ -46,7 +46,17 @@ const RULES: readonly { from: RegExp; may: readonly string[] }[] = [
   },
   {
     from: /^src\/runtime\//,
-    may: ["src/", "codec/", "@libsql/client", "drizzle-orm", "hono", "nodemailer", "node:crypto", "node:fs"],
+    may: [
+      "src/",
+      "codec/",
+      "@libsql/client",
+      "drizzle-orm",
+      "hono",
+      "nodemailer",
+      "node:crypto",
+      "node:fs",
+      "node:path",
+    ],
   },
   { from: /^src\/[^/]+\.ts$/, may: ["src/[^/]+\\.ts$", "src/store/", "src/text/", "codec/", "client/", "diff"] },
   {

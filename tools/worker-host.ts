@@ -3,6 +3,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { Log, LogLevel, Miniflare, type WorkerdStructuredLog } from "miniflare";
 import { BINDINGS } from "../src/runtime/config.ts";
 import { KEY_BUCKETS } from "../src/runtime/secrets-r2.ts";
+import { sweepBlobs } from "./key-blobs.ts";
 
 /**
  * Child of the platform that runs the bundled Worker in workerd. Environment: WORKER_SCRIPT, ASSETS_DIR, HOST, PORT, KEYS_DIR (the folder
@@ -36,6 +37,7 @@ const bindings = Object.keys(BINDINGS).flatMap((name) => {
   return value === undefined ? [] : [[name, { type: "text" as const, value }]];
 });
 const buckets = KEYS_DIR ? KEY_BUCKETS.map((name) => [name, { type: "r2" as const, name: name.toLowerCase() }]) : [];
+if (KEYS_DIR) sweepBlobs(KEYS_DIR);
 const miniflare = new Miniflare({
   ...(KEYS_DIR && { resourcePersistencePath: KEYS_DIR }),
   host: "127.0.0.1",

@@ -1,4 +1,5 @@
-import { chmodSync, closeSync, openSync } from "node:fs";
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from "node:fs";
+import { dirname } from "node:path";
 import { type Client, createClient } from "@libsql/client";
 import type { SecretCopy, Secrets } from "../context.ts";
 import { fileUrl } from "./config.ts";
@@ -14,8 +15,8 @@ const PRAGMAS = ["busy_timeout=10000", "journal_mode=DELETE", "synchronous=FULL"
 const TABLE = "CREATE TABLE IF NOT EXISTS objects (name TEXT PRIMARY KEY, version TEXT NOT NULL, bytes BLOB NOT NULL)";
 
 /**
- * The key store in files of a folder that is there: for Deno and tests.
- * @param folder null: in memory
+ * The key store in files: for Deno and tests.
+ * @param folder made if it is not there; null: in memory
  */
 export function fileSecrets(folder: string | null): Secrets & { close(): void } {
   const [a, b, escrow] = FILES.map((name) => new FileCopy(folder === null ? null : `${folder}/${name}`));
@@ -103,6 +104,7 @@ class FileCopy implements SecretCopy {
 
 async function open(path: string | null): Promise<Client> {
   if (path !== null) {
+    makeFolder(dirname(path));
     // Before SQLite makes it, readable by its owner only; the journal takes the same rights.
     closeSync(openSync(path, "a", 0o600));
     chmodSync(path, 0o600);
@@ -116,4 +118,10 @@ async function open(path: string | null): Promise<Client> {
     client.close();
     throw error;
   }
+}
+
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  makeFolder(dirname(path));
+  mkdirSync(path, { mode: 0o700 });
 }
