@@ -16,7 +16,7 @@ import { inboxKey } from "./vault.ts";
 // Positions wait sorted by bucket, so that a reader of one device opens a small part of what everybody sent. What is
 // read of the inbox for one device is bounded whatever the size of the fleet: of batches at most LIMITS.mergePositions
 // positions in as many rows as LIMITS.mergeBatches, of which a reader is given the chunks with its bucket; of runs at
-// most LIMITS.partPositions positions of its part and what one merge adds, of which it is given an eighth.
+// most LIMITS.partPositions positions of its part and what one merge adds, of which it is given the half.
 
 const BUCKET_BITS = Math.log2(BUCKETS);
 

@@ -41,8 +41,8 @@ export const LIMITS = {
   recentRecords: 65_536,
   /** Positions of one batch of the inbox: a position's id is its batch's times this, plus its number in it. */
   batchPositions: 1024,
-  /** A chunk of a batch holds about so many, so that sealing it costs little for each. */
-  chunkPositions: 32,
+  /** A chunk of a batch holds at least so many, so that sealing it costs little for each. */
+  chunkPositions: 64,
   /** Batches are merged when there are so many, or so many positions in them, or the oldest came so long ago. */
   mergeBatches: 512,
   mergePositions: 64_000,
@@ -57,7 +57,7 @@ export const LIMITS = {
   /** The inbox gets another key after this long; what is settled is deleted after this long, and then the old keys. */
   inboxKeyMs: 30 * 60_000,
   /** A segment is not added to when it has so many positions, or spans so long and has at least the fewest. */
-  segmentPositions: 192,
+  segmentPositions: 160,
   segmentMs: 50 * 60_000,
   segmentPositionsMin: 60,
   /** A record without a usable clock is known again for this long. */
@@ -74,6 +74,8 @@ export const LIMITS = {
   /** Rows of an earlier version that one step moves into segments, and steps of one run. */
   convertRows: 4000,
   convertSteps: 100,
+  /** Memory for positions that an isolate keeps for settling. */
+  spareStored: 2,
   /** Segments that one step of a read opens. */
   segmentsARead: 24,
 

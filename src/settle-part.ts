@@ -1,4 +1,4 @@
-import { StoredPositions } from "../codec/segment.ts";
+import type { StoredPositions } from "../codec/segment.ts";
 import { isAlarm } from "./alarms.ts";
 import type { Base } from "./context.ts";
 import { openChunks } from "./inbox.ts";
@@ -12,12 +12,14 @@ import {
   freshRows,
   type Group,
   groupsOf,
+  isNewer,
   isOpen,
   Known,
   newestOf,
   nextId,
   sortByFix,
 } from "./settle-plan.ts";
+import { withPositions } from "./spare.ts";
 import type { Statement } from "./store/db.ts";
 import { partRuns, STILL_AT, settledStatement } from "./store/inbox.ts";
 import {
@@ -67,12 +69,13 @@ interface Plan {
 export async function settlePart(ctx: Base, telemetry: Telemetry, part: number): Promise<number> {
   const { settled, last, rows } = await partRuns(telemetry.db, part);
   if (last === settled) return 0;
-  const stored = new StoredPositions(LIMITS.partPositions * 2);
-  await openChunks(ctx, telemetry, rows, stored);
-  const count = stored.count;
-  const writes = await segmentWrites(ctx, telemetry, stored, STILL_AT, [part, settled]);
-  const results = await telemetry.db.$client.batch([...writes, settledStatement(part, settled, last)], "write");
-  return results.at(-1)!.rowsAffected === 1 ? count : 0;
+  return withPositions(async (stored) => {
+    await openChunks(ctx, telemetry, rows, stored);
+    const count = stored.count;
+    const writes = await segmentWrites(ctx, telemetry, stored, STILL_AT, [part, settled]);
+    const results = await telemetry.db.$client.batch([...writes, settledStatement(part, settled, last)], "write");
+    return results.at(-1)!.rowsAffected === 1 ? count : 0;
+  });
 }
 
 /**
@@ -143,10 +146,9 @@ async function planned(ctx: Base, telemetry: Telemetry, stored: StoredPositions,
   for (const row of segmentRows(clockless!.rows)) found.set(row.id, row);
 
   const opened = await openAll(ctx, telemetry, [...found.values()], stored);
-  const fixRows = await openNewest(ctx, telemetry, arrivals, taken, newestId, stored);
 
   const plans: Plan[] = [];
-  const newest: Newest[] = [];
+  const candidates: Newest[] = [];
   for (const { device, scope, groups } of arrivals) {
     const { accountId, deviceId } = device;
     const known = new Known(stored);
@@ -168,10 +170,10 @@ async function planned(ctx: Base, telemetry: Telemetry, stored: StoredPositions,
         start = end;
       }
     }
-    const before = fixRows.get(deviceId) ?? null;
-    const fix = newestOf(stored, came, before);
-    if (fix !== null && fix !== before) newest.push({ accountId, scope, row: fix });
+    const row = newestOf(stored, came, null);
+    if (row !== null) candidates.push({ accountId, scope, row });
   }
+  const newest = await newerFixes(ctx, telemetry, taken, candidates, stored);
   return { plans, newest, taken };
 }
 
@@ -221,25 +223,33 @@ async function openAll(ctx: Base, telemetry: Telemetry, segments: readonly Segme
   return { byId, ofDevice };
 }
 
-/** The row of each device's newest fix as it is stored. */
-async function openNewest(
+/** Those that are newer than what is stored of their devices. Most are later than any part of it, which needs no opening. */
+async function newerFixes(
   ctx: Base,
   telemetry: Telemetry,
-  arrivals: readonly Arrival[],
   taken: Taken,
-  idOf: (device: SettledDevice) => number,
+  candidates: readonly Newest[],
   into: StoredPositions,
-): Promise<Map<number, number>> {
-  const rows = new Map<number, number>();
-  for (const [accountId, ofAccount] of Map.groupBy(arrivals, ({ device }) => device.accountId)) {
-    const fixes = ofAccount.flatMap(({ device }) => {
-      const fix = taken.get(idOf(device))?.fixes.find(({ deviceId }) => deviceId === device.deviceId);
-      return fix === undefined ? [] : fix;
-    });
-    const opened = await openFixes(ctx, telemetry, accountId, fixes, into);
-    for (const [i, { deviceId }] of fixes.entries()) if (opened[i] !== null) rows.set(deviceId, opened[i]);
+): Promise<Newest[]> {
+  const newer: Newest[] = [];
+  const doubtful: { candidate: Newest; fix: StoredFix }[] = [];
+  for (const candidate of candidates) {
+    const { accountId, row } = candidate;
+    const deviceId = into.deviceIds[row];
+    const fixes = taken.get(newestIdOf(accountId, deviceId, LIMITS.newestDevices))?.fixes ?? [];
+    const fix = fixes.find((stored) => stored.deviceId === deviceId);
+    if (fix === undefined || Math.min(into.fixTimeAt(row), into.receivedAt[row]) > fix.due) newer.push(candidate);
+    else doubtful.push({ candidate, fix });
   }
-  return rows;
+  for (const [accountId, of] of Map.groupBy(doubtful, ({ candidate }) => candidate.accountId)) {
+    const fixes = of.map(({ fix }) => fix);
+    const rows = await openFixes(ctx, telemetry, accountId, fixes, into);
+    for (const [i, { candidate }] of of.entries()) {
+      const row = rows[i] ?? null;
+      if (row === null || isNewer(into, candidate.row, row)) newer.push(candidate);
+    }
+  }
+  return newer;
 }
 
 /** Seals what was planned, with keys that are made in one write for each account. Devices that were erased get none. */

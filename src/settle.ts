@@ -1,8 +1,8 @@
-import { StoredPositions } from "../codec/segment.ts";
 import type { Base } from "./context.ts";
 import { openChunks, sealRuns } from "./inbox.ts";
 import { LIMITS } from "./limits.ts";
 import { settlePart } from "./settle-part.ts";
+import { withPositions } from "./spare.ts";
 import {
   changeKey,
   deleteSettled,
@@ -110,9 +110,10 @@ async function merge(ctx: Base, telemetry: Telemetry): Promise<number> {
   const limits = { batches: LIMITS.mergeBatches, positions: LIMITS.mergePositions };
   const { merged, rows, last } = await unmerged(telemetry.db, limits);
   if (last === merged) return 0;
-  const stored = new StoredPositions(LIMITS.mergePositions);
-  await openChunks(ctx, telemetry, rows, stored);
-  const { kid, key } = await keyInForce(ctx, telemetry);
-  const { nonce, bytes, runs } = await sealRuns(ctx, telemetry, stored, kid, key);
-  return (await writeRuns(telemetry.db, merged, last, { kid, nonce, bytes }, runs)) ? stored.count : 0;
+  return withPositions(async (stored) => {
+    await openChunks(ctx, telemetry, rows, stored);
+    const { kid, key } = await keyInForce(ctx, telemetry);
+    const { nonce, bytes, runs } = await sealRuns(ctx, telemetry, stored, kid, key);
+    return (await writeRuns(telemetry.db, merged, last, { kid, nonce, bytes }, runs)) ? stored.count : 0;
+  });
 }

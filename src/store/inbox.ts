@@ -5,8 +5,8 @@ import { bytesOf, type Db, type Statement } from "./db.ts";
 
 /** Digits of a place in a directory: a row has less than ten million bytes of chunks. */
 export const PLACE_DIGITS = 7;
-/** Buckets of the fleet. A device is in one of them, an account in the eight of one part. */
-export const BUCKETS = 1024;
+/** Buckets of the fleet. A device is in one of them, an account in those of one part. */
+export const BUCKETS = 256;
 export const PARTS = 128;
 export const BUCKETS_A_PART: number = BUCKETS / PARTS;
 /** The id of a run is its part times this, plus the last batch that is in it. */
