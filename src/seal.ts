@@ -1,4 +1,5 @@
 import type { Base } from "./context.ts";
+import { LASTING, lastingHashKey } from "./vault-own.ts";
 
 // What must be read again later but never lie open in the database (a second factor's secret, a mail's text) is sealed
 // with AES-256-GCM under a key of its purpose, derived from the root key with HKDF-SHA-256.
@@ -7,11 +8,11 @@ const text = new TextEncoder();
 const keys = new Map<string, CryptoKey>();
 
 /** The raw key is remembered, never a promise of it: in workerd a promise dies with the request that made it. */
-async function keyFor(base: Base, purpose: string, use: "seal" | "hash"): Promise<CryptoKey> {
-  const name = `${use}\0${purpose}\0${base.config.rootKey}`;
+async function keyFor(rootKey: string, purpose: string, use: "seal" | "hash"): Promise<CryptoKey> {
+  const name = `${use}\0${purpose}\0${rootKey}`;
   const known = keys.get(name);
   if (known !== undefined) return known;
-  const bytes = Uint8Array.from(base.config.rootKey.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
+  const bytes = Uint8Array.from(rootKey.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
   const root = await crypto.subtle.importKey("raw", bytes, "HKDF", false, ["deriveKey"]);
   const info = text.encode(`ephemeris ${use} ${purpose}`);
   const derived = await crypto.subtle.deriveKey(
@@ -32,7 +33,7 @@ async function keyFor(base: Base, purpose: string, use: "seal" | "hash"): Promis
 export async function seal(base: Base, purpose: string, bound: string | number, plain: string): Promise<string> {
   const iv = base.random(12) as Uint8Array<ArrayBuffer>;
   const additionalData = text.encode(String(bound));
-  const key = await keyFor(base, purpose, "seal");
+  const key = await keyFor(base.config.rootKey, purpose, "seal");
   const sealed = new Uint8Array(
     await crypto.subtle.encrypt({ name: "AES-GCM", iv, additionalData }, key, text.encode(plain)),
   );
@@ -42,21 +43,34 @@ export async function seal(base: Base, purpose: string, bound: string | number, 
   return toBase64Url(whole);
 }
 
-/** @throws when it was sealed for another purpose, for something else, or altered */
+/**
+ * Opens what this or an earlier root key sealed.
+ * @throws when it was sealed for another purpose, for something else, or altered
+ */
 export async function open(base: Base, purpose: string, bound: string | number, sealed: string): Promise<string> {
   const whole = fromBase64Url(sealed);
   const additionalData = text.encode(String(bound));
-  const key = await keyFor(base, purpose, "seal");
   const algorithm = { name: "AES-GCM", iv: whole.subarray(0, 12), additionalData };
-  return new TextDecoder().decode(await crypto.subtle.decrypt(algorithm, key, whole.subarray(12)));
+  let failure: unknown;
+  for (const rootKey of [base.config.rootKey, ...base.config.oldRootKeys]) {
+    const key = await keyFor(rootKey, purpose, "seal");
+    try {
+      return new TextDecoder().decode(await crypto.subtle.decrypt(algorithm, key, whole.subarray(12)));
+    } catch (error) {
+      failure ??= error;
+    }
+  }
+  throw failure;
 }
 
 /**
  * A keyed hash, hex, for what is short enough to be guessed from a plain one: an address, an IMEI, a six-digit code.
- * The same text under another purpose gives another hash.
+ * The same text under another purpose gives another hash. Those of LASTING purposes stay the same when the root key
+ * changes.
  */
 export async function keyedHash(base: Base, purpose: string, plain: string): Promise<string> {
-  const key = await keyFor(base, purpose, "hash");
+  const lasting = LASTING.find((name) => name === purpose);
+  const key = await (lasting ? lastingHashKey(base, lasting) : keyFor(base.config.rootKey, purpose, "hash"));
   return toHex(new Uint8Array(await crypto.subtle.sign("HMAC", key, text.encode(plain))));
 }
 

@@ -1,6 +1,5 @@
 import type { Base } from "./context.ts";
 import { AppError } from "./errors.ts";
-import { toHex } from "./seal.ts";
 
 // A key object: the secrets of one account, of one inbox, or of the installation, wrapped as one under the root key.
 //
@@ -12,7 +11,7 @@ import { toHex } from "./seal.ts";
 // wrapped, which may not.
 
 /** What a secret is for. Their places in this list are stored: never change them. */
-const KINDS = ["own", "device", "day", "inbox", "pepper"] as const;
+const KINDS = ["own", "device", "day", "inbox", "pepper", "hash"] as const;
 
 export interface Secret {
   kind: (typeof KINDS)[number];
@@ -20,7 +19,7 @@ export interface Secret {
   kid: number;
   /** device: its id; day: UTC days since 1970; inbox: when it was made, Unix ms; otherwise 0. */
   of: number;
-  /** day: whose retention period decides; otherwise empty. */
+  /** day: whose retention period decides; hash: its purpose; otherwise empty. */
   scope: string;
   /** 32 random bytes. */
   bytes: Uint8Array<ArrayBuffer>;
@@ -85,6 +84,10 @@ interface RootKey {
   id: string;
   live: CryptoKey;
   escrow: CryptoKey;
+}
+
+function toHex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** By the root key in hex. Keys, never promises: in workerd a promise dies with the request that made it. */

@@ -7,6 +7,8 @@ import { destroy, without } from "./vault-shred.ts";
 
 // Keys that hang on one secret: an account's own, the pepper of the installation, those of an inbox.
 
+const text = new TextEncoder();
+
 /** Stands for "the account's own secret" among kids that were not there. */
 const OWN = -1;
 
@@ -88,6 +90,45 @@ export async function blindKey(ctx: Base): Promise<CryptoKey> {
   const secret = pepper.current.get("pepper");
   if (secret === undefined) throw unavailable("The pepper of the indexes is not in its object");
   return keyOf(ctx, PEPPER, secret, "blind|v1", "hash");
+}
+
+const HASHES = "hashes";
+/** Purposes of hashes that are stored for longer than a root key may last. */
+export const LASTING = ["activation", "passkey user", "recovery"] as const;
+
+/**
+ * The HMAC-SHA-256 keys of lasting hashes. Each was made from the root key of its day, and stays when that changes.
+ * Made where it is not there: from the oldest root key that the configuration has.
+ */
+export async function lastingHashKey(ctx: Base, purpose: (typeof LASTING)[number]): Promise<CryptoKey> {
+  const cache = await cacheOf(ctx);
+  const id = `${HASHES}\n${purpose}`;
+  const known = cache.key(id);
+  if (known !== undefined) return known;
+  const { epoch } = cache;
+  let object = (await held(ctx, HASHES, { both: true }))?.object ?? null;
+  if (!object?.secrets.some(({ scope }) => scope === purpose)) {
+    const bytes = await fromRootKey(ctx, `ephemeris hash ${purpose}`);
+    object = await changeObject(ctx, HASHES, (before) => {
+      if (before.secrets.some(({ scope }) => scope === purpose)) return null;
+      const made = { ...newSecret(ctx, kidsOf(before), { kind: "hash", scope: purpose }), bytes };
+      return { ...before, secrets: [...before.secrets, made] };
+    });
+    await bring(ctx, placesOf(ctx).escrow, HASHES, object!);
+    cache.hold(HASHES, object!, true, ctx.now(), epoch);
+  }
+  const secret = object!.secrets.find(({ scope }) => scope === purpose)!;
+  const key = await crypto.subtle.importKey("raw", secret.bytes, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
+  cache.holdKey(id, key, epoch);
+  return key;
+}
+
+async function fromRootKey({ config }: Base, info: string): Promise<Uint8Array<ArrayBuffer>> {
+  const hex = config.oldRootKeys.at(-1) ?? config.rootKey;
+  const bytes = Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
+  const root = await crypto.subtle.importKey("raw", bytes, "HKDF", false, ["deriveBits"]);
+  const algorithm = { name: "HKDF", hash: "SHA-256", salt: new Uint8Array(32), info: text.encode(info) };
+  return new Uint8Array(await crypto.subtle.deriveBits(algorithm, root, 256));
 }
 
 const inboxName = (database: string) => `inbox/${database}`;

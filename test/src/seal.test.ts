@@ -1,0 +1,57 @@
+import { createHmac, hkdfSync } from "node:crypto";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { keyedHash, open, seal } from "../../src/seal.ts";
+import { rewrap } from "../../src/vault.ts";
+import { aDatabase, type TestDatabase } from "../database.ts";
+import { anIsolate, KeyPlaces } from "./key-places.ts";
+
+const OLD = "00".repeat(32);
+const NEW = "a7".repeat(32);
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await aDatabase();
+});
+afterAll(() => database.close());
+
+/** A new key store, and isolates of it by their root keys. */
+function anInstallation() {
+  const places = new KeyPlaces();
+  return (rootKey: string, ...oldRootKeys: string[]) => {
+    const base = anIsolate(database.db, places);
+    return { ...base, config: { ...base.config, rootKey, oldRootKeys } };
+  };
+}
+
+test("open() opens what an earlier root key sealed, as long as that is configured, and nothing that is altered", async () => {
+  const on = anInstallation();
+  const sealed = await seal(on(OLD), "totp", 7, "a secret");
+  expect(await open(on(NEW, "11".repeat(32), OLD), "totp", 7, sealed)).toBe("a secret");
+  expect(await open(on(NEW, OLD), "totp", 7, await seal(on(NEW, OLD), "totp", 7, "another"))).toBe("another");
+  for (const [base, purpose, bound] of [
+    [on(NEW), "totp", 7],
+    [on(NEW, OLD), "mail", 7],
+    [on(NEW, OLD), "totp", 8],
+  ] as const) {
+    await expect(open(base, purpose, bound, sealed)).rejects.toThrow();
+  }
+});
+
+test.each(["activation", "passkey user", "recovery"])("keyedHash() of %s outlives the root key", async (purpose) => {
+  const key = Buffer.from(
+    hkdfSync("sha256", Buffer.from(OLD, "hex"), Buffer.alloc(32), `ephemeris hash ${purpose}`, 32),
+  );
+  const expected = createHmac("sha256", key).update("a code").digest("hex");
+  for (const wasUsed of [true, false]) {
+    const on = anInstallation();
+    if (wasUsed) expect(await keyedHash(on(OLD), purpose, "a code")).toBe(expected);
+    await rewrap(on(NEW, OLD));
+    expect(await keyedHash(on(NEW), purpose, "a code")).toBe(expected);
+  }
+});
+
+test("keyedHash() of what is over within days follows the root key", async () => {
+  const on = anInstallation();
+  const hashes = [await keyedHash(on(OLD), "throttle code", "x"), await keyedHash(on(NEW, OLD), "throttle code", "x")];
+  expect(new Set(hashes).size).toBe(2);
+});
