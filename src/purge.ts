@@ -79,7 +79,7 @@ async function cutSegments(
     const kept: number[] = [];
     for (let row = place.from; row < place.to; row++) if (dueOf(stored, row) >= cutoff) kept.push(row);
     const { id, dayKid, deviceKid } = segment;
-    const sealing = { dayKid, deviceKid, key };
+    const sealing = { dayKid, deviceKid, customerKid: null, key };
     const order = Uint32Array.from(kept);
     const shorter = await sealSegment(ctx, id, accountId, sealing, stored, order, 0, kept.length, isAlarm);
     const { rowsAffected } = await telemetry.db.$client.execute(

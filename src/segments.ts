@@ -1,19 +1,19 @@
+import { fixBinding, segmentBinding } from "../client/sealed.ts";
 import { ByteSink, decodeStoredInto, encodeStored, StoredPositions } from "../codec/segment.ts";
 import type { Base } from "./context.ts";
+import { heldKeys } from "./customer-sealed.ts";
 import { retentionTime } from "./periods.ts";
 import type { StoredFix } from "./store/newest.ts";
 import type { SegmentHead, SegmentRow } from "./store/segments.ts";
 import type { Telemetry } from "./telemetry.ts";
 import { openingKeys, type SealingKey } from "./vault.ts";
 
-const text = new TextEncoder();
 const NONCE_BYTES = 12;
 
-/** Binds a segment to its row: everything in it that is not sealed. */
-function boundTo(head: SegmentHead): Uint8Array<ArrayBuffer> {
-  return text.encode(
-    `segments|1|${head.id}|${head.deviceId}|${head.accountId}|${head.dayKid}|${head.deviceKid}|${head.fromTime}|${head.toTime}|${head.dueFrom}|${head.dueTo}|${head.firstId}|${head.lastId}|${head.positions}|${head.alarms}|${head.clockless}`,
-  );
+/** A key to seal rows with, and what the rows then say of it. */
+export interface RowKey extends SealingKey {
+  /** Names the customer's half of it; null: the whole of it is ours. */
+  customerKid: number | null;
 }
 
 async function seal(
@@ -58,7 +58,7 @@ export function sealSegment(
   ctx: Base,
   id: number,
   accountId: number,
-  sealing: SealingKey,
+  sealing: RowKey,
   stored: StoredPositions,
   order: Uint32Array,
   from: number,
@@ -80,6 +80,7 @@ export function sealSegment(
     positions: to - from,
     alarms: 0,
     clockless: 0,
+    customerKid: sealing.customerKid,
   };
   let dueFrom = Number.POSITIVE_INFINITY;
   let dueTo = Number.NEGATIVE_INFINITY;
@@ -98,12 +99,34 @@ export function sealSegment(
   sink.reset();
   encodeStored(stored, order, from, to, sink);
   const plain = sink.bytes.slice(0, sink.length);
-  return seal(ctx, sealing.key, boundTo(head), plain).then((sealed) => ({ ...head, sealed }));
+  return seal(ctx, sealing.key, segmentBinding(head), plain).then((sealed) => ({ ...head, sealed }));
+}
+
+/** Who opens: a reader opens nothing that is sealed to the customer; a settler what it has sealed itself a moment ago. */
+export type Opener = "reader" | "settler";
+
+function keysFor(
+  ctx: Base,
+  accountId: number,
+  rows: readonly { deviceId: number; dayKid: number; deviceKid: number; customerKid: number | null }[],
+  opener: Opener,
+): Promise<(CryptoKey | null)[]> {
+  if (rows.every(({ customerKid }) => customerKid === null)) return openingKeys(ctx, accountId, rows);
+  return keysOfBoth(ctx, accountId, rows, opener);
+}
+
+async function keysOfBoth(ctx: Base, accountId: number, rows: Parameters<typeof keysFor>[2], opener: Opener) {
+  const own = rows.filter(({ customerKid }) => customerKid === null);
+  const theirs = opener === "reader" ? [] : rows.filter(({ customerKid }) => customerKid !== null);
+  const found = new Map<object, CryptoKey | null>();
+  for (const [i, key] of (await openingKeys(ctx, accountId, own)).entries()) found.set(own[i], key);
+  for (const [i, key] of (await heldKeys(ctx, accountId, theirs)).entries()) found.set(theirs[i], key);
+  return rows.map((row) => found.get(row) ?? null);
 }
 
 /**
- * Opens segments of one account and appends their rows. One whose key was destroyed is left out in silence; one that does
- * not open is named in the log and left out.
+ * Opens segments of one account and appends their rows. One whose key was destroyed, or is the customer's, is left out in
+ * silence; one that does not open is named in the log and left out.
  * @returns for each segment where its rows are in `into`; null for one that is left out
  */
 export async function openSegments(
@@ -112,15 +135,16 @@ export async function openSegments(
   accountId: number,
   segments: readonly SegmentRow[],
   into: StoredPositions,
+  opener: Opener = "reader",
 ): Promise<({ from: number; to: number } | null)[]> {
   if (segments.length === 0) return [];
-  const keys = await openingKeys(ctx, accountId, segments);
+  const keys = await keysFor(ctx, accountId, segments, opener);
   const plains = await Promise.all(
     segments.map((segment, i) => {
       const key = keys[i];
       // A row of another account is not opened with this one's keys, whatever brought it here.
       if (key === null || segment.accountId !== accountId) return null;
-      return open(key, boundTo(segment), segment.sealed);
+      return open(key, segmentBinding(segment), segment.sealed);
     }),
   );
   return segments.map((segment, i) => {
@@ -138,16 +162,13 @@ export async function openSegments(
   });
 }
 
-const boundFix = (accountId: number, fix: Omit<StoredFix, "sealed">) =>
-  text.encode(`newest|1|${accountId}|${fix.deviceId}|${fix.dayKid}|${fix.deviceKid}|${fix.due}`);
-
 const one = Uint32Array.of(0);
 
 /** Seals a row as the newest fix of its device. */
 export async function sealFix(
   ctx: Base,
   accountId: number,
-  sealing: SealingKey,
+  sealing: RowKey,
   stored: StoredPositions,
   row: number,
 ): Promise<StoredFix> {
@@ -156,13 +177,14 @@ export async function sealFix(
     dayKid: sealing.dayKid,
     deviceKid: sealing.deviceKid,
     due: dueOf(stored, row),
+    customerKid: sealing.customerKid,
   };
   const single = new StoredPositions(1);
   single.addFrom(stored, row);
   sink.reset();
   encodeStored(single, one, 0, 1, sink);
   const plain = sink.bytes.slice(0, sink.length);
-  return { ...fix, sealed: await seal(ctx, sealing.key, boundFix(accountId, fix), plain) };
+  return { ...fix, sealed: await seal(ctx, sealing.key, fixBinding(accountId, fix), plain) };
 }
 
 /** Opens newest fixes of one account and appends their rows, as openSegments() does. @returns the row of each, or null */
@@ -172,11 +194,12 @@ export async function openFixes(
   accountId: number,
   fixes: readonly StoredFix[],
   into: StoredPositions,
+  opener: Opener = "reader",
 ): Promise<(number | null)[]> {
   if (fixes.length === 0) return [];
-  const keys = await openingKeys(ctx, accountId, fixes);
+  const keys = await keysFor(ctx, accountId, fixes, opener);
   const plains = await Promise.all(
-    fixes.map((fix, i) => (keys[i] === null ? null : open(keys[i], boundFix(accountId, fix), fix.sealed))),
+    fixes.map((fix, i) => (keys[i] === null ? null : open(keys[i], fixBinding(accountId, fix), fix.sealed))),
   );
   return fixes.map((fix, i) => {
     if (keys[i] === null) return null;

@@ -1,10 +1,11 @@
 import type { StoredPositions } from "../codec/segment.ts";
 import { isAlarm } from "./alarms.ts";
 import type { Base } from "./context.ts";
+import { type Halves, halvesFor, keysOfBoth } from "./customer-sealed.ts";
 import { openChunks } from "./inbox.ts";
 import { LIMITS } from "./limits.ts";
 import { cutoffAt, keepingOf } from "./periods.ts";
-import { dueOf, openFixes, openSegments, sealFix, sealSegment } from "./segments.ts";
+import { dueOf, openFixes, openSegments, type RowKey, sealFix, sealSegment } from "./segments.ts";
 import {
   byDevice,
   cutSegments,
@@ -42,8 +43,9 @@ import {
   writeSegmentsStatement,
 } from "./store/segments.ts";
 import { liveDevices, type SettledDevice } from "./store/settling.ts";
+import { writeWrappedStatement } from "./store/wrapped.ts";
 import type { Telemetry } from "./telemetry.ts";
-import { type SealingKey, sealingKeys } from "./vault.ts";
+import { sealingKeys } from "./vault.ts";
 
 /** What a part's runs hold of one device that is there. */
 interface Arrival {
@@ -91,9 +93,13 @@ export async function segmentWrites(
 ): Promise<Statement[]> {
   const arrivals = await arrivalsOf(ctx, stored);
   if (arrivals.length === 0) return [];
-  const { plans, newest, taken } = await planned(ctx, telemetry, stored, arrivals);
-  const { segments, fixes } = await sealedPlans(ctx, stored, plans, newest);
+  const days = arrivals.flatMap(({ device: { accountId }, groups }) => groups.map(({ day }) => ({ accountId, day })));
+  const halves = await halvesFor(ctx, days);
+  const { plans, newest, taken } = await planned(ctx, telemetry, stored, arrivals, halves);
+  const { segments, fixes } = await sealedPlans(ctx, stored, plans, newest, halves);
+  const wrapped = halves.wrapped();
   return [
+    ...(wrapped.length > 0 ? [writeWrappedStatement(wrapped, condition, args)] : []),
     ...(segments.length > 0 ? [writeSegmentsStatement(segments, condition, args)] : []),
     ...(fixes.length > 0 ? [writeNewestStatement(newestRows(taken, fixes), condition, args)] : []),
     { sql: "UPDATE settlement SET span = max(span, ?1) WHERE span < ?1", args: [spanOf(segments)] },
@@ -117,7 +123,13 @@ async function arrivalsOf(ctx: Base, stored: StoredPositions): Promise<Arrival[]
 /** The rows of newest fixes that an account's devices have, by their ids. */
 type Taken = Map<number, { accountId: number; fixes: StoredFix[] }>;
 
-async function planned(ctx: Base, telemetry: Telemetry, stored: StoredPositions, arrivals: readonly Arrival[]) {
+async function planned(
+  ctx: Base,
+  telemetry: Telemetry,
+  stored: StoredPositions,
+  arrivals: readonly Arrival[],
+  halves: Halves,
+) {
   const newestId = ({ accountId, deviceId }: SettledDevice) => newestIdOf(accountId, deviceId, LIMITS.newestDevices);
   const taken: Taken = new Map();
   for (const { device } of arrivals) taken.set(newestId(device), { accountId: device.accountId, fixes: [] });
@@ -160,10 +172,11 @@ async function planned(ctx: Base, telemetry: Telemetry, stored: StoredPositions,
       const fresh = freshRows(stored, group.rows, known);
       if (fresh.length === 0) continue;
       came.push(...fresh);
-      const open = lastOpen(used, group, opened.byId);
+      const half = halves.of(accountId, group.day);
+      const open = lastOpen(used, group, opened.byId, half?.kid ?? null);
       const rows = open === null ? fresh : sortByFix(stored, [...rowsBetween(opened.byId.get(open.id)!), ...fresh]);
       let start = 0;
-      for (const end of cutSegments(stored, rows)) {
+      for (const end of cutSegments(stored, rows, half === null ? undefined : 1)) {
         const id = start === 0 && open !== null ? open.id : nextId(deviceId, group.from, used);
         plans.push({ accountId, scope, day: group.day, id, rows: rows.slice(start, end) });
         used.push({ id });
@@ -190,11 +203,12 @@ interface Rows {
 
 const rowsBetween = ({ from, to }: Rows) => Array.from({ length: to - from }, (_, i) => from + i);
 
-/** The last segment of a group's days, when it takes more positions and could be opened. */
+/** The last segment of a group's days, when it takes more positions, could be opened and is sealed as they will be. */
 function lastOpen(
   used: readonly (Pick<SegmentHead, "id"> | SegmentHead)[],
   group: Group,
   opened: ReadonlyMap<number, Rows>,
+  customerKid: number | null,
 ): SegmentHead | null {
   const first = firstIdOf(group.deviceId, group.from);
   let last: Pick<SegmentHead, "id"> | null = null;
@@ -204,7 +218,7 @@ function lastOpen(
   if (last === null || !("fromTime" in last) || !opened.has(last.id)) return null;
   const head = last as SegmentHead;
   const ofDay = dayOf(head.dueFrom ?? head.fromTime) === group.day && dayOf(head.dueTo ?? head.toTime) === group.day;
-  return ofDay && isOpen(head) ? head : null;
+  return ofDay && isOpen(head) && head.customerKid === customerKid ? head : null;
 }
 
 /** Opens segments, each with the keys of its account. */
@@ -212,7 +226,7 @@ async function openAll(ctx: Base, telemetry: Telemetry, segments: readonly Segme
   const byId = new Map<number, Rows>();
   const ofDevice = new Map<number, Rows[]>();
   for (const [accountId, rows] of Map.groupBy(segments, (segment) => segment.accountId)) {
-    const places = await openSegments(ctx, telemetry, accountId, rows, into);
+    const places = await openSegments(ctx, telemetry, accountId, rows, into, "settler");
     for (const [i, { id, deviceId }] of rows.entries()) {
       const place = places[i];
       if (place === null) continue;
@@ -243,17 +257,24 @@ async function newerFixes(
   }
   for (const [accountId, of] of Map.groupBy(doubtful, ({ candidate }) => candidate.accountId)) {
     const fixes = of.map(({ fix }) => fix);
-    const rows = await openFixes(ctx, telemetry, accountId, fixes, into);
-    for (const [i, { candidate }] of of.entries()) {
+    const rows = await openFixes(ctx, telemetry, accountId, fixes, into, "settler");
+    for (const [i, { candidate, fix }] of of.entries()) {
       const row = rows[i] ?? null;
-      if (row === null || isNewer(into, candidate.row, row)) newer.push(candidate);
+      // One that only the customer can open says of itself no more than its time.
+      if (row === null ? fix.customerKid === null : isNewer(into, candidate.row, row)) newer.push(candidate);
     }
   }
   return newer;
 }
 
 /** Seals what was planned, with keys that are made in one write for each account. Devices that were erased get none. */
-async function sealedPlans(ctx: Base, stored: StoredPositions, plans: readonly Plan[], newest: readonly Newest[]) {
+async function sealedPlans(
+  ctx: Base,
+  stored: StoredPositions,
+  plans: readonly Plan[],
+  newest: readonly Newest[],
+  halves: Halves,
+) {
   const wishes = [
     ...plans.map(({ accountId, scope, day, rows }) => ({ accountId, scope, day, deviceId: stored.deviceIds[rows[0]] })),
     ...newest.map(({ accountId, scope, row }) => ({
@@ -263,13 +284,10 @@ async function sealedPlans(ctx: Base, stored: StoredPositions, plans: readonly P
       deviceId: stored.deviceIds[row],
     })),
   ];
-  const keys: (SealingKey | null)[] = [];
+  const keys: (RowKey | null)[] = [];
   for (const [accountId, places] of Map.groupBy(wishes.keys(), (i) => wishes[i].accountId)) {
-    const made = await sealingKeys(
-      ctx,
-      accountId,
-      places.map((i) => wishes[i]),
-    );
+    const wanted = places.map((i) => wishes[i]);
+    const made = await keysOfBoth(ctx, accountId, wanted, await sealingKeys(ctx, accountId, wanted), halves);
     for (const [n, i] of places.entries()) keys[i] = made[n];
   }
   const segments = await Promise.all(

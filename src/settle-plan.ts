@@ -104,14 +104,23 @@ export function isOpen({ positions, fromTime, toTime }: SegmentHead): boolean {
   );
 }
 
-/** Cuts rows in the order of their fixes into segments. @returns where each ends */
-export function cutSegments(stored: StoredPositions, rows: readonly number[]): number[] {
+/**
+ * Cuts rows in the order of their fixes into segments.
+ * @param least no segment with fewer is cut because it is long. A segment that nobody can open to take out what is past
+ *   its period goes whole, when all of it is: it must not be long, however few there are
+ * @returns where each ends
+ */
+export function cutSegments(
+  stored: StoredPositions,
+  rows: readonly number[],
+  least: number = LIMITS.segmentPositionsMin,
+): number[] {
   const ends: number[] = [];
   let start = 0;
   for (let at = 1; at < rows.length; at++) {
     const count = at - start;
     const long = stored.fixTimeAt(rows[at]) - stored.fixTimeAt(rows[start]) >= LIMITS.segmentMs;
-    if (count >= LIMITS.segmentPositions || (count >= LIMITS.segmentPositionsMin && long)) {
+    if (count >= LIMITS.segmentPositions || (count >= least && long)) {
       ends.push(at);
       start = at;
     }

@@ -9,6 +9,8 @@ export interface StoredFix {
   deviceKid: number;
   /** The time that retention goes by, Unix ms. */
   due: number;
+  /** Names the customer's half of the key; null: the whole of it is ours. */
+  customerKid: number | null;
   sealed: Uint8Array;
 }
 
@@ -19,15 +21,18 @@ export function newestIdOf(accountId: number, deviceId: number, devices: number)
   return accountId * ROWS_AN_ACCOUNT + Math.floor(deviceId / devices);
 }
 
-const HEAD_BYTES = 4 * 8 + 2;
+// Five numbers, the last 0 where there is no customer's half, and the length of what is sealed.
+const HEAD_NUMBERS = 5;
+const HEAD_BYTES = HEAD_NUMBERS * 8 + 2;
 
 export function writeFixes(fixes: readonly StoredFix[]): Uint8Array {
   const bytes = new Uint8Array(fixes.reduce((sum, { sealed }) => sum + HEAD_BYTES + sealed.length, 0));
   const view = new DataView(bytes.buffer);
   let at = 0;
-  for (const { deviceId, dayKid, deviceKid, due, sealed } of fixes) {
-    for (const [i, value] of [deviceId, dayKid, deviceKid, due].entries()) view.setFloat64(at + i * 8, value, true);
-    view.setUint16(at + 32, sealed.length, true);
+  for (const { deviceId, dayKid, deviceKid, due, customerKid, sealed } of fixes) {
+    const head = [deviceId, dayKid, deviceKid, due, customerKid ?? 0];
+    for (const [i, value] of head.entries()) view.setFloat64(at + i * 8, value, true);
+    view.setUint16(at + HEAD_NUMBERS * 8, sealed.length, true);
     bytes.set(sealed, at + HEAD_BYTES);
     at += HEAD_BYTES + sealed.length;
   }
@@ -39,9 +44,11 @@ export function readFixes(value: unknown): StoredFix[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const fixes: StoredFix[] = [];
   for (let at = 0; at + HEAD_BYTES <= bytes.length; ) {
-    const length = view.getUint16(at + 32, true);
-    const [deviceId, dayKid, deviceKid, due] = [0, 8, 16, 24].map((place) => view.getFloat64(at + place, true));
-    fixes.push({ deviceId, dayKid, deviceKid, due, sealed: bytes.subarray(at + HEAD_BYTES, at + HEAD_BYTES + length) });
+    const length = view.getUint16(at + HEAD_NUMBERS * 8, true);
+    const number = (place: number) => view.getFloat64(at + place * 8, true);
+    const [deviceId, dayKid, deviceKid, due] = [number(0), number(1), number(2), number(3)];
+    const sealed = bytes.subarray(at + HEAD_BYTES, at + HEAD_BYTES + length);
+    fixes.push({ deviceId, dayKid, deviceKid, due, customerKid: number(4) || null, sealed });
     at += HEAD_BYTES + length;
   }
   return fixes;

@@ -39,7 +39,7 @@ export async function deletePastSegments(
   return { segments: rows.length, positions: rows.reduce((sum, row) => sum + Number(row[0]), 0) };
 }
 
-/** Segments of which something is past its period since `lateMs` and something is not. */
+/** Segments of which something is past its period since `lateMs` and something is not, and that we can open. */
 export async function straddlingSegments(
   db: Db,
   devices: readonly DeviceCutoff[],
@@ -48,7 +48,7 @@ export async function straddlingSegments(
 ): Promise<SegmentRow[]> {
   const { rows } = await db.$client.execute({
     sql: `SELECT ${headColumns}, s.sealed ${OF_DEVICES}
-      WHERE coalesce(s.due_from, s.from_time) < (j.value ->> 2) - ?2 AND coalesce(s.due_to, s.to_time) >= (j.value ->> 2) LIMIT ?3`,
+      WHERE s.customer_kid IS NULL AND coalesce(s.due_from, s.from_time) < (j.value ->> 2) - ?2 AND coalesce(s.due_to, s.to_time) >= (j.value ->> 2) LIMIT ?3`,
     args: [ranges(devices), lateMs, limit],
   });
   return segmentRows(rows);

@@ -1,13 +1,13 @@
 import { bytesOf, type Db, type Statement } from "./db.ts";
 
 // A segment's id is its device, the UTC day of its fixes and a number within that day: what is read together lies
-// together. 27 bits of device, 14 of days since 2010 and 11 of number are less than 2^53.
+// together. 27 bits of device, 14 of days since 2010 and 12 of number are less than 2^53.
 
 const DAY_MS = 86_400_000;
 const FIRST_DAY = Date.UTC(2010, 0, 1) / DAY_MS;
 const DAYS = 2 ** 14;
 /** Segments that a device can have of one day. */
-export const SEGMENTS_A_DAY: number = 2 ** 11;
+export const SEGMENTS_A_DAY: number = 2 ** 12;
 
 const dayNumber = (fixTime: number) => Math.min(Math.max(Math.floor(fixTime / DAY_MS) - FIRST_DAY, 0), DAYS - 1);
 
@@ -39,6 +39,8 @@ export interface SegmentHead {
   positions: number;
   alarms: number;
   clockless: number;
+  /** Names the customer's half of the key (src/customer-sealed.ts); null: the whole of it is ours. */
+  customerKid: number | null;
 }
 
 export interface SegmentRow extends SegmentHead {
@@ -60,6 +62,7 @@ const HEAD = [
   "positions",
   "alarms",
   "clockless",
+  "customer_kid",
 ] as const;
 /** The columns of a SegmentHead, of `segments s`. */
 export const headColumns: string = HEAD.map((name) => `s.${name}`).join(", ");
@@ -82,6 +85,7 @@ export function headOf(row: ArrayLike<unknown>): SegmentHead {
     positions: number(11),
     alarms: number(12),
     clockless: number(13),
+    customerKid: optional(14),
   };
 }
 
@@ -254,16 +258,17 @@ export function writeSegmentsStatement(
       row.positions,
       row.alarms,
       row.clockless,
+      row.customerKid,
       start,
       row.sealed.length,
     ];
   });
   const bytes = new Uint8Array(length);
-  for (const [i, { sealed }] of segments.entries()) bytes.set(sealed, (rows[i]![14] as number) - 1);
+  for (const [i, { sealed }] of segments.entries()) bytes.set(sealed, (rows[i]![HEAD.length] as number) - 1);
   const values = HEAD.map((_, i) => `value ->> ${i}`).join(", ");
   return {
     sql: `INSERT OR REPLACE INTO segments (${HEAD.join(", ")}, sealed)
-      SELECT ${values}, substr(?4, value ->> 14, value ->> 15) FROM json_each(?3) WHERE ${condition}`,
+      SELECT ${values}, substr(?4, value ->> ${HEAD.length}, value ->> ${HEAD.length + 1}) FROM json_each(?3) WHERE ${condition}`,
     args: [...args, JSON.stringify(rows), bytes],
   };
 }
