@@ -1,9 +1,10 @@
+import type { Context } from "hono";
 import * as v from "valibot";
 import type { Ctx } from "../context.ts";
 import { AppError } from "../errors.ts";
 import { EXPORTS, type ExportFormat } from "../export.ts";
 import { LIMITS } from "../limits.ts";
-import { events, exportTrack, feed, history, latest } from "../positions.ts";
+import { asJson, events, exportTrack, feed, history, latest } from "../positions.ts";
 import { DevicePath, findDevice } from "./devices.ts";
 import { Id, Limit, listOf, pageSize, queryTime, Time } from "./fields.ts";
 import { type Route, route } from "./route.ts";
@@ -103,6 +104,10 @@ function acceptedFormat(accept: string | undefined): Format {
   return "json";
 }
 
+/** Sends what is JSON already. */
+const sendJson = (c: Context, json: string, headers: Record<string, string> = {}) =>
+  c.body(json, 200, { "Content-Type": "application/json", ...headers });
+
 /** Passes a stream on and logs what breaks it off: by then the status is sent. */
 function watched(ctx: Ctx, body: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
   const reader = body.getReader();
@@ -148,7 +153,9 @@ export const POSITIONS: readonly Route[] = [
     answers: { 200: { ...positionPage, media: files } },
     handle: async ({ c, ctx, object, query }) => {
       const { format = acceptedFormat(c.req.header("accept")), ...window } = query;
-      if (format === "json") return c.json(await history(ctx, object.id, window), 200, { Vary: "Accept" });
+      if (format === "json") {
+        return sendJson(c, await history(ctx, object.id, window, asJson), { Vary: "Accept" });
+      }
       const { cursor, ...rest } = window;
       if (cursor !== undefined) {
         throw new AppError("invalid", "cursor goes with format=json; a file has all positions", { field: "cursor" });
@@ -174,7 +181,7 @@ export const POSITIONS: readonly Route[] = [
     query: v.strictObject({ ...WINDOW, limit: Limit, cursor: Cursor, codes: v.optional(EventCodes) }),
     find: findDevice,
     answers: { 200: positionPage },
-    handle: async ({ c, ctx, object, query }) => c.json(await events(ctx, object.id, query)),
+    handle: async ({ c, ctx, object, query }) => sendJson(c, await events(ctx, object.id, query, asJson)),
   }),
   route({
     method: "GET",
@@ -184,7 +191,7 @@ export const POSITIONS: readonly Route[] = [
     summary: "Read the newest valid fix of each device",
     query: v.strictObject({ limit: Limit, cursor: Cursor }),
     answers: { 200: positionPage },
-    handle: async ({ c, ctx, query }) => c.json(await latest(ctx, query)),
+    handle: async ({ c, ctx, query }) => sendJson(c, await latest(ctx, query, asJson)),
   }),
   route({
     method: "GET",
@@ -197,6 +204,6 @@ export const POSITIONS: readonly Route[] = [
       "nextCursor: ask again with it for what came since.",
     query: v.strictObject({ limit: Limit, cursor: Cursor }),
     answers: { 200: positionPage },
-    handle: async ({ c, ctx, query }) => c.json(await feed(ctx, query)),
+    handle: async ({ c, ctx, query }) => sendJson(c, await feed(ctx, query, asJson)),
   }),
 ];
