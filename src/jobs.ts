@@ -14,6 +14,7 @@ import {
   purgeSignIns,
   purgeUnconfirmed,
 } from "./retention.ts";
+import { sealClearFields } from "./seal-clear.ts";
 import { settleAndTidy } from "./settle.ts";
 import { expireCommands } from "./store/commands.ts";
 import { endJobRun, type JobRun, lastJobRuns, purgeJobRuns, startJobRun } from "./store/job-runs.ts";
@@ -53,6 +54,12 @@ export const JOBS = [
     cron: "* * * * *",
     summary: "Sends mails that wait, and gives up those of a day ago",
     run: sendDueMails,
+  },
+  {
+    name: "seal-clear-fields",
+    cron: "* * * * *",
+    summary: "Seals what was stored about people before it was stored sealed",
+    run: sealClearFields,
   },
   {
     name: "finish-removals",

@@ -8,6 +8,7 @@ import type { Base, Ctx, Db, Mail, Principal, Role, Scope, Secrets, UserPrincipa
 import { SESSION_COOKIE } from "../src/http/browser.ts";
 import { assetsInMemory } from "../src/http/files.ts";
 import { fileSecrets } from "../src/runtime/secrets-file.ts";
+import { fieldsOf } from "../src/sealed-fields.ts";
 import { openSession } from "../src/sessions.ts";
 import * as schema from "../src/store/schema.ts";
 import { applyMigrations, seedDocuments } from "../tools/migrate.ts";
@@ -24,7 +25,10 @@ export interface TestDatabase {
 async function prepared(client: Client, close: () => void): Promise<TestDatabase> {
   await applyMigrations(client);
   await seedDocuments(client, { now: NOON - 86_400_000 });
-  return { db: drizzle(client, { schema }) as Db, client, close };
+  const db = drizzle(client, { schema }) as Db;
+  // Gives it `$fields`, for what is stored before a test makes a base of its own.
+  aBase(db);
+  return { db, client, close };
 }
 
 /** A new database in memory with all migrations applied. It has one connection, as an in-memory database must. */
@@ -69,7 +73,7 @@ export function aBase(db: Db, settings: { now?: number; retentionMonths?: number
     (event: string, fields: object = {}) => {
       logged.push(`${level} ${event} ${JSON.stringify(fields)}`);
     };
-  return {
+  const base: TestBase = {
     db,
     now: () => now,
     at: (time) => {
@@ -110,6 +114,8 @@ export function aBase(db: Db, settings: { now?: number; retentionMonths?: number
     sent,
     secrets: secretsOf(db),
   };
+  db.$fields = fieldsOf(base);
+  return base;
 }
 
 const SECRETS = new WeakMap<Db, Secrets>();
@@ -183,8 +189,7 @@ export async function aDevice(
     .insert(schema.devices)
     .values({
       accountId,
-      imei,
-      name: spec.name ?? `Device ${imei.slice(-4)}`,
+      ...(await db.$fields.seal("devices", accountId, { imei, name: spec.name ?? `Device ${imei.slice(-4)}` })),
       model,
       clockOffsetMinutes: spec.clockOffsetMinutes ?? 0,
       confirmCce: spec.confirmCce ?? 0,

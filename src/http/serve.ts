@@ -16,6 +16,7 @@ import type { Client, Ctx, Principal } from "../context.ts";
 import { AppError } from "../errors.ts";
 import { once } from "../idempotency.ts";
 import { LIMITS } from "../limits.ts";
+import { requireLookups } from "../seal-clear.ts";
 import { readJson } from "./body.ts";
 import { clientOf, requireSameOrigin, sessionCookieOf } from "./browser.ts";
 import { readForm } from "./form.ts";
@@ -32,6 +33,7 @@ import { viewOf } from "./view.ts";
 export function serve(route: Route): Handler<Env> {
   return async (c) => {
     c.set("route", `${route.method} ${route.path}`);
+    if (route.unlimited !== true) await requireLookups(c.env);
     const client = clientOf(c);
     if (route.page === true) c.set("page", await viewOf(c, client, null));
     const principal = await principalOf(c, route, client);

@@ -1,5 +1,6 @@
 import { scrypt } from "node:crypto";
 import type { Base, Config, Db, Mail, Secrets } from "../context.ts";
+import { fieldsOf } from "../sealed-fields.ts";
 import { consoleLog } from "./log.ts";
 
 /** What outlives a request: everything of a Base but `defer`, which belongs to one. */
@@ -23,7 +24,10 @@ export function sharedBase(
 ): Shared {
   const now = () => Date.now();
   const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));
-  return { db, config, now, log: consoleLog(now), random, scrypt: hash, sendMail, asset, secrets };
+  const shared = { db, config, now, log: consoleLog(now), random, scrypt: hash, sendMail, asset, secrets };
+  // It defers nothing.
+  db.$fields = fieldsOf(withDefer(shared, () => undefined));
+  return shared;
 }
 
 /** Adds `defer`. @param keepAlive keeps the platform from ending the request's work before `work` is done */

@@ -148,15 +148,25 @@ export function claimedFrames(rows: readonly ArrayLike<unknown>[]): Map<number, 
 /**
  * Queued commands in their time, the oldest of each device: a device gets its commands in order. With more devices
  * than `limit` the choice changes from call to call, so that silent devices cannot keep the others waiting.
- * Rows: id, imei.
+ * Rows for openedOffers().
  */
 export function offersStatement(now: number, limit: number): Statement {
   return {
-    sql: `SELECT min(c.id), d.imei FROM commands c JOIN devices d ON d.id = c.device_id
+    sql: `SELECT min(c.id), d.imei, d.account_id FROM commands c JOIN devices d ON d.id = c.device_id
       WHERE c.state = 'queued' AND c.expires_at > ? AND d.deleting_at IS NULL
       GROUP BY c.device_id ORDER BY random() LIMIT ?`,
     args: [now, limit],
   };
+}
+
+/** The rows of `offersStatement`. */
+export async function openedOffers(
+  db: Db,
+  rows: readonly ArrayLike<unknown>[],
+): Promise<{ commandId: number; imei: string }[]> {
+  const offers = rows.map((row) => ({ commandId: Number(row[0]), imei: String(row[1]), accountId: Number(row[2]) }));
+  const opened = await db.$fields.open("devices", offers, (offer) => offer.accountId);
+  return opened.map(({ commandId, imei }) => ({ commandId, imei }));
 }
 
 /** A command that waits for its reply. */

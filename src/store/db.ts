@@ -1,12 +1,13 @@
 import type { Client, InValue } from "@libsql/client";
 import type { LibSQLDatabase } from "drizzle-orm/libsql/driver-core";
 import type * as schema from "./schema.ts";
+import type { Fields } from "./sealed.ts";
 
 /**
- * The database: drizzle for plain reads and writes, `$client` for statements that drizzle cannot express.
- * Made only by src/runtime and by the test helper.
+ * The database: drizzle for plain reads and writes, `$client` for statements that drizzle cannot express, `$fields` for
+ * what is stored sealed (sealed.ts). Made only by src/runtime and by the test helper.
  */
-export type Db = LibSQLDatabase<typeof schema> & { $client: Client };
+export type Db = LibSQLDatabase<typeof schema> & { $client: Client; $fields: Fields };
 
 /**
  * One statement for `$client.execute` or `$client.batch`. The arguments are always an array: the libsql binding ends

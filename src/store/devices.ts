@@ -34,6 +34,8 @@ function columnsOf({ confirmCce, ...settings }: Partial<DeviceSettings>) {
   return confirmCce === undefined ? settings : { ...settings, confirmCce: confirmCce ? 1 : 0 };
 }
 
+const opened = (db: Db, rows: readonly DeviceRow[]) => db.$fields.open("devices", rows, (row) => row.accountId);
+
 /** @returns null when a device, of whatever account, has this IMEI */
 export async function insertDevice(
   db: Db,
@@ -41,25 +43,26 @@ export async function insertDevice(
   device: DeviceSettings & Pick<DeviceRow, "imei" | "createdAt">,
 ): Promise<DeviceRow | null> {
   const { imei, createdAt, ...settings } = device;
-  const [row] = await db
+  const sealed = await db.$fields.seal("devices", accountId, { imei, name: settings.name });
+  const rows = await db
     .insert(devices)
-    .values({ accountId, imei, createdAt, name: settings.name, ...columnsOf(settings) })
+    .values({ accountId, createdAt, ...columnsOf(settings), ...sealed })
     .onConflictDoNothing()
     .returning(COLUMNS);
-  return row ?? null;
+  return (await opened(db, rows))[0] ?? null;
 }
 
 export async function deviceById(db: Db, reach: Reach, id: number): Promise<DeviceRow | null> {
-  const [row] = await db
+  const rows = await db
     .select(COLUMNS)
     .from(devices)
     .where(and(eq(devices.id, id), within(reach, devices.accountId, devices.id), isNull(devices.deletingAt)));
-  return row ?? null;
+  return (await opened(db, rows))[0] ?? null;
 }
 
 /** Devices by id. @param reach null: of all accounts, for the operator */
-export function listDevices(db: Db, reach: Reach | null, after: number, limit: number): Promise<DeviceRow[]> {
-  return db
+export async function listDevices(db: Db, reach: Reach | null, after: number, limit: number): Promise<DeviceRow[]> {
+  const rows = await db
     .select(COLUMNS)
     .from(devices)
     .where(
@@ -71,6 +74,7 @@ export function listDevices(db: Db, reach: Reach | null, after: number, limit: n
     )
     .orderBy(asc(devices.id))
     .limit(limit);
+  return opened(db, rows);
 }
 
 /**
@@ -83,22 +87,26 @@ export async function updateDevice(
   seen: DeviceRow,
   settings: Partial<DeviceSettings>,
 ): Promise<DeviceRow | null> {
-  const [row] = await db
+  // A name that is sealed again never looks the same: while it does, it is the one that was seen.
+  const [stored] = await db.select({ name: devices.name }).from(devices).where(eq(devices.id, seen.id));
+  const [present] = stored === undefined ? [] : await db.$fields.open("devices", [stored], seen.accountId);
+  if (stored === undefined || present?.name !== seen.name) return null;
+  const rows = await db
     .update(devices)
-    .set(columnsOf(settings))
+    .set(await db.$fields.seal("devices", seen.accountId, columnsOf(settings)))
     .where(
       and(
         eq(devices.id, seen.id),
         within(reach, devices.accountId, devices.id),
         isNull(devices.deletingAt),
-        eq(devices.name, seen.name),
+        eq(devices.name, stored.name),
         sql`${devices.model} IS ${seen.model}`,
         eq(devices.clockOffsetMinutes, seen.clockOffsetMinutes),
         eq(devices.confirmCce, seen.confirmCce ? 1 : 0),
       ),
     )
     .returning(COLUMNS);
-  return row ?? null;
+  return (await opened(db, rows))[0] ?? null;
 }
 
 /**

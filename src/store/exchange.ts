@@ -4,7 +4,7 @@ import {
   claimedFrames,
   claimStatement,
   offersStatement,
-
+  openedOffers,
   releaseStatement,
 } from "./commands.ts";
 import type { Db, Statement } from "./db.ts";
@@ -51,7 +51,7 @@ export async function exchange(db: Db, write: ExchangeWrite): Promise<Exchange> 
   const offers = offersStatement(now, write.offers);
   // The first row is the registry's version, the others are the offers.
   const state = add({
-    sql: `SELECT version, NULL FROM registry UNION ALL SELECT * FROM (${offers.sql})`,
+    sql: `SELECT version, NULL, NULL FROM registry UNION ALL SELECT * FROM (${offers.sql})`,
     args: offers.args,
   });
   const settlement = add(SETTLEMENT);
@@ -62,6 +62,6 @@ export async function exchange(db: Db, write: ExchangeWrite): Promise<Exchange> 
     settlement: settlementOf(results[settlement].rows[0]),
     lastBatch: append < 0 ? 0 : Number(results[append].lastInsertRowid ?? 0),
     claimed: claim < 0 ? new Map() : claimedFrames(results[claim].rows),
-    offers: offered.map((row) => ({ commandId: Number(row[0]), imei: String(row[1]) })),
+    offers: await openedOffers(db, offered),
   };
 }

@@ -4,6 +4,7 @@ import { getTableConfig, SQLiteTable } from "drizzle-orm/sqlite-core";
 import { bytesOf, type Db, type Statement } from "./db.ts";
 import { type Category, type Class, DATA_MAP } from "./personal.ts";
 import * as schema from "./schema.ts";
+import { SEALED, type SealedTable } from "./sealed.ts";
 
 // What is held about a person, read by the data map and by nothing else: a table or a column that is added there is
 // found here without an edit. The statements are put together from names of the schema, never from input.
@@ -78,7 +79,7 @@ export async function heldTables(
     readers.map(({ statement }) => statement),
     "read",
   );
-  return readers.map(({ table }, i) => filled(table, results[i]!));
+  return Promise.all(readers.map(({ table }, i) => filled(db, table, results[i]!)));
 }
 
 function readerOf(name: string, entry: TableMap, who: Holder, limit: number, countLimit: number): Reader | null {
@@ -133,8 +134,9 @@ function readerOf(name: string, entry: TableMap, who: Holder, limit: number, cou
     };
   }
   const selected = columns.map((column) => `"${byName[column.name]?.name ?? column.name}"`);
+  const owner = name in SEALED ? SEALED[name as SealedTable].account : "NULL";
   const statement = bound(
-    `SELECT count(*) OVER ()${selected.map((column) => `, ${column}`).join("")} FROM ${sqlName}
+    `SELECT count(*) OVER ()${selected.map((column) => `, ${column}`).join("")}, ${owner} FROM ${sqlName}
       WHERE ${where} ORDER BY rowid DESC LIMIT :limit`,
     limit,
   );
@@ -185,14 +187,19 @@ function conditionOf(table: SQLiteTable, name: string, of: string, who: Holder):
   return mine.map((condition) => `(${condition})`).join(" OR ");
 }
 
-function filled(table: HeldTable, { rows }: ResultSet): HeldTable {
+async function filled(db: Db, table: HeldTable, { rows }: ResultSet): Promise<HeldTable> {
   const [first] = rows;
   if (first === undefined) return table;
   if (table.values === null) {
     const [count, oldest, newest] = [0, 1, 2].map((i) => first[i] as number | null);
     return { ...table, rows: count ?? 0, oldest: oldest ?? null, newest: newest ?? null };
   }
-  const values = rows.map((row) => table.columns.map((_, i) => shown(row[i + 1])));
+  let named = rows.map((row) => Object.fromEntries(table.columns.map(({ name }, i) => [name, row[i + 1]])));
+  if (table.name in SEALED) {
+    const owners = new Map(named.map((row, i) => [row, rows[i]![table.columns.length + 1] as number | null]));
+    named = await db.$fields.open(table.name as SealedTable, named, (row) => owners.get(row) ?? null);
+  }
+  const values = named.map((row) => table.columns.map(({ name }) => shown(row[name])));
   return { ...table, rows: Number(first[0]), values };
 }
 

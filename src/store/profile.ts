@@ -105,12 +105,12 @@ export async function noteDeviceSeen(
 }
 
 /** The devices that a user looked at last, of those in reach. */
-export function recentDevicesOf(
+export async function recentDevicesOf(
   db: Db,
   reach: Reach,
   userId: number,
 ): Promise<{ id: number; name: string; seenAt: number }[]> {
-  return db
+  const rows = await db
     .select({ id: devices.id, name: devices.name, seenAt: recentDevices.seenAt })
     .from(recentDevices)
     .innerJoin(devices, eq(devices.id, recentDevices.deviceId))
@@ -118,4 +118,5 @@ export function recentDevicesOf(
       and(eq(recentDevices.userId, userId), within(reach, devices.accountId, devices.id), isNull(devices.deletingAt)),
     )
     .orderBy(desc(recentDevices.seenAt), devices.id);
+  return db.$fields.open("devices", rows, reach.accountId);
 }

@@ -23,6 +23,8 @@ export interface RegistryRead {
 
 /** Reads the devices that have one of these IMEIs. */
 export async function readRegistry(db: Db, bridgeId: number, imeis: readonly string[]): Promise<RegistryRead> {
+  const byIndex = new Map<unknown, string>();
+  await Promise.all(imeis.map(async (imei) => byIndex.set(await db.$fields.index("imei", imei), imei)));
   const [state, devices] = await db.$client.batch(
     [
       {
@@ -30,9 +32,9 @@ export async function readRegistry(db: Db, bridgeId: number, imeis: readonly str
         args: [bridgeId, bridgeId],
       },
       {
-        sql: `SELECT id, account_id, imei, model, clock_offset_minutes, confirm_cce, created_at FROM devices
-          WHERE imei IN (SELECT value FROM json_each(?)) AND deleting_at IS NULL`,
-        args: [JSON.stringify(imeis)],
+        sql: `SELECT id, account_id, imei_index, model, clock_offset_minutes, confirm_cce, created_at FROM devices
+          WHERE imei_index IN (SELECT value FROM json_each(?)) AND deleting_at IS NULL`,
+        args: [JSON.stringify([...byIndex.keys()])],
       },
     ],
     "deferred",
@@ -44,7 +46,7 @@ export async function readRegistry(db: Db, bridgeId: number, imeis: readonly str
     devices: devices.rows.map((row) => ({
       id: Number(row[0]),
       accountId: Number(row[1]),
-      imei: String(row[2]),
+      imei: byIndex.get(row[2]) ?? "",
       model: row[3] === null ? null : String(row[3]),
       clockOffsetMinutes: Number(row[4]),
       confirmCce: row[5] === 1,

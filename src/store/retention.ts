@@ -20,8 +20,8 @@ export async function deleteMarkedDevice(db: Db, deviceId: number): Promise<bool
     [
       {
         // What the operator noted of its sale, unless it was sold once more since.
-        sql: `DELETE FROM activations WHERE (imei, account_id) IN (SELECT imei, account_id FROM devices WHERE id ${gone})
-          AND NOT EXISTS (SELECT 1 FROM devices d WHERE d.imei = activations.imei AND d.deleting_at IS NULL)`,
+        sql: `DELETE FROM activations WHERE (imei_index, account_id) IN (SELECT imei_index, account_id FROM devices WHERE id ${gone})
+          AND NOT EXISTS (SELECT 1 FROM devices d WHERE d.imei_index = activations.imei_index AND d.deleting_at IS NULL)`,
         args: [deviceId],
       },
       { sql: `DELETE FROM positions WHERE device_id ${gone}`, args: [deviceId] },

@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, inArray, isNull, lt, or, sql } from "drizzle-orm";
+import { and, asc, desc, eq, gt, inArray, isNull, lt } from "drizzle-orm";
 import type { Db } from "./db.ts";
 import { type Reach, within } from "./reach.ts";
 import { devices, searches } from "./schema.ts";
@@ -16,21 +16,30 @@ export interface FoundDevice {
   model: string | null;
 }
 
-/** Devices in reach whose name or IMEI holds a term, by name. */
-export function findDevices(db: Db, reach: Reach, term: string, limit: number): Promise<FoundDevice[]> {
-  const pattern = `%${term.replaceAll(/[\\%_]/g, "\\$&")}%`;
-  return db
-    .select({ id: devices.id, name: devices.name, imei: devices.imei, model: devices.model })
-    .from(devices)
-    .where(
-      and(
-        within(reach, devices.accountId, devices.id),
-        isNull(devices.deletingAt),
-        or(sql`${devices.name} LIKE ${pattern} ESCAPE '\\'`, sql`${devices.imei} LIKE ${pattern} ESCAPE '\\'`),
-      ),
-    )
-    .orderBy(asc(devices.name), asc(devices.id))
-    .limit(limit);
+/** Devices that are opened at a time to look for a part of their name. */
+const STEP = 1000;
+
+/**
+ * Devices in reach whose name or IMEI holds a term, by name. They are sealed, so that all of them are opened and looked
+ * through, which is possible within one account only.
+ */
+export async function findDevices(db: Db, reach: Reach, term: string, limit: number): Promise<FoundDevice[]> {
+  const wanted = term.toLowerCase();
+  const found: FoundDevice[] = [];
+  for (let after = 0; ; ) {
+    const rows = await db
+      .select({ id: devices.id, name: devices.name, imei: devices.imei, model: devices.model })
+      .from(devices)
+      .where(and(within(reach, devices.accountId, devices.id), isNull(devices.deletingAt), gt(devices.id, after)))
+      .orderBy(asc(devices.id))
+      .limit(STEP);
+    const opened = await db.$fields.open("devices", rows, reach.accountId);
+    found.push(...opened.filter(({ name, imei }) => name.toLowerCase().includes(wanted) || imei.includes(wanted)));
+    if (rows.length < STEP) break;
+    after = rows.at(-1)!.id;
+  }
+  const order = (a: FoundDevice, b: FoundDevice) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.id - b.id);
+  return found.sort(order).slice(0, limit);
 }
 
 /** Keeps a term, if the user wants them kept at that moment. */

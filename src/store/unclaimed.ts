@@ -1,18 +1,20 @@
-import { and, desc, eq, gte, isNull, lt, notExists, sql } from "drizzle-orm";
+import { and, desc, eq, getTableColumns, gte, isNull, lt, notExists, sql } from "drizzle-orm";
 import type { Db } from "./db.ts";
 import { devices, unclaimed } from "./schema.ts";
 
-export type UnclaimedRow = typeof unclaimed.$inferSelect;
+export type UnclaimedRow = Omit<typeof unclaimed.$inferSelect, "imeiIndex">;
 
 /** Adds to what is known of these IMEIs and keeps the newest `keep` of all. */
 export async function recordUnclaimed(db: Db, seen: readonly UnclaimedRow[], keep: number): Promise<void> {
+  const sealed = await Promise.all(seen.map((row) => db.$fields.seal("unclaimed", null, row)));
   await db.$client.batch(
     [
       {
-        sql: `INSERT INTO unclaimed (imei, first_seen, last_seen, frames)
-          SELECT value ->> 'imei', value ->> 'firstSeen', value ->> 'lastSeen', value ->> 'frames' FROM json_each(?) WHERE true
-          ON CONFLICT (imei) DO UPDATE SET frames = frames + excluded.frames, last_seen = max(last_seen, excluded.last_seen)`,
-        args: [JSON.stringify(seen)],
+        sql: `INSERT INTO unclaimed (imei, imei_index, first_seen, last_seen, frames)
+          SELECT value ->> 'imei', value ->> 'imeiIndex', value ->> 'firstSeen', value ->> 'lastSeen', value ->> 'frames'
+          FROM json_each(?) WHERE true
+          ON CONFLICT (imei_index) DO UPDATE SET frames = frames + excluded.frames, last_seen = max(last_seen, excluded.last_seen)`,
+        args: [JSON.stringify(sealed)],
       },
       {
         sql: `DELETE FROM unclaimed WHERE imei IN (
@@ -25,17 +27,19 @@ export async function recordUnclaimed(db: Db, seen: readonly UnclaimedRow[], kee
 }
 
 /** Newest first, without those that were registered since. */
-export function listUnclaimed(db: Db, seenSince: number, limit: number): Promise<UnclaimedRow[]> {
+export async function listUnclaimed(db: Db, seenSince: number, limit: number): Promise<UnclaimedRow[]> {
   const claimed = db
     .select({ one: sql`1` })
     .from(devices)
-    .where(and(eq(devices.imei, unclaimed.imei), isNull(devices.deletingAt)));
-  return db
-    .select()
+    .where(and(eq(devices.imeiIndex, unclaimed.imeiIndex), isNull(devices.deletingAt)));
+  const { imeiIndex: _, ...shown } = getTableColumns(unclaimed);
+  const rows = await db
+    .select(shown)
     .from(unclaimed)
     .where(and(gte(unclaimed.lastSeen, seenSince), notExists(claimed)))
-    .orderBy(desc(unclaimed.lastSeen), unclaimed.imei)
+    .orderBy(desc(unclaimed.lastSeen), unclaimed.imeiIndex)
     .limit(limit);
+  return db.$fields.open("unclaimed", rows, null);
 }
 
 /** @returns how many */

@@ -68,9 +68,9 @@ test("flushUnclaimed() keeps the newest entries, however many IMEIs are invented
     expect(await written()).toBe(1);
     base.advance(LIMITS.unclaimedEveryMs);
   }
-  const { rows } = await database.client.execute("SELECT count(*) AS n FROM unclaimed WHERE imei LIKE '2-%'");
-  expect(rows[0].n).toBe(LIMITS.unclaimed);
-  expect((await listUnclaimed(base)).length).toBe(LIMITS.unclaimed);
+  const listed = await listUnclaimed(base);
+  expect(listed.filter(({ imei }) => imei.startsWith("2-"))).toHaveLength(LIMITS.unclaimed);
+  expect(listed).toHaveLength(LIMITS.unclaimed);
 });
 
 test("listUnclaimed() and purgeUnclaimed() forget an IMEI a day after it was last seen", async () => {

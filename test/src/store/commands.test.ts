@@ -8,6 +8,7 @@ import {
   listCommands,
   offersStatement,
   openCommands,
+  openedOffers,
   purgeCommands,
   releaseStatement,
   sentCommands,
@@ -115,13 +116,11 @@ test("offersStatement() offers the oldest queued command of each device, in its 
   const first = await queued();
   await queued({ identifier: "B" });
   const other = await queued({ to: second });
-  const offers = async () => (await run(offersStatement(NOON, 10))).rows.map((row) => [row[0], row[1]]);
-  expect((await offers()).sort()).toEqual(
-    [
-      [first, device.imei],
-      [other, second.imei],
-    ].sort(),
-  );
+  const offers = await openedOffers(database.db, (await run(offersStatement(NOON, 10))).rows);
+  expect(offers.toSorted((a, b) => a.commandId - b.commandId)).toEqual([
+    { commandId: first, imei: device.imei },
+    { commandId: other, imei: second.imei },
+  ]);
   expect(old).toBeLessThan(first);
   expect((await run(offersStatement(NOON, 1))).rows).toHaveLength(1);
 });

@@ -1,0 +1,130 @@
+import { readFileSync } from "node:fs";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { listActivations } from "../../src/activation.ts";
+import { deviceOf } from "../../src/devices.ts";
+import { app } from "../../src/http/app.ts";
+import { runJob } from "../../src/jobs.ts";
+import { LIMITS } from "../../src/limits.ts";
+import { requireLookups, sealClearFields } from "../../src/seal-clear.ts";
+import { clearRows, clearState } from "../../src/store/seal-clear.ts";
+import { SEALED, type SealedTable } from "../../src/store/sealed.ts";
+import {
+  aBase,
+  aContext,
+  aDatabaseFile,
+  aDevice,
+  anImei,
+  asKey,
+  NOON,
+  type TestBase,
+  type TestDatabase,
+} from "../database.ts";
+
+let database: TestDatabase & { path: string };
+let base: TestBase;
+let before: { imei: string; sold: string };
+/** As a program of before left it: everything open, and the mark that the migration leaves. */
+beforeEach(async () => {
+  database = await aDatabaseFile();
+  base = aBase(database.db);
+  await database.client.execute("PRAGMA secure_delete = ON");
+  before = { imei: anImei(), sold: anImei() };
+  for (const sql of [
+    "INSERT INTO settings (name, value, updated_at) VALUES ('seal clear fields', 'lookups', 0)",
+    "INSERT INTO accounts (id, name, created_at) VALUES (5, 'Canary Ltd', 1)",
+    `INSERT INTO devices (id, account_id, imei, name, created_at) VALUES (9, 5, '${before.imei}', 'Canary van', 1)`,
+    `INSERT INTO activations (imei, order_reference, code_hash, loaded_at) VALUES ('${before.sold}', 'Canary order', 'h', 1)`,
+    `INSERT INTO activations (imei, order_reference, code_hash, loaded_at, activated_at, account_id)
+      VALUES ('${before.imei}', 'Canary sale', 'h', 1, 1, 5)`,
+  ]) {
+    await database.client.execute(sql);
+  }
+});
+afterEach(() => database.close());
+
+const ofAccount = () => aContext(base, asKey(5));
+const clear = async () => {
+  const tables = Object.keys(SEALED) as SealedTable[];
+  const rows = await Promise.all(tables.map((table) => clearRows(database.db, table, 0, 1000)));
+  return rows.flat().length;
+};
+
+async function isOpen(): Promise<boolean> {
+  try {
+    await requireLookups(base);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+test("a request seals what is looked up before anybody is served; then everything reads as before", async () => {
+  expect(await clear()).toBeGreaterThan(0);
+  expect(await isOpen()).toBe(true);
+  expect(await clearState(database.db)).toBe("rest");
+  expect(await deviceOf(ofAccount(), 9)).toMatchObject({ imei: before.imei, name: "Canary van" });
+  expect(await listActivations(aContext(base), 0, 10)).toMatchObject([
+    { imei: before.sold, orderReference: "Canary order" },
+    { imei: before.imei, orderReference: "Canary sale", accountId: 5 },
+  ]);
+  await expect(aDevice(database.db, { imei: before.imei })).rejects.toThrow();
+});
+
+test("runJob() seals the rest, and nothing of it is left in the file or in its log", async () => {
+  expect(await runJob(base, "seal-clear-fields")).toBeGreaterThan(0);
+  expect(await runJob(base, "seal-clear-fields")).toBeGreaterThanOrEqual(0);
+  expect(await clear()).toBe(0);
+  const bytes = [database.path, `${database.path}-wal`].map((file) => readFileSync(file).toString("latin1")).join();
+  for (const text of [before.imei, before.sold, "Canary van", "Canary order", "Canary sale"]) {
+    expect(bytes.includes(text), text).toBe(false);
+  }
+});
+
+test("it looks once more a day later, and then never again", async () => {
+  for (let run = 0; run < 2; run++) await sealClearFields(base);
+  expect(await clearState(database.db)).toBe(NOON + LIMITS.sealAgainMs);
+  // A program of before that was still running.
+  await database.client.execute(
+    `INSERT INTO devices (account_id, imei, name, created_at) VALUES (5, '${anImei()}', 'Late', 1)`,
+  );
+  expect(await sealClearFields(base)).toBe(0);
+  base.advance(LIMITS.sealAgainMs);
+  expect(await sealClearFields(base)).toBe(1);
+  expect(await clear()).toBe(0);
+  expect(await clearState(database.db)).toBeNull();
+  expect(await sealClearFields(base)).toBe(0);
+});
+
+test("while more waits than one request seals nobody is served, and then everybody is", async () => {
+  await database.client.execute({
+    sql: `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+      INSERT INTO devices (account_id, imei, name, created_at) SELECT 5, 'imei ' || i, 'Van ' || i, 1 FROM n`,
+    args: [LIMITS.sealRowsPerRequest * 2],
+  });
+  const ask = () => app.fetch(new Request("https://edge.test/v1/devices"), base);
+  const first = await ask();
+  expect(first.status).toBe(503);
+  expect(first.headers.get("retry-after")).toBe("1");
+  expect((await app.fetch(new Request("https://edge.test/healthz"), base)).status).toBe(200);
+  expect((await ask()).status).toBe(503);
+  expect((await ask()).status).toBe(401);
+  expect(await clear()).toBeLessThanOrEqual(1);
+});
+
+test("of two isolates that seal at once each row is sealed once, and a row of a taken IMEI stays out", async () => {
+  const other = aBase(database.db);
+  await Promise.all([requireLookups(base), requireLookups(other)]);
+  expect(await deviceOf(ofAccount(), 9)).toMatchObject({ name: "Canary van" });
+  await database.client.execute(
+    `INSERT INTO devices (account_id, imei, name, created_at) VALUES (5, '${before.imei}', 'Twice', 1)`,
+  );
+  await sealClearFields(base);
+  expect(base.logged.some((line) => line.startsWith('warn field.left_clear {"table":"devices","rows":1}'))).toBe(true);
+});
+
+test("a new installation has nothing to seal", async () => {
+  const fresh = await aDatabaseFile();
+  expect(await clearState(fresh.db)).toBeNull();
+  expect(await sealClearFields(aBase(fresh.db))).toBe(0);
+  fresh.close();
+});
