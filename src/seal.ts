@@ -1,11 +1,17 @@
 import type { Base } from "./context.ts";
-import { LASTING, lastingHashKey } from "./vault-own.ts";
+import { LASTING_KEYS, lastingKey } from "./vault-own.ts";
 
 // What must be read again later but never lie open in the database (a second factor's secret, a mail's text) is sealed
 // with AES-256-GCM under a key of its purpose, derived from the root key with HKDF-SHA-256.
 
 const text = new TextEncoder();
 const keys = new Map<string, CryptoKey>();
+
+/** The key to seal or hash with: of the present root key, or one that outlives it. */
+function presentKey(base: Base, purpose: string, use: "seal" | "hash"): Promise<CryptoKey> {
+  const lasting = LASTING_KEYS.find((what) => what === `${use} ${purpose}`);
+  return lasting === undefined ? keyFor(base.config.rootKey, purpose, use) : lastingKey(base, lasting);
+}
 
 /** The raw key is remembered, never a promise of it: in workerd a promise dies with the request that made it. */
 async function keyFor(rootKey: string, purpose: string, use: "seal" | "hash"): Promise<CryptoKey> {
@@ -33,7 +39,7 @@ async function keyFor(rootKey: string, purpose: string, use: "seal" | "hash"): P
 export async function seal(base: Base, purpose: string, bound: string | number, plain: string): Promise<string> {
   const iv = base.random(12) as Uint8Array<ArrayBuffer>;
   const additionalData = text.encode(String(bound));
-  const key = await keyFor(base.config.rootKey, purpose, "seal");
+  const key = await presentKey(base, purpose, "seal");
   const sealed = new Uint8Array(
     await crypto.subtle.encrypt({ name: "AES-GCM", iv, additionalData }, key, text.encode(plain)),
   );
@@ -44,7 +50,7 @@ export async function seal(base: Base, purpose: string, bound: string | number, 
 }
 
 /**
- * Opens what this or an earlier root key sealed.
+ * Opens what this or an earlier root key sealed, as long as that is configured.
  * @throws when it was sealed for another purpose, for something else, or altered
  */
 export async function open(base: Base, purpose: string, bound: string | number, sealed: string): Promise<string> {
@@ -52,8 +58,12 @@ export async function open(base: Base, purpose: string, bound: string | number, 
   const additionalData = text.encode(String(bound));
   const algorithm = { name: "AES-GCM", iv: whole.subarray(0, 12), additionalData };
   let failure: unknown;
-  for (const rootKey of [base.config.rootKey, ...base.config.oldRootKeys]) {
-    const key = await keyFor(rootKey, purpose, "seal");
+  const keysInTurn = [
+    () => presentKey(base, purpose, "seal"),
+    ...base.config.oldRootKeys.map((rootKey) => () => keyFor(rootKey, purpose, "seal")),
+  ];
+  for (const keyInTurn of keysInTurn) {
+    const key = await keyInTurn();
     try {
       return new TextDecoder().decode(await crypto.subtle.decrypt(algorithm, key, whole.subarray(12)));
     } catch (error) {
@@ -65,12 +75,11 @@ export async function open(base: Base, purpose: string, bound: string | number, 
 
 /**
  * A keyed hash, hex, for what is short enough to be guessed from a plain one: an address, an IMEI, a six-digit code.
- * The same text under another purpose gives another hash. Those of LASTING purposes stay the same when the root key
- * changes.
+ * The same text under another purpose gives another hash. Some stay the same when the root key changes: those of
+ * LASTING_KEYS.
  */
 export async function keyedHash(base: Base, purpose: string, plain: string): Promise<string> {
-  const lasting = LASTING.find((name) => name === purpose);
-  const key = await (lasting ? lastingHashKey(base, lasting) : keyFor(base.config.rootKey, purpose, "hash"));
+  const key = await presentKey(base, purpose, "hash");
   return toHex(new Uint8Array(await crypto.subtle.sign("HMAC", key, text.encode(plain))));
 }
 

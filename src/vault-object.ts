@@ -11,7 +11,7 @@ import { AppError } from "./errors.ts";
 // wrapped, which may not.
 
 /** What a secret is for. Their places in this list are stored: never change them. */
-const KINDS = ["own", "device", "day", "inbox", "pepper", "hash"] as const;
+const KINDS = ["own", "device", "day", "inbox", "pepper", "lasting"] as const;
 
 export interface Secret {
   kind: (typeof KINDS)[number];
@@ -19,7 +19,7 @@ export interface Secret {
   kid: number;
   /** device: its id; day: UTC days since 1970; inbox: when it was made, Unix ms; otherwise 0. */
   of: number;
-  /** day: whose retention period decides; hash: its purpose; otherwise empty. */
+  /** day: whose retention period decides; lasting: use and purpose; otherwise empty. */
   scope: string;
   /** 32 random bytes. */
   bytes: Uint8Array<ArrayBuffer>;

@@ -92,33 +92,36 @@ export async function blindKey(ctx: Base): Promise<CryptoKey> {
   return keyOf(ctx, PEPPER, secret, "blind|v1", "hash");
 }
 
-const HASHES = "hashes";
-/** Purposes of hashes that are stored for longer than a root key may last. */
-export const LASTING = ["activation", "passkey user", "recovery"] as const;
+const LASTING = "lasting";
+/** What src/seal.ts seals and hashes for longer than a root key may last: use and purpose. */
+export const LASTING_KEYS = ["hash activation", "hash passkey user", "hash recovery", "seal totp"] as const;
+export type LastingKey = (typeof LASTING_KEYS)[number];
 
 /**
- * The HMAC-SHA-256 keys of lasting hashes. Each was made from the root key of its day, and stays when that changes.
- * Made where it is not there: from the oldest root key that the configuration has.
+ * A key that was made from the root key of its day, and stays when that changes. Made where it is not there: from the
+ * oldest root key that the configuration has.
  */
-export async function lastingHashKey(ctx: Base, purpose: (typeof LASTING)[number]): Promise<CryptoKey> {
+export async function lastingKey(ctx: Base, what: LastingKey): Promise<CryptoKey> {
   const cache = await cacheOf(ctx);
-  const id = `${HASHES}\n${purpose}`;
+  const id = `${LASTING}\n${what}`;
   const known = cache.key(id);
   if (known !== undefined) return known;
   const { epoch } = cache;
-  let object = (await held(ctx, HASHES, { both: true }))?.object ?? null;
-  if (!object?.secrets.some(({ scope }) => scope === purpose)) {
-    const bytes = await fromRootKey(ctx, `ephemeris hash ${purpose}`);
-    object = await changeObject(ctx, HASHES, (before) => {
-      if (before.secrets.some(({ scope }) => scope === purpose)) return null;
-      const made = { ...newSecret(ctx, kidsOf(before), { kind: "hash", scope: purpose }), bytes };
+  let object = (await held(ctx, LASTING, { both: true }))?.object ?? null;
+  if (!object?.secrets.some(({ scope }) => scope === what)) {
+    const bytes = await fromRootKey(ctx, `ephemeris ${what}`);
+    object = await changeObject(ctx, LASTING, (before) => {
+      if (before.secrets.some(({ scope }) => scope === what)) return null;
+      const made = { ...newSecret(ctx, kidsOf(before), { kind: "lasting", scope: what }), bytes };
       return { ...before, secrets: [...before.secrets, made] };
     });
-    await bring(ctx, placesOf(ctx).escrow, HASHES, object!);
-    cache.hold(HASHES, object!, true, ctx.now(), epoch);
+    await bring(ctx, placesOf(ctx).escrow, LASTING, object!);
+    cache.hold(LASTING, object!, true, ctx.now(), epoch);
   }
-  const secret = object!.secrets.find(({ scope }) => scope === purpose)!;
-  const key = await crypto.subtle.importKey("raw", secret.bytes, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
+  const { bytes } = object!.secrets.find(({ scope }) => scope === what)!;
+  const key = what.startsWith("hash ")
+    ? await crypto.subtle.importKey("raw", bytes, { name: "HMAC", hash: "SHA-256" }, false, ["sign"])
+    : await crypto.subtle.importKey("raw", bytes, "AES-GCM", false, ["encrypt", "decrypt"]);
   cache.holdKey(id, key, epoch);
   return key;
 }

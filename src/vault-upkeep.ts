@@ -3,7 +3,7 @@ import { LIMITS } from "./limits.ts";
 import { cacheOf } from "./vault-cache.ts";
 import { bring, type Found, placesOf, readCopy, readObject, SHREDS } from "./vault-copies.ts";
 import { EMPTY, type KeyObject, rootKeyId, type Shred, unavailable, wrap } from "./vault-object.ts";
-import { LASTING, lastingHashKey } from "./vault-own.ts";
+import { LASTING_KEYS, lastingKey } from "./vault-own.ts";
 import { publish } from "./vault-shred.ts";
 
 /** In the escrow alone: when it was last brought up to date, and how far the present pass has come. */
@@ -76,8 +76,7 @@ export function checkKeys(ctx: Base, after = ""): Promise<KeyCheck> {
 /** Wraps copies of some objects anew that are not under the present root key. */
 export async function rewrapSome(ctx: Base, after = ""): Promise<KeyCheck> {
   // What is made from a root key is, before that key goes.
-  if (after === "" && ctx.config.oldRootKeys.length > 0)
-    for (const purpose of LASTING) await lastingHashKey(ctx, purpose);
+  if (after === "" && ctx.config.oldRootKeys.length > 0) for (const what of LASTING_KEYS) await lastingKey(ctx, what);
   return walk(ctx, after, async (name) => {
     let changed = 0;
     for (const place of Object.values(placesOf(ctx))) {
