@@ -62,27 +62,32 @@ export function writeNumbers(out: ByteSink, values: Int32Array, count: number): 
     writeSame(out, head);
     return;
   }
-  out.reserve(64 + count * 5);
+  out.reserve(128 + count * 5);
   reserveScratch(count);
   const scale = descale(values, count);
   const mode = modeOf(values, count);
   const rest = mode === RAW ? values : scratch.rest;
-  const changes = choose(values, mode, rest, count);
-  if (changes * 16 < choice.bits && runBits(values, count, changes) < choice.bits) {
-    writeRuns(out, values, count, changes, scale);
-  } else {
+  choose(values, mode, rest, count);
+  // A change takes two bytes at least.
+  if (sample.changes * 16 * SAMPLED >= choice.bits || !writeRuns(out, values, count, scale)) {
     writePacked(out, values, rest, mode, count, scale);
   }
 }
 
-// The mode that needs the fewest bits with a base at its first number, in a third of the blocks.
+/** One block of so many is looked at to find the mode. */
+const SAMPLED = 3;
+/** What `modeOf()` saw: how many numbers are not as the one before. */
+const sample = { changes: 0 };
+
+// The mode that needs the fewest bits with a base at its first number.
 function modeOf(values: Int32Array, count: number): number {
   const head = values[0];
   const lead = (values[1] - head) | 0;
   let raw = 0;
   let delta = 0;
   let bend = 0;
-  for (let at = 1; at < count; at += 3 * BLOCK) {
+  let changes = 0;
+  for (let at = 1; at < count; at += SAMPLED * BLOCK) {
     const end = at + BLOCK < count ? at + BLOCK : count;
     let before = values[at - 1];
     let step = at === 1 ? lead : (before - values[at - 2]) | 0;
@@ -93,6 +98,7 @@ function modeOf(values: Int32Array, count: number): number {
       const value = values[i];
       const difference = (value - before) | 0;
       const turn = (difference - step) | 0;
+      changes += difference === 0 ? 0 : 1;
       const fromHead = (value - head) | 0;
       const fromLead = (difference - lead) | 0;
       rawAll |= (fromHead << 1) ^ (fromHead >> 31);
@@ -105,6 +111,7 @@ function modeOf(values: Int32Array, count: number): number {
     delta += 32 - Math.clz32(deltaAll);
     bend += 32 - Math.clz32(bendAll);
   }
+  sample.changes = changes;
   if (bend < delta && bend < raw && count > 2) return BEND;
   return delta < raw ? DELTA : RAW;
 }
@@ -133,16 +140,14 @@ function descale(values: Int32Array, count: number): number {
 }
 
 // Fills `rest` with what the mode packs, and finds the cheapest base of these: the lowest number, none, and one amid
-// the calmest block. Returns how many numbers are not as the one before.
-function choose(values: Int32Array, mode: number, rest: Int32Array, count: number): number {
+// the calmest block.
+function choose(values: Int32Array, mode: number, rest: Int32Array, count: number): void {
   const { lows, highs } = scratch;
   const keepBefore = mode === RAW ? 0 : -1;
   const keepStep = mode === BEND ? -1 : 0;
   const from = mode - RAW;
   let before = from === 0 ? 0 : values[from - 1];
-  let last = from === 0 ? values[0] : before;
   let step = from === 2 ? (before - values[0]) | 0 : 0;
-  let changes = from === 2 && step !== 0 ? 1 : 0;
   let lowest = 0x7fffffff;
   let calmest = Number.POSITIVE_INFINITY;
   let middle = 0;
@@ -155,11 +160,9 @@ function choose(values: Int32Array, mode: number, rest: Int32Array, count: numbe
       const value = values[i];
       const difference = (value - (before & keepBefore)) | 0;
       const number = (difference - (step & keepStep)) | 0;
-      changes += value === last ? 0 : 1;
       rest[i] = number;
       low = number < low ? number : low;
       high = number > high ? number : high;
-      last = value;
       before = value;
       step = difference;
     }
@@ -188,7 +191,6 @@ function choose(values: Int32Array, mode: number, rest: Int32Array, count: numbe
   choice.bits = Math.min(above, plain, around);
   choice.zigzag = choice.bits === above ? 0 : 1;
   choice.base = choice.bits === above ? lowest : choice.bits === plain ? 0 : middle;
-  return changes;
 }
 
 // Bits of a zigzag number from `low` to `high` around a base. What would not fit in 32 bits goes round.
@@ -199,23 +201,24 @@ function spread(low: number, high: number, base: number): number {
   return 32 - Math.clz32(zigzag(below) | zigzag(above));
 }
 
-function runBits(values: Int32Array, count: number, changes: number): number {
-  let bytes = varintBytes(zigzag(values[0])) + varintBytes(changes) - 2;
+// Writes runs if they are shorter than what choose() found.
+function writeRuns(out: ByteSink, values: Int32Array, count: number, scale: number): boolean {
+  const { bytes } = out;
+  let changes = 0;
   let at = 0;
+  let length = varintBytes(zigzag(values[0]));
+  const most = choice.bits >> 3;
   for (let i = 1; i < count; i++) {
     if (values[i] === values[i - 1]) continue;
-    bytes += varintBytes(i - at) + varintBytes(zigzag(values[i] - values[i - 1]));
+    length += varintBytes(i - at) + varintBytes(zigzag(values[i] - values[i - 1]));
+    if (length > most) return false;
+    changes++;
     at = i;
   }
-  return 8 * bytes;
-}
-
-function writeRuns(out: ByteSink, values: Int32Array, count: number, changes: number, scale: number): void {
-  const { bytes } = out;
   bytes[out.length] = RUNS | (scale << SCALE_SHIFT);
   let p = writeVarint(bytes, out.length + 1, zigzag(values[0]));
   p = writeVarint(bytes, p, changes);
-  let at = 0;
+  at = 0;
   for (let i = 1; i < count; i++) {
     if (values[i] === values[i - 1]) continue;
     p = writeVarint(bytes, p, i - at);
@@ -223,6 +226,7 @@ function writeRuns(out: ByteSink, values: Int32Array, count: number, changes: nu
     at = i;
   }
   out.length = p;
+  return true;
 }
 
 function writePacked(
