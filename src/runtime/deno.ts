@@ -48,6 +48,8 @@ async function openBase(env: Record<string, string>): Promise<{ base: Base; clos
   const smtp = mail.smtpUrl === undefined ? undefined : (await import("./smtp.ts")).viaSmtp;
   const sendMail = mailer({ ...mail, smtp });
   const secrets = fileSecrets(keysDir(env, url));
+  // A folder that cannot be used is found now, and not by the first who sends a position.
+  for (const copy of [...secrets.copies, secrets.escrow]) await copy.list("");
   const db = drizzle(client, { schema }) as Db;
   const base = withDefer(sharedBase(db, config, sendMail, assetsInMemory(), secrets), (work) => {
     pending.add(work);
