@@ -1,4 +1,5 @@
 import { latin1 } from "../codec/bytes.ts";
+import { collect } from "../codec/collect.ts";
 import { PositionTable, SLOT, STRIDE } from "../codec/columns.ts";
 import type { Uplink } from "../codec/commands.ts";
 import { decodePositionsInto, type FrameMeaning, frameMeaning } from "../codec/decode.ts";
@@ -123,6 +124,8 @@ export class BatchReader implements EntryVisitor {
       const base = row * STRIDE;
       if (this.#recent.has(device.id, table.i32[base + SLOT.digestHi], table.i32[base + SLOT.digestLo])) continue;
       fresh = true;
+      // Before anything of it is packed.
+      collect(table, row, device.collection);
       const time = table.fixTimeAt(row);
       const clock = time === null || time < LIMITS.fixTimeMinMs || time > receivedAt + LIMITS.fixTimeAheadMs;
       this.#stored.add(table, row, 0, device.id, device.bucket, receivedAt, clock);

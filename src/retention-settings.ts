@@ -3,9 +3,9 @@ import { type Action, actorOf } from "./audit.ts";
 import type { Ctx } from "./context.ts";
 import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
+import { countOlder, type Older, oldestOf, type Span } from "./older.ts";
 import { cutoffOf, endOf, type Keeping, keepingOf, type Period } from "./periods.ts";
 import { keyedHash, sameText } from "./seal.ts";
-import { countOlder, type Older, oldestOf, type Span } from "./store/positions-count.ts";
 import type { DeviceKeeping, Purge, RetentionState } from "./store/retention-settings.ts";
 import * as store from "./store/retention-settings.ts";
 import { isTimeZone } from "./time-zones.ts";
@@ -76,7 +76,7 @@ export async function retentionOf(ctx: Ctx): Promise<Retention> {
   const accountId = accountOf(ctx);
   const reach = reachOf(ctx).devices;
   const state = await stateOf(ctx);
-  const oldest = await oldestOf(ctx.db, accountId);
+  const oldest = await oldestOf(ctx, accountId);
   const now = ctx.now();
   const devices: KeptDevice[] = [];
   const counts = new Map<number, number>();
@@ -283,7 +283,7 @@ async function confirmationFor(ctx: Ctx, effect: Effect): Promise<AppError> {
 }
 
 async function lossOf(ctx: Ctx, { spans }: Effect): Promise<Loss> {
-  const found = await countOlder(ctx.db, accountOf(ctx), spans);
+  const found = await countOlder(ctx, accountOf(ctx), spans);
   const devices = [...found].map(([deviceId, older]) => ({ deviceId, ...older }));
   const times = devices.flatMap(({ oldest }) => oldest ?? []);
   return {

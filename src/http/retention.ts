@@ -1,4 +1,6 @@
 import * as v from "valibot";
+import { ROUNDED_DECIMALS } from "../../codec/collect.ts";
+import { type CollectionProfile, changeCollection, collectionProfile } from "../collection.ts";
 import { changeGroup, createGroup, type Group, groupOf, listGroups, membersOf, removeGroup } from "../groups.ts";
 import { LIMITS } from "../limits.ts";
 import { changeRetention, dayStart, type Retention, retentionOf } from "../retention-settings.ts";
@@ -97,6 +99,27 @@ export const GroupInput = v.strictObject({
 const PREVIEW =
   "What deletes positions answers 409 `confirmation_required` first: `positions` and `oldest` in all and for each of `devices`, and `confirm` to send with the same request.";
 
+const [, ...ROUNDED] = ROUNDED_DECIMALS;
+export const CollectionJson = v.strictObject({
+  speed: v.pipe(v.boolean(), v.description("Also of the tachograph, of trips and of overspeeding")),
+  cell: v.pipe(v.boolean(), v.description("Cell towers and WiFi access points")),
+  driver: v.pipe(v.boolean(), v.description("The card or key that a driver presented")),
+  coordinates: v.pipe(
+    v.union([v.literal("exact"), v.picklist(ROUNDED)], "must be exact, 4, 3 or 2"),
+    v.description("Decimal places of a degree: 4 are about 10 m, 3 about 100 m, 2 about 1 km"),
+  ),
+});
+
+const collectionJson = ({ decimals, ...rest }: CollectionProfile): v.InferOutput<typeof CollectionJson> => ({
+  ...rest,
+  coordinates: decimals ?? "exact",
+});
+
+export const collectionIn = ({ coordinates, ...rest }: v.InferOutput<typeof CollectionJson>): CollectionProfile => ({
+  ...rest,
+  decimals: coordinates === "exact" ? null : coordinates,
+});
+
 export const RETENTION: readonly Route[] = [
   route({
     method: "GET",
@@ -122,6 +145,31 @@ export const RETENTION: readonly Route[] = [
       const { confirm, ...change } = body;
       await changeRetention(ctx, change, confirm);
       return c.json(retentionJson(await retentionOf(ctx)));
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/v1/me/collection",
+    access: "customer",
+    tag: "Profile",
+    summary: "Read what is stored of each position",
+    answers: { 200: { description: "What is kept; false: left out", schema: CollectionJson } },
+    handle: async ({ c, ctx }) => c.json(collectionJson(await collectionProfile(ctx))),
+  }),
+  route({
+    method: "PUT",
+    path: "/v1/me/collection",
+    access: "manager",
+    right: true,
+    tag: "Profile",
+    summary: "Say what is stored of each position from now on",
+    description:
+      "What is left out is taken away before anything is stored, and so is what a tracker sends without a known meaning while anything is. What is stored already stays as it is.",
+    body: CollectionJson,
+    answers: { 200: { description: "As it is now", schema: CollectionJson } },
+    handle: async ({ c, ctx, body }) => {
+      await changeCollection(ctx, collectionIn(body));
+      return c.json(collectionJson(await collectionProfile(ctx)));
     },
   }),
   route({

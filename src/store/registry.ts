@@ -8,6 +8,8 @@ export interface RegisteredDevice {
   model: string | null;
   clockOffsetMinutes: number;
   confirmCce: boolean;
+  /** What of its positions is not stored: bits of codec/collect.ts. */
+  collection: number;
   /** Unix ms. What was received before belongs to whoever had the IMEI then. */
   createdAt: number;
 }
@@ -32,7 +34,8 @@ export async function readRegistry(db: Db, bridgeId: number, imeis: readonly str
         args: [bridgeId, bridgeId],
       },
       {
-        sql: `SELECT id, account_id, imei_index, model, clock_offset_minutes, confirm_cce, created_at FROM devices
+        sql: `SELECT id, account_id, imei_index, model, clock_offset_minutes, confirm_cce, created_at,
+            (SELECT collection FROM accounts WHERE accounts.id = devices.account_id) FROM devices
           WHERE imei_index IN (SELECT value FROM json_each(?)) AND deleting_at IS NULL`,
         args: [JSON.stringify([...byIndex.keys()])],
       },
@@ -51,6 +54,7 @@ export async function readRegistry(db: Db, bridgeId: number, imeis: readonly str
       clockOffsetMinutes: Number(row[4]),
       confirmCce: row[5] === 1,
       createdAt: Number(row[6]),
+      collection: Number(row[7]),
     })),
   };
 }

@@ -43,16 +43,21 @@ export async function readRetention(db: Db, accountId: number): Promise<Retentio
   );
   const row = account!.rows[0];
   if (row === undefined) return null;
+  const named = (rows: typeof devices.rows) => rows.map((each) => ({ id: Number(each[0]), name: String(each[1]) }));
+  const [groupNames, deviceNames] = await Promise.all([
+    db.$fields.open("deviceGroups", named(groups!.rows), accountId),
+    db.$fields.open("devices", named(devices!.rows), accountId),
+  ]);
   return {
     version: Number(row[0]),
     timeZone: String(row[1]),
     days: maybe(row[2]),
-    groups: new Map(groups!.rows.map((each) => [Number(each[0]), { name: String(each[1]), days: maybe(each[2]) }])),
+    groups: new Map(groupNames.map(({ id, name }, i) => [id, { name, days: maybe(groups!.rows[i]![2]) }])),
     devices: new Map(
-      devices!.rows.map((each) => [
-        Number(each[0]),
-        { name: String(each[1]), days: maybe(each[2]), groupId: maybe(each[3]), floor: Number(each[4]) },
-      ]),
+      deviceNames.map(({ id, name }, i) => {
+        const [, , days, groupId, floor] = Array.from(devices!.rows[i]!);
+        return [id, { name, days: maybe(days), groupId: maybe(groupId), floor: Number(floor) }];
+      }),
     ),
   };
 }
@@ -125,38 +130,42 @@ export async function insertGroup(
   max: number,
 ): Promise<GroupRow | null> {
   if ((await db.$count(deviceGroups, eq(deviceGroups.accountId, accountId))) >= max) return null;
-  const [row] = await db
+  const sealed = await db.$fields.seal("deviceGroups", accountId, group);
+  const rows = await db
     .insert(deviceGroups)
-    .values({ accountId, ...group })
+    .values({ accountId, ...sealed })
     .returning();
-  return row ?? null;
+  return (await opened(db, rows))[0] ?? null;
 }
 
+const opened = (db: Db, rows: readonly GroupRow[]) => db.$fields.open("deviceGroups", rows, (row) => row.accountId);
+
 export async function groupById(db: Db, accountId: number, id: number): Promise<GroupRow | null> {
-  const [row] = await db
+  const rows = await db
     .select()
     .from(deviceGroups)
     .where(and(eq(deviceGroups.id, id), eq(deviceGroups.accountId, accountId)));
-  return row ?? null;
+  return (await opened(db, rows))[0] ?? null;
 }
 
 /** Groups by id. @param after the last id of the page before */
-export function listGroups(db: Db, accountId: number, after: number, limit: number): Promise<GroupRow[]> {
-  return db
+export async function listGroups(db: Db, accountId: number, after: number, limit: number): Promise<GroupRow[]> {
+  const rows = await db
     .select()
     .from(deviceGroups)
     .where(and(eq(deviceGroups.accountId, accountId), gt(deviceGroups.id, after)))
     .orderBy(asc(deviceGroups.id))
     .limit(limit);
+  return opened(db, rows);
 }
 
 export async function renameGroup(db: Db, accountId: number, id: number, name: string): Promise<GroupRow | null> {
-  const [row] = await db
+  const rows = await db
     .update(deviceGroups)
-    .set({ name })
+    .set(await db.$fields.seal("deviceGroups", accountId, { name }))
     .where(and(eq(deviceGroups.id, id), eq(deviceGroups.accountId, accountId)))
     .returning();
-  return row ?? null;
+  return (await opened(db, rows))[0] ?? null;
 }
 
 export interface Purge {

@@ -23,6 +23,7 @@ type Sealed = {
 /** Every column that never lies open: sealed with AES-256-GCM under the secret of its account (src/sealed-fields.ts). */
 export const SEALED = {
   devices: { account: "account_id", columns: { imei: { index: "imei" }, name: {} } },
+  deviceGroups: { account: "account_id", columns: { name: {} } },
   /** Until somebody activates it, a sold tracker is the operator's. */
   activations: { account: "account_id", columns: { imei: { index: "imei" }, orderReference: {} } },
   unclaimed: { account: "NULL", columns: { imei: { index: "imei" } } },

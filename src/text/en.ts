@@ -1,3 +1,4 @@
+import { collection } from "./collection-en.ts";
 import type { MailTexts } from "./mails.ts";
 import { retention } from "./retention-en.ts";
 
@@ -1152,6 +1153,7 @@ const sealing = {
 export const en = {
   admin,
   auth,
+  collection,
   common,
   devices,
   legal,

@@ -1,3 +1,4 @@
+import { collection } from "./collection-zh.ts";
 import type { Text } from "./en.ts";
 import type { MailTexts } from "./mails.ts";
 import { retention } from "./retention-zh.ts";
@@ -513,6 +514,7 @@ const problems: Readonly<Record<string, string>> = {
   "% must be a number": "“%”须为数字。",
   "% must be a time zone such as Europe/Vienna or Asia/Shanghai": "请选择列表中的时区。",
   "No such group": "没有这个分组。",
+  "% must be exact, #, # or #": "请选择列表中的精度。",
   "% must be a whole number": "“%”须为整数。",
   "% must be at least #": "“%”不能小于 #。",
   "% must be at least -#": "“%”不能小于 -#。",
@@ -1264,6 +1266,7 @@ const sealing: Text["sealing"] = {
 export const zh: Text = {
   admin,
   auth,
+  collection,
   common,
   devices,
   legal,

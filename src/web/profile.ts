@@ -89,6 +89,7 @@ export function profilePage(view: PageView, profile: Profile, state: State): Htm
             ? []
             : [
                 ["/profile/retention", t.retention.link],
+                ["/profile/collection", t.collection.link],
                 ["/search", p.toSearch],
                 ["/profile/searches", p.toSearches],
                 ["/accept", p.toAccepted],

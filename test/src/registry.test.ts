@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { scaleOf } from "../../codec/models.ts";
+import { bucketOf } from "../../src/inbox.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { bridgeOf, NO_DEVICE, NOT_READ, Registry, registryOf } from "../../src/registry.ts";
 import { readRegistry } from "../../src/store/registry.ts";
@@ -33,9 +34,11 @@ test("Registry.find() gives a device that was read, with what ingest needs of it
     ...device,
     clockOffsetMinutes: 480,
     confirmCce: true,
+    collection: 0,
     createdAt: NOON,
     scale: scaleOf("T366"),
     offsetS: 8 * 3600,
+    bucket: bucketOf(device.accountId, device.id),
   });
 });
 
@@ -59,6 +62,7 @@ test("Registry.find() keeps many IMEIs apart, leading zeros included", () => {
     model: null,
     clockOffsetMinutes: 0,
     confirmCce: false,
+    collection: 0,
     createdAt: NOON,
   }));
   registry.learn({ version: 1, bridgeId: 0, bridge: true, devices }, imeis);

@@ -8,7 +8,7 @@ import { cutoffOf, cutoffsAt, periodsOf } from "../../src/periods.ts";
 import { changeRetention, type RetentionChange, retentionOf } from "../../src/retention-settings.ts";
 import type { TestBase, TestDatabase } from "../database.ts";
 import { aBase, aContext, aDatabase, aDevice, anAccount, asKey, asUser, aUser, NOON } from "../database.ts";
-import { stored } from "../stored.ts";
+import { settled, stored } from "../stored.ts";
 
 const DAY = 86_400_000;
 
@@ -60,14 +60,14 @@ const acts = async () =>
 
 test("a shorter period says first what goes, and does nothing until that is confirmed", async () => {
   const [one, two] = devices as [number, number];
-  await stored(database.db, { id: one, accountId }, [
+  await stored(base, { id: one, accountId }, [
     { fixTime: NOON - 8 * DAY },
     { fixTime: NOON - 7 * DAY - 1000 },
     { fixTime: NOON - 7 * DAY },
-    // Stamped in the future, received long ago: counted from the receipt.
-    { fixTime: NOON + 300 * DAY, receivedAt: NOON - 30 * DAY },
+    // Stamped ahead of when it was received: counted from the receipt.
+    { fixTime: NOON - 30 * DAY + 72_000_000, receivedAt: NOON - 30 * DAY },
   ]);
-  await stored(database.db, { id: two, accountId }, [{ fixTime: NOON - 9 * DAY }, { fixTime: NOON }]);
+  await stored(base, { id: two, accountId }, [{ fixTime: NOON - 9 * DAY }, { fixTime: NOON }]);
   const change = { account: { days: 7 } };
   const before = await cutoffs();
   const { code, more } = await refusal(changeRetention(ctx(), change));
@@ -80,9 +80,13 @@ test("a shorter period says first what goes, and does nothing until that is conf
       { deviceId: two, positions: 1, oldest: new Date(NOON - 9 * DAY).toISOString() },
     ],
   });
+  // The same when it has settled.
+  expect(await settled(base)).toBe(6);
+  const { confirm, ...again } = (await refusal(changeRetention(ctx(), change))).more;
+  expect({ ...again, confirm: more.confirm }).toEqual(more);
   expect(await cutoffs()).toEqual(before);
   expect(await acts()).toEqual([]);
-  await changeRetention(ctx(), change, String(more.confirm));
+  await changeRetention(ctx(), change, String(confirm));
   expect(await cutoffs()).toEqual(devices.map(() => NOON - 7 * DAY));
   expect(await acts()).toEqual([`retention.shortened account ${accountId}`]);
 });
@@ -281,12 +285,14 @@ test("of two changes at once one is done and the other refused, each whole", asy
 
 test("retentionOf() tells the oldest position of each device and when it goes", async () => {
   const [one, two] = devices as [number, number];
-  await stored(database.db, { id: one, accountId }, [{ fixTime: NOON - 20 * DAY }, { fixTime: NOON }]);
+  await stored(base, { id: one, accountId }, [{ fixTime: NOON - 20 * DAY }, { fixTime: NOON }]);
   await done({ account: { days: 30 }, timeZone: "Europe/Berlin" });
   const told = await retentionOf(ctx());
   expect(told.timeZone).toBe("Europe/Berlin");
   expect(told.devices[0]).toMatchObject({ oldest: NOON - 20 * DAY, endsAt: NOON + 10 * DAY + 1 });
   expect(told.devices[1]).toMatchObject({ id: two, oldest: null, endsAt: null });
+  await settled(base);
+  expect((await retentionOf(ctx())).devices).toEqual(told.devices);
   expect(cutoffOf(NOON + 10 * DAY + 1, { days: 30 }, "Europe/Berlin")).toBe(NOON - 20 * DAY + 1);
   // Closed by a floor: over now, whatever the longer period would give.
   await done({ account: { days: 10 } });

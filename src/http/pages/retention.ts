@@ -1,9 +1,11 @@
 import * as v from "valibot";
 import { requireRight } from "../../access.ts";
+import { changeCollection, collectionProfile } from "../../collection.ts";
 import type { Ctx } from "../../context.ts";
 import { AppError } from "../../errors.ts";
 import { changeGroup, createGroup, groupOf, removeGroup } from "../../groups.ts";
 import { changeRetention, type Retention, retentionOf } from "../../retention-settings.ts";
+import { collectionPage } from "../../web/collection.ts";
 import {
   accountRetentionPage,
   deviceRetentionPage,
@@ -14,7 +16,7 @@ import {
 import { DevicePath, findDevice } from "../devices.ts";
 import { Name } from "../fields.ts";
 import { type Outcome, type PageCall, page, tickedIds, typed, typedOrNull } from "../page.ts";
-import { Days, findGroup, GroupInput, GroupPath, RetentionInput } from "../retention.ts";
+import { CollectionJson, collectionIn, Days, findGroup, GroupInput, GroupPath, RetentionInput } from "../retention.ts";
 import type { Form, Route } from "../route.ts";
 import { parse } from "../validate.ts";
 
@@ -143,6 +145,26 @@ export const RETENTION_PAGES: readonly Route[] = [
       remove: async ({ ctx, object, form }) => {
         const group = await groupOf(ctx, object.id);
         return withPreview(form, () => removeGroup(ctx, group, confirmIn(form)));
+      },
+    },
+  }),
+  page({
+    path: "/profile/collection",
+    access: "customer",
+    right: true,
+    summary: "What is stored of each position",
+    show: async (call) => {
+      const isWhole = mayChange(call.ctx) && mayMove(call.ctx);
+      return collectionPage(call.view, await collectionProfile(call.ctx), isWhole, stateOf(call));
+    },
+    acts: {
+      save: async ({ ctx, form }) => {
+        requireRight("manager", ctx.principal);
+        const [speed, cell, driver] = ["speed", "cell", "driver"].map((name) => typed(form, name) === "on");
+        const decimals = typed(form, "coordinates");
+        const coordinates = /^\d$/.test(decimals) ? Number(decimals) : decimals;
+        await changeCollection(ctx, collectionIn(parse(CollectionJson, { speed, cell, driver, coordinates })));
+        return "/profile/collection?done=saved";
       },
     },
   }),

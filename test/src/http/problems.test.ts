@@ -105,6 +105,7 @@ const FORMS: readonly [path: () => string, form: Fields, words: { en?: string; a
   [() => "/profile/retention/account", { act: "save", days: "", timeZone: "Nowhere" }, {}],
   [() => `/profile/retention${device}`, { act: "save", days: "1.5", groupId: "" }, {}],
   [() => `/profile/retention${device}`, { act: "save", days: "", groupId: "99" }, {}],
+  [() => "/profile/collection", { act: "save", coordinates: "7" }, { en: "“Coordinates” must be exact" }],
   [() => "/people/invite", { act: "invite", email: "x", role: "viewer" }, {}],
   [() => "/people/invite", { act: "invite", email: "ada@example.com", role: "viewer" }, {}],
   [() => member, { act: "save", role: "viewer" }, {}],

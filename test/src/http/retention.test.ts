@@ -13,7 +13,7 @@ beforeAll(async () => {
   cookie = await aSession(api.base, await aUser(api.base.db, { role: "owner", accountId: api.accountId }));
   ({ id: device } = await aDevice(api.base.db, { accountId: api.accountId, name: "Van 1" }));
   const fixes = Array.from({ length: 1204 }, (_, i) => ({ fixTime: NOON - 40 * DAY + i * 1000 }));
-  await stored(api.base.db, { id: device, accountId: api.accountId }, [...fixes, { fixTime: NOON }]);
+  await stored(api.base, { id: device, accountId: api.accountId }, [...fixes, { fixTime: NOON }]);
 });
 afterAll(() => api.close());
 
@@ -95,7 +95,7 @@ const said = async (path: string, form?: Record<string, string>) => {
 test("the page shows the oldest position and when it goes, and takes a shorter period in two steps", async () => {
   const { id } = await aDevice(api.base.db, { accountId: api.accountId, name: "Van 2" });
   const fixes = Array.from({ length: 1100 }, (_, i) => ({ fixTime: NOON - 20 * DAY + i * 1000 }));
-  await stored(api.base.db, { id, accountId: api.accountId }, fixes);
+  await stored(api.base, { id, accountId: api.accountId }, fixes);
   const page = await said("/profile/retention?lang=en");
   expect(page.text).toMatch(/Van 2<\/a>.*?90 days.*?Feb 9, 2026.*?May 10, 2026/s);
   const path = `/profile/retention/devices/${id}`;

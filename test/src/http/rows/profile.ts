@@ -99,6 +99,20 @@ export const PROFILE_ROWS: Rows = {
     body: () => ({ account: { days: 3650 } }),
     status: 200,
   },
+  "GET /v1/me/collection": { who: CUSTOMERS, path: at("/v1/me/collection"), status: 200 },
+  "PUT /v1/me/collection": {
+    who: ["owner", "manager"],
+    path: at("/v1/me/collection"),
+    body: () => ({ speed: true, cell: true, driver: true, coordinates: "exact" }),
+    status: 200,
+  },
+  "GET /profile/collection": { who: CUSTOMERS, path: at("/profile/collection"), status: 200 },
+  "POST /profile/collection": {
+    who: ["owner", "manager"],
+    path: at("/profile/collection"),
+    body: () => ({ act: "save", speed: "on", cell: "on", driver: "on", coordinates: "exact" }),
+    status: 303,
+  },
   "GET /v1/groups": { who: READERS, path: at("/v1/groups"), status: 200 },
   "POST /v1/groups": { who: WRITERS, path: at("/v1/groups"), body: () => ({ name: "Vans", days: 30 }), status: 201 },
   "GET /v1/groups/{id}": {
