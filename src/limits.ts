@@ -66,6 +66,8 @@ export const LIMITS = {
   newestDevices: 64,
   /** Accounts that retention reads at a time. */
   accountsAStep: 100,
+  /** Devices whose tracks one statement of it looks at. */
+  devicesAStep: 500,
   /** Segments that one statement of a deletion takes: 10 ms in trials. */
   deleteSegments: 250,
   /** Segments that are written anew at a time without what is past its period; those whose end comes this soon are not. */

@@ -1,7 +1,7 @@
 import type { Base } from "./context.ts";
 import { LIMITS } from "./limits.ts";
 import type { PeriodRow } from "./store/periods.ts";
-import { readAccountPeriods } from "./store/periods.ts";
+import { readAccountPeriods, readPeriodsOfAll } from "./store/periods.ts";
 import { firstAt, firstWall, lastAt, monthsAfter, monthsBefore, wallAt } from "./time-zones.ts";
 
 // How long a position is kept. Periods are counted on the calendar of the account's time zone, months and days alike:
@@ -100,6 +100,12 @@ export function periodsFrom(rows: readonly PeriodRow[], months: number): Periods
 /** Reads the periods of an account's devices, in one statement. */
 export async function periodsOf(ctx: Base, accountId: number): Promise<Periods> {
   return periodsFrom(await readAccountPeriods(ctx.db, accountId), ctx.config.retentionMonths);
+}
+
+/** The same of several accounts, in one round trip. */
+export async function periodsOfAll(ctx: Base, accountIds: readonly number[]): Promise<Periods[]> {
+  const rows = await readPeriodsOfAll(ctx.db, accountIds);
+  return rows.map((ofAccount) => periodsFrom(ofAccount, ctx.config.retentionMonths));
 }
 
 export const keepingFor = ({ account, devices }: Periods, deviceId: number): Keeping =>

@@ -5,15 +5,17 @@ import { LIMITS } from "./limits.ts";
 import { dueOf, openSegments, sealSegment } from "./segments.ts";
 import { settle, tidy } from "./settle.ts";
 import { bytesOf } from "./store/db.ts";
-import { newestIdOf, newestOfAccountStatement, newestStatement, readFixes, writeFixes } from "./store/newest.ts";
+import { newestIdOf, newestStatement, readFixes, writeFixes } from "./store/newest.ts";
 import {
   type DeviceCutoff,
   deletePastSegments,
   deleteSegmentsOf,
+  newestOfAccounts,
   replaceNewestStatement,
   SEGMENT_IS,
   straddlingSegments,
 } from "./store/purge.ts";
+import { assertErasing } from "./store/scrub.ts";
 import { type SegmentRow, writeSegmentsStatement } from "./store/segments.ts";
 import type { Telemetry } from "./telemetry.ts";
 import { destroyDevice, openingKeys } from "./vault.ts";
@@ -24,14 +26,13 @@ export interface Budget {
 }
 
 /**
- * Deletes what is past its period of some devices of an account: whole segments first, then out of those that hold more.
+ * Deletes what is past its period of some devices: whole segments first, then out of those that hold more.
  * Safe to stop, repeat and overlap.
  * @returns positions deleted
  */
 export async function purgeTracks(
   ctx: Base,
   telemetry: Telemetry,
-  accountId: number,
   devices: readonly DeviceCutoff[],
   statements: Budget,
 ): Promise<number> {
@@ -45,12 +46,16 @@ export async function purgeTracks(
     // A segment that ends soon is deleted whole, in time for its first position too.
     const found = await straddlingSegments(telemetry.db, devices, LIMITS.straddleMs, LIMITS.rewriteSegments);
     if (found.length === 0) break;
-    const { cut, broken } = await cutSegments(ctx, telemetry, accountId, devices, found);
-    deleted += cut;
+    let broken = 0;
+    for (const [accountId, ofAccount] of Map.groupBy(found, (segment) => segment.accountId)) {
+      const done = await cutSegments(ctx, telemetry, accountId, devices, ofAccount);
+      deleted += done.cut;
+      broken += done.broken;
+    }
     // What cannot be opened cannot be cut; it goes whole when all of it is due.
     if (found.length < LIMITS.rewriteSegments || broken === found.length) break;
   }
-  await purgeNewest(telemetry, accountId, devices);
+  await purgeNewest(telemetry, devices);
   return deleted;
 }
 
@@ -91,15 +96,14 @@ async function cutSegments(
 }
 
 /** Forgets newest fixes that are past their period. */
-async function purgeNewest(telemetry: Telemetry, accountId: number, devices: readonly DeviceCutoff[]): Promise<void> {
+async function purgeNewest(telemetry: Telemetry, devices: readonly DeviceCutoff[]): Promise<void> {
   const cutoffs = new Map(devices.map(({ deviceId, cutoff }) => [deviceId, cutoff]));
-  const { rows } = await telemetry.db.$client.execute(newestOfAccountStatement(accountId, 0, LIMITS.newestDevices));
-  for (const row of rows) {
-    const before = bytesOf(row[1]);
+  const idOf = ({ accountId, deviceId }: DeviceCutoff) => newestIdOf(accountId, deviceId, LIMITS.newestDevices);
+  for (const { id, fixes: before } of await newestOfAccounts(telemetry.db, [...new Set(devices.map(idOf))])) {
     const fixes = readFixes(before);
     const kept = fixes.filter(({ deviceId, due }) => due >= (cutoffs.get(deviceId) ?? Number.NEGATIVE_INFINITY));
     if (kept.length === fixes.length) continue;
-    await telemetry.db.$client.execute(replaceNewestStatement(Number(row[0]), before, writeFixes(kept)));
+    await telemetry.db.$client.execute(replaceNewestStatement(id, before, writeFixes(kept)));
   }
 }
 
@@ -115,6 +119,7 @@ export async function eraseTrack(
   deviceId: number,
   statements: Budget,
 ): Promise<boolean> {
+  await assertErasing(telemetry.db);
   await destroyDevice(ctx, accountId, deviceId);
   // Its positions in the inbox are dropped when that is settled: the device is marked, and its secret is gone.
   await settle(ctx, telemetry, { all: true });

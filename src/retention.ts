@@ -1,17 +1,17 @@
 import type { Base } from "./context.ts";
 import { LIMITS } from "./limits.ts";
-import { cutoffOf, cutoffsAt, firstDayKept, type Periods, periodsOf } from "./periods.ts";
+import { cutoffOf, cutoffsAt, firstDayKept, type Periods, periodsOfAll } from "./periods.ts";
 import { type Budget, eraseTrack, purgeTracks } from "./purge.ts";
 import { purgeSearches } from "./searches.ts";
 import { purgeCommands } from "./store/commands.ts";
 import { devicesOfAccounts } from "./store/purge.ts";
 import * as store from "./store/retention.ts";
-import { emptyLog } from "./store/scrub.ts";
+import { assertErasing, emptyLog } from "./store/scrub.ts";
 import { forgetNetworks, purgeSessions } from "./store/sessions.ts";
 import { purgeTokens } from "./store/tokens.ts";
 import { mainTelemetry } from "./telemetry.ts";
 import { purgeThrottles } from "./throttle.ts";
-import { destroyDays } from "./vault.ts";
+import { destroyDaysOf } from "./vault.ts";
 
 /** Repeats a bounded deletion until nothing is left or the run has had its share; the next run goes on. */
 async function inSteps(step: (limit: number) => Promise<number>, statements: Budget): Promise<number> {
@@ -28,10 +28,13 @@ async function inSteps(step: (limit: number) => Promise<number>, statements: Bud
  * Deletes what is past its period: of each account the secrets of days that are over, then the positions of its devices,
  * and its commands. Nothing younger goes. Safe to stop, repeat and overlap.
  * @returns positions and rows deleted
+ * @throws when the database keeps copies of what is deleted: then nothing is deleted; and at the end when somebody who was
+ *   reading kept its log from being emptied, which the next run does
  */
 export async function purgeExpired(ctx: Base): Promise<number> {
   const now = ctx.now();
   const telemetry = mainTelemetry(ctx);
+  await assertErasing(telemetry.db);
   const statements = { left: LIMITS.deleteStatements };
   let deleted = 0;
   for (let after = 0; statements.left > 0; ) {
@@ -39,32 +42,40 @@ export async function purgeExpired(ctx: Base): Promise<number> {
     const last = accounts.at(-1);
     if (last === undefined) break;
     after = last.accountId;
-    for (const { accountId, deviceIds } of accounts) {
-      const periods = await periodsOf(ctx, accountId);
-      await destroyOldDays(ctx, accountId, periods);
-      const cutoff = cutoffsAt(now, periods);
-      const devices = deviceIds.map((deviceId) => ({ deviceId, cutoff: cutoff(deviceId) }));
-      deleted += await purgeTracks(ctx, telemetry, accountId, devices, statements);
+    const periods = await periodsOfAll(
+      ctx,
+      accounts.map(({ accountId }) => accountId),
+    );
+    await destroyDaysOf(
+      ctx,
+      accounts.map(({ accountId }, i) => ({ accountId, scopes: oldDays(now, periods[i]) })),
+    );
+    const devices = accounts.flatMap(({ accountId, deviceIds }, i) => {
+      const cutoff = cutoffsAt(now, periods[i]);
+      return deviceIds.map((deviceId) => ({ accountId, deviceId, cutoff: cutoff(deviceId) }));
+    });
+    for (let at = 0; at < devices.length && statements.left > 0; at += LIMITS.devicesAStep) {
+      deleted += await purgeTracks(ctx, telemetry, devices.slice(at, at + LIMITS.devicesAStep), statements);
     }
   }
   const before = cutoffOf(now, { months: ctx.config.retentionMonths }, "UTC");
   deleted += await inSteps((limit) => purgeCommands(ctx.db, before, limit), statements);
-  if (deleted > 0) await scrub(ctx);
+  if ((await emptyLog(ctx.db)) === "busy") throw new Error("Cannot scrub: the log of the database is being read");
   return deleted;
 }
 
-/** Destroys the secrets of days that are over, by whose period they were kept. */
-async function destroyOldDays(ctx: Base, accountId: number, periods: Periods): Promise<void> {
-  const now = ctx.now();
+/** Of each scope the first day that is not over. */
+function oldDays(now: number, periods: Periods): { scope: string; beforeDay: number }[] {
   const scopes = new Map([periods.account, ...periods.devices.values()].map((keeping) => [keeping.scope, keeping]));
-  for (const [scope, keeping] of scopes) {
-    await destroyDays(ctx, accountId, scope, firstDayKept(cutoffOf(now, keeping.period, keeping.timeZone)));
-  }
+  return [...scopes].map(([scope, { period, timeZone }]) => ({
+    scope,
+    beforeDay: firstDayKept(cutoffOf(now, period, timeZone)),
+  }));
 }
 
 /** What was deleted must not live on beside the database file. */
 async function scrub(ctx: Base): Promise<void> {
-  if (!(await emptyLog(ctx.db))) ctx.log.info("scrub.postponed");
+  if ((await emptyLog(ctx.db)) === "busy") ctx.log.info("scrub.postponed");
 }
 
 /**

@@ -23,6 +23,7 @@ export interface TestDatabase {
 }
 
 async function prepared(client: Client, close: () => void): Promise<TestDatabase> {
+  await client.execute("PRAGMA secure_delete = ON");
   await applyMigrations(client);
   await seedDocuments(client, { now: NOON - 86_400_000 });
   const db = drizzle(client, { schema }) as Db;

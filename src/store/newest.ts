@@ -62,14 +62,6 @@ export function newestStatement(ids: readonly number[]): Statement {
   };
 }
 
-/** Rows of an account, from the one with a device on. */
-export function newestOfAccountStatement(accountId: number, fromDevice: number, devices: number): Statement {
-  return {
-    sql: "SELECT id, fixes FROM newest WHERE id >= ? AND id < ?",
-    args: [newestIdOf(accountId, fromDevice, devices), (accountId + 1) * ROWS_AN_ACCOUNT],
-  };
-}
-
 /** @param condition in SQL with ?1 and ?2 */
 export function writeNewestStatement(
   rows: readonly { id: number; accountId: number; fixes: Uint8Array }[],

@@ -65,3 +65,13 @@ export async function readAccountPeriods(db: Db, accountId: number): Promise<Per
   const { rows } = await db.$client.execute({ sql, args: args as InValue[] });
   return rows.map((row) => periodRow(row));
 }
+
+/** Of several accounts, in one round trip. */
+export async function readPeriodsOfAll(db: Db, accountIds: readonly number[]): Promise<PeriodRow[][]> {
+  if (accountIds.length === 0) return [];
+  const results = await db.$client.batch(
+    accountIds.map((accountId) => accountPeriodsStatement(accountId)),
+    "read",
+  );
+  return results.map(({ rows }) => rows.map((row) => periodRow(row)));
+}

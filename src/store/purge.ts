@@ -1,8 +1,9 @@
-import type { Db, Statement } from "./db.ts";
+import { bytesOf, type Db, type Statement } from "./db.ts";
 import { firstIdOf, headColumns, idsOf, SEGMENTS_A_DAY, type SegmentRow, segmentRows } from "./segments.ts";
 
 /** Before when the positions of a device are past their period. */
 export interface DeviceCutoff {
+  accountId: number;
   deviceId: number;
   /** Unix ms, of the times that retention goes by. */
   cutoff: number;
@@ -84,4 +85,13 @@ export async function devicesOfAccounts(
     args: [after, limit],
   });
   return rows.map((row) => ({ accountId: Number(row[0]), deviceIds: JSON.parse(String(row[1])) as number[] }));
+}
+
+/** The rows of newest fixes of accounts: id, account and fixes. */
+export async function newestOfAccounts(db: Db, ids: readonly number[]): Promise<{ id: number; fixes: Uint8Array }[]> {
+  const { rows } = await db.$client.execute({
+    sql: "SELECT n.id, n.fixes FROM json_each(?) j JOIN newest n ON n.id = j.value",
+    args: [JSON.stringify(ids)],
+  });
+  return rows.map((row) => ({ id: Number(row[0]), fixes: bytesOf(row[1]) }));
 }
