@@ -43,7 +43,11 @@ export async function extentOf(ctx: Base, reach: Reach, deviceId: number, past?:
   const segments = heads!.rows
     .map((head) => headOf(head))
     .filter((head) => dueToOf(head) >= begin && dueFromOf(head) < end);
-  const whole = segments.filter((head) => dueFromOf(head) >= begin && dueToOf(head) < end);
+  const whole = segments.filter((head) => {
+    if (dueFromOf(head) >= begin && dueToOf(head) < end) return true;
+    // One that only the customer can open is kept, and goes, as a whole.
+    return head.customerKid !== null && past === undefined;
+  });
   const partly = segments.filter((head) => !whole.includes(head)).map(({ id }) => id);
   const stored = await openTail(ctx, telemetry, waiting);
   const tail = tailOf(stored, deviceId, begin);

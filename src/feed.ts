@@ -10,7 +10,7 @@ import { arrivedStatement, type SegmentRow, segmentRows, straddlingStatement } f
 import { liveDevices } from "./store/settling.ts";
 import { openTail, tailStatements, unsettled } from "./tail.ts";
 import { mainTelemetry, type Telemetry } from "./telemetry.ts";
-import type { Found } from "./track.ts";
+import { everything, type Found } from "./track.ts";
 
 /**
  * Positions within reach in the order in which they were stored.
@@ -36,13 +36,17 @@ export async function feedOf(ctx: Base, reach: Reach, after: number, limit: numb
       segments.push(...segmentRows(more.rows));
     }
     const tail = await openTail(ctx, telemetry, waiting);
-    const { rows, newest } = await arrivedRows(ctx, telemetry, reach, tail, segments, from, edge);
+    const { rows, newest, closed, cutoffs } = await arrivedRows(ctx, telemetry, reach, tail, segments, from, edge);
     rows.sort((a, b) => tail.ids[a] - tail.ids[b]);
+    const seen = edge === Number.POSITIVE_INFINITY ? Math.max(from, newest) : edge;
+    if (closed.length > 0) {
+      const wanted = { ...everything("arrival"), after: from, upTo: seen };
+      return { stored: tail, rows, closed: { segments: closed, fixes: [], cutoffs, wanted, next: [seen] }, seen };
+    }
     if (rows.length >= limit) {
       const page = rows.slice(0, limit);
       return { stored: tail, rows: page, seen: tail.ids[page[limit - 1]] };
     }
-    const seen = edge === Number.POSITIVE_INFINITY ? Math.max(from, newest) : edge;
     if (rows.length > 0 || edge === Number.POSITIVE_INFINITY) return { stored: tail, rows, seen };
     from = edge;
   }
@@ -57,7 +61,7 @@ async function arrivedRows(
   segments: readonly SegmentRow[],
   from: number,
   edge: number,
-): Promise<{ rows: number[]; newest: number }> {
+): Promise<{ rows: number[]; newest: number; closed: SegmentRow[]; cutoffs: Map<number, number> }> {
   const came = (row: number) => stored.ids[row] > from && stored.ids[row] <= edge;
   const waiting = new Map<number, number[]>();
   for (const [deviceId, rows] of byDevice(stored)) {
@@ -85,5 +89,5 @@ async function arrivedRows(
   for (const place of await openSegments(ctx, telemetry, accountId, shown, stored)) {
     if (place !== null) for (let row = place.from; row < place.to; row++) if (kept(row)) rows.push(row);
   }
-  return { rows, newest };
+  return { rows, newest, closed: shown.filter(({ customerKid }) => customerKid !== null), cutoffs };
 }

@@ -10,7 +10,7 @@ import type { Reach } from "./store/reach.ts";
 import { deviceRows, devicesStatement, newestOfDevicesStatement } from "./store/reading.ts";
 import { openTail, tailOf, tailStatements, unsettled } from "./tail.ts";
 import { mainTelemetry, type Telemetry } from "./telemetry.ts";
-import type { Found } from "./track.ts";
+import { everything, type Found } from "./track.ts";
 
 /** The newest valid fix of each device within reach, by device id. @param after the last device id of the page before */
 export async function latestOf(ctx: Base, reach: Reach, after: number, limit: number): Promise<Found> {
@@ -18,6 +18,7 @@ export async function latestOf(ctx: Base, reach: Reach, after: number, limit: nu
   let from = after;
   let tail: StoredPositions | null = null;
   const rows: number[] = [];
+  const closed: StoredFix[] = [];
   for (;;) {
     const [devices, newest, ...waiting] = await telemetry.db.$client.batch(
       [
@@ -30,13 +31,21 @@ export async function latestOf(ctx: Base, reach: Reach, after: number, limit: nu
     tail ??= await openTail(ctx, telemetry, waiting);
     const page = deviceRows(devices!.rows);
     const fixes = newest!.rows.flatMap((row) => readFixes(row[1]));
-    rows.push(...(await newestRows(ctx, telemetry, reach.accountId, page, fixes, tail)));
-    if (page.length < limit || rows.length >= limit) return { stored: tail, rows: rows.slice(0, limit) };
+    const found = await newestRows(ctx, telemetry, reach.accountId, page, fixes, tail);
+    rows.push(...found.rows);
+    closed.push(...found.closed);
+    const ended = page.length < limit;
+    if (ended || rows.length + closed.length >= limit) {
+      if (closed.length === 0) return { stored: tail, rows: rows.slice(0, limit) };
+      const next = ended ? null : [page.at(-1)!.deviceId];
+      const sealed = { segments: [], fixes: closed, cutoffs: new Map(), wanted: everything("device"), next };
+      return { stored: tail, rows, closed: sealed };
+    }
     from = page.at(-1)!.deviceId;
   }
 }
 
-/** The rows of the newest fixes of devices, of those that have one, in their order. */
+/** The newest fixes of devices, of those that have one, in their order: rows, and those that only the customer can open. */
 async function newestRows(
   ctx: Base,
   telemetry: Telemetry,
@@ -44,7 +53,7 @@ async function newestRows(
   devices: readonly PeriodRow[],
   fixes: readonly StoredFix[],
   stored: StoredPositions,
-): Promise<number[]> {
+): Promise<{ rows: number[]; closed: StoredFix[] }> {
   const now = ctx.now();
   const cutoffs = new Map<number, number>();
   for (const device of devices) {
@@ -64,8 +73,15 @@ async function newestRows(
     for (const [deviceId, rows] of await unsettled(ctx, telemetry, accountId, stored, doubtful))
       waiting.set(deviceId, rows);
   }
-  return devices.flatMap(({ deviceId }) => {
-    const before = settled.get(deviceId) ?? null;
-    return newestOf(stored, waiting.get(deviceId) ?? [], before) ?? [];
+  const closed = new Map(kept.flatMap((fix) => (fix.customerKid === null ? [] : [[fix.deviceId, fix] as const])));
+  const rows = devices.flatMap(({ deviceId }) => {
+    const row = newestOf(stored, waiting.get(deviceId) ?? [], settled.get(deviceId) ?? null);
+    const sealed = closed.get(deviceId);
+    // One that only the customer can open says of itself no more than its time.
+    if (row === null || (sealed !== undefined && Math.min(stored.fixTimeAt(row), stored.receivedAt[row]) <= sealed.due))
+      return [];
+    closed.delete(deviceId);
+    return row;
   });
+  return { rows, closed: [...closed.values()] };
 }

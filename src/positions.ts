@@ -9,6 +9,8 @@ import { feedOf } from "./feed.ts";
 import { latestOf } from "./latest.ts";
 import { LIMITS } from "./limits.ts";
 import { positionsJson } from "./position-json.ts";
+import { closedStatement } from "./store/segments.ts";
+import { mainTelemetry } from "./telemetry.ts";
 import { type Found, type TrackQuery, trackOf } from "./track.ts";
 
 export type { StoredPosition } from "../codec/stored-position.ts";
@@ -73,8 +75,8 @@ function limitOf(limit: number = LIMITS.pageDefault): number {
 
 const shown = ({ stored, rows }: Found): StoredPosition[] => rows.map((row) => storedPosition(stored, row));
 
-/** What becomes of a page that was read. */
-export type Writer<T> = (found: Found, nextCursor: string | null) => T;
+/** What becomes of a page that was read. Where some of it is `closed`, only src/sealed-answer.ts gives that out. */
+export type Writer<T> = (found: Found, nextCursor: string | null) => T | Promise<T>;
 
 /** A page as objects. */
 export const asPage: Writer<Page<StoredPosition>> = (found, nextCursor) => ({ data: shown(found), nextCursor });
@@ -89,9 +91,10 @@ function pageOf<T>(
   limit: number,
   cursor: (stored: StoredPositions, last: number) => string,
   write: Writer<T>,
-): T {
+): T | Promise<T> {
   if (found === null) throw new AppError("not_found", "No such device");
-  const { stored, rows } = found;
+  const { stored, rows, closed } = found;
+  if (closed !== undefined) return write(found, closed.next && cursorOf(...closed.next));
   const more = rows.length > limit;
   const page = more ? rows.slice(0, limit) : rows;
   return write({ stored, rows: page }, more ? cursor(stored, page[limit - 1]) : null);
@@ -168,6 +171,15 @@ export function extentOf(ctx: Ctx, deviceId: number): Promise<Extent> {
   return extentIn(ctx, reachOf(ctx), deviceId);
 }
 
+const sealedFile = () =>
+  new AppError("sealed", "These positions are sealed to your key: read them as JSON, and open that with your key");
+
+/** Whether a stretch of a track has something that only the customer can open. */
+async function hasClosed(ctx: Ctx, accountId: number, deviceId: number, { from, to }: TrackQuery): Promise<boolean> {
+  const { rows } = await mainTelemetry(ctx).db.$client.execute(closedStatement(accountId, deviceId, from, to));
+  return rows.length > 0;
+}
+
 export interface ExportFile {
   mediaType: string;
   fileName: string;
@@ -192,8 +204,11 @@ export async function exportTrack(
   const read = async () => {
     const found = await trackOf(ctx, reach, device.id, query);
     if (found === null) throw new AppError("not_found", "No such device");
+    // What came to rest since the stream began.
+    if (found.closed !== undefined) throw sealedFile();
     return found;
   };
+  if (await hasClosed(ctx, reach.accountId, device.id, query)) throw sealedFile();
   let next: Found | null = await read();
   async function* pages() {
     while (next !== null && next.rows.length > 0) {

@@ -1,10 +1,12 @@
+import type { SealedAnswer } from "../client/track.ts";
 import type { StoredPositions } from "../codec/segment.ts";
-import { isAlarm } from "./alarms.ts";
+import { isAlarm, ROUTINE_EVENTS } from "./alarms.ts";
 import type { Base } from "./context.ts";
 import { LIMITS } from "./limits.ts";
 import { cutoffAt, keepingOf } from "./periods.ts";
 import { dueOf, openSegments } from "./segments.ts";
 import { freshRows, Known, sortByFix } from "./settle-plan.ts";
+import type { StoredFix } from "./store/newest.ts";
 import { devicePeriodStatement, periodRow } from "./store/periods.ts";
 import type { Reach } from "./store/reach.ts";
 import { clocklessStatement, lookedUpTo, type SegmentRow, segmentRows, stretchStatements } from "./store/segments.ts";
@@ -27,7 +29,35 @@ export interface TrackQuery {
 export interface Found {
   stored: StoredPositions;
   rows: number[];
+  /** What lies among them and only the customer can open. Then `rows` are all that were read, however many. */
+  closed?: Closed;
 }
+
+/** Sealed rows that the platform cannot open: it gives them out as they are. */
+export interface Closed {
+  segments: SegmentRow[];
+  fixes: StoredFix[];
+  /** Of each device: what lies before is past its period. */
+  cutoffs: ReadonlyMap<number, number>;
+  /** What was asked for, to which the content of a row is to be cut. */
+  wanted: SealedAnswer["wanted"];
+  /** The cursor of the next page in its parts; null: there is none. */
+  next: number[] | null;
+}
+
+/** What is wanted of sealed rows where nothing else is said. */
+export const everything = (order: SealedAnswer["wanted"]["order"]): SealedAnswer["wanted"] => ({
+  order,
+  from: null,
+  to: null,
+  after: null,
+  upTo: null,
+  events: null,
+  routine: ROUTINE_EVENTS,
+});
+
+/** Ids before and after every id. */
+const [NO_ID, EVERY_ID] = [0, 999_999_999_999_999];
 
 /** A stretch of fix times of which everything was read. */
 interface Read {
@@ -83,11 +113,19 @@ export async function trackOf(ctx: Base, reach: Reach, deviceId: number, query: 
     return query.events === "alarms" ? isAlarm(event) : query.events.includes(event);
   };
   const found: number[] = [];
+  const closed = new Map<number, SegmentRow>();
+  let positions = 0;
+  const begin = { from, to };
   let results = first;
   for (;;) {
     const { segments: read, edge } = readOf(results, descending, segments);
     const kept = read.filter((segment) => (segment.dueTo ?? segment.toTime) >= cutoff);
     const rows = await opened(ctx, telemetry, accountId, kept, stored);
+    for (const segment of kept) {
+      if (segment.customerKid === null || closed.has(segment.id)) continue;
+      closed.set(segment.id, segment);
+      positions += segment.positions;
+    }
     const within = (at: number) => {
       const fix = stored.fixTimeAt(at);
       return fix >= from && fix < to && (edge === null || (descending ? fix > edge : fix < edge)) && wanted(at);
@@ -96,7 +134,21 @@ export async function trackOf(ctx: Base, reach: Reach, deviceId: number, query: 
     if (tail.length > 0) page.push(...freshRows(stored, tail.filter(within), knownFrom(stored, rows)));
     sortByFix(stored, page);
     found.push(...(descending ? page.reverse() : page));
-    if (edge === null || found.length >= limit) break;
+    if (edge === null || found.length + positions >= limit) {
+      if (closed.size === 0) break;
+      const low = descending && edge !== null ? edge + 1 : begin.from;
+      const high = descending ? begin.to : (edge ?? begin.to);
+      const bounds = { from: low === -LIMITS.timeMs ? null : low, to: high === LIMITS.timeMs ? null : high };
+      const order = descending ? "newest fix first" : "fix";
+      const sealed: Closed = {
+        segments: [...closed.values()],
+        fixes: [],
+        cutoffs: new Map([[deviceId, cutoff]]),
+        wanted: { ...everything(order), ...bounds, events: query.events ?? null },
+        next: edge === null ? null : [edge, descending ? EVERY_ID : NO_ID],
+      };
+      return { stored, rows: found, closed: sealed };
+    }
     // Where more segments than that lie over one another, the next step opens more.
     segments = edge === (descending ? to - 1 : from) ? segments * 2 : LIMITS.segmentsARead;
     if (descending) to = edge + 1;

@@ -4,7 +4,8 @@ import type { Ctx } from "../context.ts";
 import { AppError } from "../errors.ts";
 import { EXPORTS, type ExportFormat } from "../export.ts";
 import { LIMITS } from "../limits.ts";
-import { asJson, events, exportTrack, feed, history, latest } from "../positions.ts";
+import { events, exportTrack, feed, history, latest } from "../positions.ts";
+import { type Answer, asAnswer, MEDIA_TYPES } from "../sealed-answer.ts";
 import { DevicePath, findDevice } from "./devices.ts";
 import { Id, Limit, listOf, pageSize, queryTime, Time } from "./fields.ts";
 import { type Route, route } from "./route.ts";
@@ -105,8 +106,10 @@ function acceptedFormat(accept: string | undefined): Format {
 }
 
 /** Sends what is JSON already. */
-const sendJson = (c: Context, json: string, headers: Record<string, string> = {}) =>
-  c.body(json, 200, { "Content-Type": "application/json", ...headers });
+const sendAnswer = async (c: Context, answer: Promise<Answer>, headers: Record<string, string> = {}) => {
+  const { mediaType, json } = await answer;
+  return c.body(json, 200, { "Content-Type": mediaType, ...headers });
+};
 
 /** Passes a stream on and logs what breaks it off: by then the status is sent. */
 function watched(ctx: Ctx, body: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
@@ -136,7 +139,81 @@ function watched(ctx: Ctx, body: ReadableStream<Uint8Array>): ReadableStream<Uin
 }
 
 const tag = "Positions";
-const positionPage = { description: "One page of positions", schema: listOf(PositionJson) };
+const unixMs = v.pipe(v.number(), v.description("Unix ms"));
+const maybeMs = v.nullable(unixMs);
+const base64 = v.pipe(v.string(), v.description("base64"));
+/** What the positions of an account with sealing keys are once they are settled; client/ opens it. */
+const SealedJson = v.object({
+  sealed: v.literal(true),
+  data: v.pipe(v.array(PositionJson), v.description("What is not sealed: it came in the last hour, or before the key")),
+  accountId: Id,
+  wanted: v.pipe(
+    v.object({
+      order: v.picklist(["fix", "newest fix first", "arrival", "device"]),
+      from: maybeMs,
+      to: maybeMs,
+      after: v.nullable(v.number()),
+      upTo: v.nullable(v.number()),
+      events: v.nullable(v.union([v.array(v.number()), v.literal("alarms")])),
+      routine: v.array(v.number()),
+    }),
+    v.description("What was asked for, as the content of a segment may reach beyond it"),
+  ),
+  segments: v.array(
+    v.object({
+      id: Id,
+      deviceId: Id,
+      dayKid: v.number(),
+      deviceKid: v.number(),
+      customerKid: v.pipe(v.number(), v.description("The secret that is one half of its key")),
+      fromTime: unixMs,
+      toTime: unixMs,
+      dueFrom: maybeMs,
+      dueTo: maybeMs,
+      firstId: Id,
+      lastId: Id,
+      positions: v.number(),
+      alarms: v.number(),
+      clockless: v.number(),
+      keptFrom: v.pipe(v.number(), v.description("Unix ms; positions from before are past their period")),
+      share: v.pipe(v.string(), v.description("The other half of its key, base64")),
+      sealed: v.pipe(v.string(), v.description("Nonce, ciphertext and tag of AES-256-GCM, base64")),
+    }),
+  ),
+  fixes: v.pipe(
+    v.array(
+      v.object({
+        deviceId: Id,
+        dayKid: v.number(),
+        deviceKid: v.number(),
+        customerKid: v.number(),
+        due: unixMs,
+        share: base64,
+        sealed: base64,
+      }),
+    ),
+    v.description("Newest fixes of devices"),
+  ),
+  secrets: v.array(
+    v.object({
+      kid: v.number(),
+      day: v.pipe(v.number(), v.description("UTC day since 1970")),
+      wrapped: v.pipe(
+        v.array(v.object({ publicKey: v.string(), wrapped: base64 })),
+        v.description("By HPKE, RFC 9180: X25519, HKDF-SHA256, AES-256-GCM"),
+      ),
+    }),
+  ),
+  nextCursor: v.nullable(v.string()),
+});
+
+const positionPage = {
+  description:
+    "One page of positions. Where the account seals them to keys of its own and they are settled, they come sealed; " +
+    "`npm run -s unseal` opens them",
+  schema: listOf(PositionJson),
+  media: { [MEDIA_TYPES.sealed]: SealedJson },
+};
 const files = Object.fromEntries(Object.values(EXPORTS).map(({ mediaType }) => [mediaType.split(";")[0], null]));
 
 export const POSITIONS: readonly Route[] = [
@@ -150,11 +227,11 @@ export const POSITIONS: readonly Route[] = [
     params: DevicePath,
     query: HistoryQuery,
     find: findDevice,
-    answers: { 200: { ...positionPage, media: files } },
+    answers: { 200: { ...positionPage, media: { ...files, ...positionPage.media } } },
     handle: async ({ c, ctx, object, query }) => {
       const { format = acceptedFormat(c.req.header("accept")), ...window } = query;
       if (format === "json") {
-        return sendJson(c, await history(ctx, object.id, window, asJson), { Vary: "Accept" });
+        return sendAnswer(c, history(ctx, object.id, window, asAnswer(ctx)), { Vary: "Accept" });
       }
       const { cursor, ...rest } = window;
       if (cursor !== undefined) {
@@ -181,7 +258,7 @@ export const POSITIONS: readonly Route[] = [
     query: v.strictObject({ ...WINDOW, limit: Limit, cursor: Cursor, codes: v.optional(EventCodes) }),
     find: findDevice,
     answers: { 200: positionPage },
-    handle: async ({ c, ctx, object, query }) => sendJson(c, await events(ctx, object.id, query, asJson)),
+    handle: async ({ c, ctx, object, query }) => sendAnswer(c, events(ctx, object.id, query, asAnswer(ctx))),
   }),
   route({
     method: "GET",
@@ -191,7 +268,7 @@ export const POSITIONS: readonly Route[] = [
     summary: "Read the newest valid fix of each device",
     query: v.strictObject({ limit: Limit, cursor: Cursor }),
     answers: { 200: positionPage },
-    handle: async ({ c, ctx, query }) => sendJson(c, await latest(ctx, query, asJson)),
+    handle: async ({ c, ctx, query }) => sendAnswer(c, latest(ctx, query, asAnswer(ctx))),
   }),
   route({
     method: "GET",
@@ -204,6 +281,6 @@ export const POSITIONS: readonly Route[] = [
       "nextCursor: ask again with it for what came since.",
     query: v.strictObject({ limit: Limit, cursor: Cursor }),
     answers: { 200: positionPage },
-    handle: async ({ c, ctx, query }) => sendJson(c, await feed(ctx, query, asJson)),
+    handle: async ({ c, ctx, query }) => sendAnswer(c, feed(ctx, query, asAnswer(ctx))),
   }),
 ];

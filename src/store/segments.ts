@@ -213,6 +213,15 @@ export function straddlingStatement(accountId: number, last: number, span: numbe
   };
 }
 
+/** Any segment of a stretch that only the customer can open. */
+export function closedStatement(accountId: number, deviceId: number, from: number, to: number): Statement {
+  return {
+    sql: `SELECT 1 FROM segments s WHERE s.id >= ? AND s.id < ? AND s.account_id = ? AND s.customer_kid IS NOT NULL
+      AND s.to_time >= ? AND s.from_time < ? LIMIT 1`,
+    args: [firstIdOf(deviceId, from), firstIdOf(deviceId, to) + SEGMENTS_A_DAY, accountId, from, to],
+  };
+}
+
 /** A device's segments without their positions, for counting. */
 export function headsStatement(deviceId: number, from: number, to: number): Statement {
   return {
