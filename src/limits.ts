@@ -255,9 +255,9 @@ export const LIMITS = {
 
   /** A bridge's last delivery is written at most this often. */
   bridgeSeenEveryMs: 60_000,
-  /** The ingest rate is counted over this long, in this many of the newest positions. */
+  /** The ingest rate is counted over this long, in this many of the newest batches. */
   rateWindowMs: 5 * 60_000,
-  ratePositions: 20_000,
+  rateBatches: 512,
 
   /** A destroyed secret is out of every isolate's memory after this long: each reads the list of destructions again. */
   shredEveryMs: 60_000,

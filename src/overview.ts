@@ -2,7 +2,7 @@ import { record } from "./audit.ts";
 import type { Base, Config, Ctx } from "./context.ts";
 import { type JobStatus, listJobs, runJob } from "./jobs.ts";
 import { LIMITS } from "./limits.ts";
-import { type Figures, markBridgeSeen, readFigures } from "./store/overview.ts";
+import { type Figures, markBridgeSeen, type Received, readFigures } from "./store/overview.ts";
 
 // When each bridge's last delivery is written again, per isolate: the path of every frame costs a look at a map.
 const NEXT = new WeakMap<Config, Map<number, number>>();
@@ -47,6 +47,12 @@ export interface Overview extends Omit<Figures, "received"> {
   canSendMail: boolean;
 }
 
+/** Positions a second: over the whole window, or of what came after the first batch that is still there. */
+function rateOf({ positions, whole, first }: Received, now: number): number {
+  if (whole || first === null) return (positions * 1000) / LIMITS.rateWindowMs;
+  return ((positions - first.positions) * 1000) / Math.max(1000, now - first.receivedAt);
+}
+
 /** What the operator sees at a glance. */
 export async function overview(ctx: Ctx): Promise<Overview> {
   const now = ctx.now();
@@ -56,14 +62,12 @@ export async function overview(ctx: Ctx): Promise<Overview> {
     unclaimedSince: now - LIMITS.unclaimedMs,
     trainingBefore: now + LIMITS.trainingSoonMs,
   };
-  const { received, ...figures } = await readFigures(ctx.db, times, LIMITS.ratePositions);
-  const full = received.count === LIMITS.ratePositions && received.oldest !== null;
-  const spanMs = full ? Math.max(1000, now - received.oldest!) : LIMITS.rateWindowMs;
+  const { received, ...figures } = await readFigures(ctx.db, times, LIMITS.rateBatches);
   const jobs = (await listJobs(ctx)).map((job) => ({
     ...job,
     lateMs: job.lastRun === null ? null : Math.max(0, now - nextDue(job.cron, job.lastRun.startedAt)),
   }));
-  return { ...figures, positionsPerS: (received.count * 1000) / spanMs, jobs, canSendMail: ctx.sendMail !== null };
+  return { ...figures, positionsPerS: rateOf(received, now), jobs, canSendMail: ctx.sendMail !== null };
 }
 
 /** Runs a job because somebody wants it now. @returns rows changed @throws {AppError} not_found */

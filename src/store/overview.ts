@@ -9,10 +9,20 @@ export async function markBridgeSeen(db: Db, bridgeId: number, now: number): Pro
   });
 }
 
+/** What came lately, as far as the inbox still has it: batches go when they are settled. Times are Unix ms. */
+export interface Received {
+  /** Positions that came since the time that was asked for. */
+  positions: number;
+  /** Whether these are all of them. */
+  whole: boolean;
+  /** If not: the first batch that is looked at, and when it came; null without any. */
+  first: { positions: number; receivedAt: number } | null;
+}
+
 export interface Figures {
   bridges: { id: number; name: string | null; lastSeenAt: number | null }[];
-  /** Positions received since a time, at most as many as were asked for, and when the oldest of them came. */
-  received: { count: number; oldest: number | null };
+  /** Of the newest batches that are still there. */
+  received: Received;
   unclaimed: number;
   accounts: number;
   users: number;
@@ -44,8 +54,11 @@ export async function readFigures(
         args: [],
       },
       {
-        sql: `SELECT coalesce(sum(positions), 0), min(received_at) FROM (SELECT positions, received_at FROM inbox ORDER BY id DESC LIMIT ?)
-          WHERE received_at >= ?`,
+        sql: `WITH newest AS (SELECT id, positions, received_at FROM inbox ORDER BY id DESC LIMIT ?1),
+            first AS (SELECT id, positions, received_at FROM newest ORDER BY id LIMIT 1)
+          SELECT (SELECT coalesce(sum(positions), 0) FROM newest WHERE received_at >= ?2),
+            coalesce((SELECT id = 1 OR received_at < ?2 FROM first), (SELECT seq = 0 FROM sqlite_sequence WHERE name = 'inbox')),
+            (SELECT positions FROM first), (SELECT received_at FROM first)`,
         args: [batches, times.receivedSince],
       },
       {
@@ -72,7 +85,7 @@ export async function readFigures(
       name: found[1] as string | null,
       lastSeenAt: found[2] as number | null,
     })),
-    received: { count: received!.rows[0]![0] as number, oldest: received!.rows[0]![1] as number | null },
+    received: receivedOf(received!.rows[0]!),
     unclaimed: number(0),
     accounts: number(1),
     users: number(2),
@@ -85,4 +98,9 @@ export async function readFigures(
       validUntil: found[1] as number | null,
     })),
   };
+}
+
+function receivedOf(row: ArrayLike<unknown>): Received {
+  const first = row[3] === null ? null : { positions: Number(row[2]), receivedAt: Number(row[3]) };
+  return { positions: Number(row[0]), whole: row[1] === 1, first };
 }

@@ -112,7 +112,7 @@ test("admin lists read every page, as a table and as JSON", async () => {
 test("admin runs a job and lists the jobs with their last run", async () => {
   expect((await admin("jobs run retention")).stdout).toBe("retention changed 0 rows.\n");
   expect(JSON.parse((await admin("jobs run retention --json")).stdout)).toEqual({ name: "retention", changed: 0 });
-  expect((await admin("jobs list")).stdout).toMatch(/^retention +7 \* \* \* \* +done \d{4}-/m);
+  expect((await admin("jobs list")).stdout).toMatch(/^retention +\*\/10 \* \* \* \* +done \d{4}-/m);
 });
 
 test("admin looks at the key store, wraps it anew and restores nothing that is there", async () => {
@@ -218,7 +218,7 @@ test.each([
   ["account list --url nowhere", "--url must be a URL"],
   ["key create --account acme --scope read", "--account must be an id, a whole number"],
   ["key revoke --id 1x", "--id must be an id, a whole number"],
-  ["jobs run nothing", "No such job. There are expire-commands, "],
+  ["jobs run nothing", "No such job. There are "],
 ])("admin %s is refused with the usage", async (args, message) => {
   const { code, stdout, stderr } = await admin(args, { ADMIN_TOKEN: "x" });
   expect([code, stdout]).toEqual([2, ""]);
