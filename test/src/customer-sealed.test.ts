@@ -233,13 +233,13 @@ describe("a stretch that is sealed", () => {
       let cursor: string | undefined;
       let pages = 0;
       do {
-        const page = await track({ limit: 15, order, cursor });
+        const page = await track({ limit: 10, order, cursor });
         seen.push(...minutes(page.positions));
         cursor = page.nextCursor ?? undefined;
         pages += 1;
       } while (cursor !== undefined);
       expect(seen, order).toEqual(order === "asc" ? all : all.toReversed());
-      expect(pages).toBeGreaterThan(1);
+      expect(pages, order).toBeGreaterThan(3);
     }
   });
 
