@@ -1,6 +1,6 @@
 import type { Base } from "./context.ts";
 import { LIMITS } from "./limits.ts";
-import { cacheOf, deriveKey, held, heldWith } from "./vault-cache.ts";
+import { cacheOf, deriveKey, held, heldWith, type VaultCache } from "./vault-cache.ts";
 import { bring, changeObject, placesOf } from "./vault-copies.ts";
 import { accountName, type KeyObject, kidsOf, newSecret, type Secret, unavailable } from "./vault-object.ts";
 import { destroy, without } from "./vault-shred.ts";
@@ -39,6 +39,7 @@ export function accountHashKey(
 async function ownKey(ctx: Base, accountId: number, purpose: string, as: "seal" | "hash", make: boolean) {
   const name = accountName(accountId);
   const cache = await cacheOf(ctx);
+  const { epoch } = cache;
   const now = ctx.now();
   let account = await held(ctx, name, { both: make });
   if (account !== null && !account.current.has("own") && !account.object.gone && !make) {
@@ -49,7 +50,6 @@ async function ownKey(ctx: Base, accountId: number, purpose: string, as: "seal" 
     }
   }
   if (make && !account?.object.gone && !account?.current.has("own")) {
-    const { epoch } = cache;
     const object = await changeObject(ctx, name, (before) => {
       const living = cache.living(name, before);
       if (living.gone || living.secrets.some(({ kind }) => kind === "own")) return null;
@@ -58,15 +58,21 @@ async function ownKey(ctx: Base, accountId: number, purpose: string, as: "seal" 
     account = object === null ? null : cache.hold(name, object, true, now, epoch);
   }
   const secret = account?.current.get("own");
-  return secret === undefined ? null : keyOf(ctx, name, secret, `acct|v1|${purpose}`, as);
+  return secret === undefined ? null : keyOf(cache, epoch, name, secret, `acct|v1|${purpose}`, as);
 }
 
-async function keyOf(ctx: Base, name: string, secret: Secret, info: string, as: "seal" | "hash"): Promise<CryptoKey> {
-  const cache = await cacheOf(ctx);
+/** The key of one secret, from memory if it is there. @param epoch of the cache before the secret was read */
+async function keyOf(
+  cache: VaultCache,
+  epoch: number,
+  name: string,
+  secret: Secret,
+  info: string,
+  as: "seal" | "hash",
+): Promise<CryptoKey> {
   const id = `${name}\n${secret.kid} ${as} ${info}`;
   const known = cache.key(id);
   if (known !== undefined) return known;
-  const { epoch } = cache;
   const key = await deriveKey([secret], info, as);
   cache.holdKey(id, key, epoch);
   return key;
@@ -77,9 +83,9 @@ const PEPPER = "pepper";
 /** The HMAC-SHA-256 key of blind indexes, one for the installation: made at its first use, never destroyed. */
 export async function blindKey(ctx: Base): Promise<CryptoKey> {
   const cache = await cacheOf(ctx);
+  const { epoch } = cache;
   let pepper = await held(ctx, PEPPER, { both: true });
   if (pepper === null) {
-    const { epoch } = cache;
     const object = await changeObject(ctx, PEPPER, (before) =>
       before.secrets.length > 0 ? null : { ...before, secrets: [newSecret(ctx, kidsOf(before), { kind: "pepper" })] },
     );
@@ -89,7 +95,7 @@ export async function blindKey(ctx: Base): Promise<CryptoKey> {
   }
   const secret = pepper.current.get("pepper");
   if (secret === undefined) throw unavailable("The pepper of the indexes is not in its object");
-  return keyOf(ctx, PEPPER, secret, "blind|v1", "hash");
+  return keyOf(cache, epoch, PEPPER, secret, "blind|v1", "hash");
 }
 
 const LASTING = "lasting";
@@ -164,19 +170,23 @@ export async function newInboxKey(ctx: Base, database: string): Promise<number> 
  */
 export async function inboxSealingKey(ctx: Base, database: string): Promise<{ kid: number; key: CryptoKey }> {
   const name = inboxName(database);
+  const cache = await cacheOf(ctx);
+  const { epoch } = cache;
   const inbox = await held(ctx, name, { both: true });
   let secret = newestOf(inbox?.object);
   if (secret === undefined || ctx.now() - secret.of >= LIMITS.inboxKeyMs) {
     secret = await makeInboxKey(ctx, database, LIMITS.inboxKeyMs);
   }
-  return { kid: secret.kid, key: await keyOf(ctx, name, secret, "inbox|v1", "seal") };
+  return { kid: secret.kid, key: await keyOf(cache, epoch, name, secret, "inbox|v1", "seal") };
 }
 
 /** The key of rows of an inbox that carry this kid; null when it was destroyed. */
 export async function inboxKey(ctx: Base, database: string, kid: number): Promise<CryptoKey | null> {
   const name = inboxName(database);
+  const cache = await cacheOf(ctx);
+  const { epoch } = cache;
   const secret = (await heldWith(ctx, name, [kid]))?.byKid.get(kid);
-  return secret === undefined ? null : keyOf(ctx, name, secret, "inbox|v1", "seal");
+  return secret === undefined ? null : keyOf(cache, epoch, name, secret, "inbox|v1", "seal");
 }
 
 /**

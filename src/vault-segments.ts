@@ -36,12 +36,20 @@ export interface OpeningWish {
   deviceKid: number;
 }
 
-/** The key of a day and a device, from memory if it is there. Within one request alone: it keeps no promise. */
-async function segmentKey(cache: VaultCache, name: string, day: Secret, device: Secret): Promise<CryptoKey> {
+/**
+ * The key of a day and a device, from memory if it is there. Within one request alone: it keeps no promise.
+ * @param epoch of the cache before the secrets were read
+ */
+async function segmentKey(
+  cache: VaultCache,
+  name: string,
+  day: Secret,
+  device: Secret,
+  epoch: number,
+): Promise<CryptoKey> {
   const id = segmentKeyId(name, device.of, day.kid, device.kid);
   const known = cache.key(id);
   if (known !== undefined) return known;
-  const { epoch } = cache;
   const key = await deriveKey([day, device], "pos|v1", "seal");
   cache.holdKey(id, key, epoch);
   return key;
@@ -63,9 +71,9 @@ export async function sealingKeys(
 ): Promise<(SealingKey | null)[]> {
   const name = accountName(accountId);
   const cache = await cacheOf(ctx);
+  const { epoch } = cache;
   let account = await held(ctx, name, { both: true });
   if (account === null || lacksAny(account, wanted)) {
-    const { epoch } = cache;
     const object = await changeObject(ctx, name, (before) => {
       const living = cache.living(name, before);
       return living.gone ? null : withSecrets(ctx, living, wanted);
@@ -83,7 +91,7 @@ export async function sealingKeys(
       const id = `${daySecret.kid} ${deviceSecret.kid}`;
       const known = keys.get(id);
       if (known !== undefined) return known;
-      const made = segmentKey(cache, name, daySecret, deviceSecret).then((key) => ({
+      const made = segmentKey(cache, name, daySecret, deviceSecret, epoch).then((key) => ({
         dayKid: daySecret.kid,
         deviceKid: deviceSecret.kid,
         key,
@@ -135,6 +143,7 @@ export async function openingKeys(
 ): Promise<(CryptoKey | null)[]> {
   const name = accountName(accountId);
   const cache = await cacheOf(ctx);
+  const { epoch } = cache;
   const found = wanted.map((wish) => cache.key(segmentKeyId(name, wish.deviceId, wish.dayKid, wish.deviceKid)));
   if (found.every((key) => key !== undefined)) return found;
   const kids = wanted.flatMap(({ dayKid, deviceKid }, i) => (found[i] === undefined ? [dayKid, deviceKid] : []));
@@ -146,7 +155,7 @@ export async function openingKeys(
       const [day, device] = [account?.byKid.get(dayKid), account?.byKid.get(deviceKid)];
       if (day?.kind !== "day" || device?.kind !== "device" || device.of !== deviceId) return found[i] ?? null;
       if (known !== undefined) return known;
-      const made = segmentKey(cache, name, day, device);
+      const made = segmentKey(cache, name, day, device, epoch);
       keys.set(`${dayKid} ${deviceKid}`, made);
       return made;
     }),

@@ -18,6 +18,8 @@ export class KeyPlaces implements Secrets {
   readonly calls: Call[] = [];
   /** Calls that still succeed; all after them fail, as when the process ends there. */
   left = Number.POSITIVE_INFINITY;
+  /** Runs once, after the next read and before its reader has the answer. */
+  meanwhile: (() => Promise<unknown>) | null = null;
 
   constructor(behind: Secrets = fileSecrets(null)) {
     this.copies = [this.#watched("a", behind.copies[0]), this.#watched("b", behind.copies[1])];
@@ -38,7 +40,11 @@ export class KeyPlaces implements Secrets {
     return {
       get: async (name) => {
         await called("get", name);
-        return store.get(name);
+        const found = await store.get(name);
+        const work = this.meanwhile;
+        this.meanwhile = null;
+        await work?.();
+        return found;
       },
       put: async (name, bytes, expected) => {
         await called("put", name);

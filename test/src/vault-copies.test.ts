@@ -16,6 +16,7 @@ import {
   type SealingKey,
   sealingKeys,
 } from "../../src/vault.ts";
+import { wrap } from "../../src/vault-object.ts";
 import { aDatabase, type TestBase, type TestDatabase } from "../database.ts";
 import { anIsolate, KeyPlaces, opens } from "./key-places.ts";
 
@@ -81,6 +82,33 @@ test("a copy of before, put back, brings no destroyed secret back", async () => 
   await sealing(fresh(), wish(2));
   const left = (await places.opened(base, "a", NAME))!.secrets.map(({ kid }) => kid);
   expect(left).not.toContain(gone.dayKid);
+});
+
+test("of two copies the one that has more is true", async () => {
+  const [first] = await sealing(base, wish(1));
+  const old = (await places.of("a").get(NAME))!.bytes;
+  const [, second] = await sealing(base, wish(1), wish(2));
+  await places.replace("a", NAME, old);
+  const reader = fresh();
+  expect([await opens(reader, ACCOUNT, 1, first), await opens(reader, ACCOUNT, 2, second)]).toEqual([true, true]);
+  expect(await places.opened(base, "a", NAME)).toEqual(await places.opened(base, "b", NAME));
+  await places.replace("a", NAME, old);
+  const [again] = await sealing(fresh(), wish(2));
+  expect(again.deviceKid).toBe(second.deviceKid);
+});
+
+test("a destruction tells of the kids of one before it that did not come to its end", async () => {
+  const [first, second] = await sealing(base, wish(1, DAY - 2), wish(1, DAY - 1));
+  places.calls.length = 0;
+  await destroyDays(base, ACCOUNT, "account", DAY - 5);
+  // Past the writes of both copies.
+  places.left = places.calls.length + 3;
+  await expect(destroyDays(base, ACCOUNT, "account", DAY - 1)).rejects.toThrow();
+  places.left = Number.POSITIVE_INFINITY;
+  const left = (await places.opened(base, "a", NAME))!.secrets.map(({ kid }) => kid);
+  expect(left).not.toContain(first.dayKid);
+  expect(await places.opened(base, "a", "shreds")).toBe(null);
+  expect(await destroyDays(base, ACCOUNT, "account", DAY)).toEqual([first.dayKid, second.dayKid]);
 });
 
 test("both copies lost: no key and no 'destroyed' either, until the escrow has brought them back", async () => {
@@ -270,6 +298,17 @@ describe("another root key", () => {
     expect(await rewrap(wrong)).toBe(0);
     expect(await checkKeys(wrong)).toMatchObject({ objects: 1, foreign: 3 });
     expect(await stored()).toEqual(before);
+  });
+
+  test("a third copy that cannot be judged keeps a destruction from being done, and stays as it is", async () => {
+    const [key] = await sealing(base, wish(1, DAY - 1));
+    const stranger = withKeys(NEW);
+    await places.replace("escrow", NAME, await wrap(stranger, "escrow", NAME, (await places.opened(base, "a", NAME))!));
+    const { version } = (await places.of("escrow").get(NAME))!;
+    await expect(destroyDays(base, ACCOUNT, "account", DAY)).rejects.toEqual(unavailable);
+    expect((await places.of("escrow").get(NAME))?.version).toBe(version);
+    // With both keys it is completed.
+    expect(await destroyDays(withKeys(OLD, NEW), ACCOUNT, "account", DAY)).toEqual([key.dayKid]);
   });
 
   test("half done, an isolate with either configuration reads what it can and breaks nothing", async () => {
