@@ -82,14 +82,14 @@ async function scrub(ctx: Base): Promise<void> {
  * Removes a device that is marked (`deletingAt`): its positions in bounded steps, then everything else of it in one.
  * Until the end it stays marked, so that a removal that stops anywhere is resumed by the job.
  * @param statements how many may be used; what is used is taken off
- * @returns false when rows are left for the next call
+ * @returns false when rows are left for the next call, or when the device is not marked and nothing was done
  */
 export async function removeDevice(
   ctx: Base,
   deviceId: number,
   statements: Budget = { left: LIMITS.removalStatements },
 ): Promise<boolean> {
-  const accountId = await store.accountOfDevice(ctx.db, deviceId);
+  const accountId = await store.accountOfMarked(ctx.db, deviceId);
   if (accountId === null) return false;
   if (!(await eraseTrack(ctx, mainTelemetry(ctx), accountId, deviceId, statements))) return false;
   const removed = await store.deleteMarkedDevice(ctx.db, deviceId);

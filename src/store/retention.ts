@@ -7,9 +7,12 @@ async function changed(db: Db, sql: string, args: number[]): Promise<number> {
 // Each of these deletes at most `limit` rows and says how many. Called until it says fewer than `limit`, it is done;
 // stopped in between, the next call goes on where it ended.
 
-/** Whose device it is, also while it is being removed; null: nobody's. */
-export async function accountOfDevice(db: Db, deviceId: number): Promise<number | null> {
-  const { rows } = await db.$client.execute({ sql: "SELECT account_id FROM devices WHERE id = ?", args: [deviceId] });
+/** Whose device it was that is being removed; null: it is not, or it is gone. */
+export async function accountOfMarked(db: Db, deviceId: number): Promise<number | null> {
+  const { rows } = await db.$client.execute({
+    sql: "SELECT account_id FROM devices WHERE id = ? AND deleting_at IS NOT NULL",
+    args: [deviceId],
+  });
   return rows[0] === undefined ? null : Number(rows[0][0]);
 }
 

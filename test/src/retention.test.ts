@@ -1,165 +1,266 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { StoredPositions } from "../../codec/segment.ts";
+import { extentOf } from "../../src/extent.ts";
+import { feedOf } from "../../src/feed.ts";
+import { latestOf } from "../../src/latest.ts";
 import { LIMITS } from "../../src/limits.ts";
-import { finishRemovals, monthsBefore, purgeExpired, purgeIdempotencyKeys, removeDevice } from "../../src/retention.ts";
-import { aBase, aDatabase, aDevice, NOON, type TestDatabase } from "../database.ts";
+import { cutoffOf } from "../../src/periods.ts";
+import { finishRemovals, purgeExpired, purgeIdempotencyKeys, removeDevice } from "../../src/retention.ts";
+import { openSegments } from "../../src/segments.ts";
+import { headColumns, type SegmentRow, segmentRows } from "../../src/store/segments.ts";
+import { mainTelemetry } from "../../src/telemetry.ts";
+import { trackOf } from "../../src/track.ts";
+import { aBase, aDatabase, aDevice, NOON, type TestBase, type TestDatabase } from "../database.ts";
+import { type PositionSpec, settled, stored } from "../stored.ts";
 
-const DAY = 86_400_000;
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+/** Three months before NOON: what is older is past its period. */
+const BEFORE = cutoffOf(NOON, { months: 3 }, "UTC");
 
 let database: TestDatabase;
+let base: TestBase;
 beforeEach(async () => {
   database = await aDatabase();
+  base = aBase(database.db);
 });
 afterEach(() => database.close());
 
-let digest = 0;
+type Device = Awaited<ReturnType<typeof aDevice>>;
+const number = async (sql: string) => Number((await database.client.execute(sql)).rows[0]![0]);
+const positions = () => number("SELECT coalesce(sum(positions), 0) FROM segments");
+const mark = (device: Device) => database.client.execute(`UPDATE devices SET deleting_at = 1 WHERE id = ${device.id}`);
 
-interface Row {
-  fixTime: number;
-  receivedAt?: number;
-  clock?: number;
+/** Stores and settles positions at a time when none of them is past its period. */
+async function kept(device: Device, specs: readonly PositionSpec[], at: number): Promise<void> {
+  const now = base.now();
+  base.at(at);
+  await stored(base, device, specs);
+  await settled(base);
+  base.at(now);
 }
 
-async function store(device: { id: number; accountId: number }, rows: Row[]): Promise<void> {
-  await database.client.batch(
-    rows.map(({ fixTime, receivedAt = fixTime, clock = 0 }) => ({
-      sql: `INSERT INTO positions (account_id, device_id, fix_time, digest, received_at, clock, event, valid, record)
-        VALUES (?, ?, ?, CAST(printf('%08d', ?) AS BLOB), ?, ?, 35, 1, x'01')`,
-      args: [device.accountId, device.id, fixTime, ++digest, receivedAt, clock],
-    })),
+/** The fix times that each way to read gives: history, newest fix and feed; and how many the extent says there are. */
+async function read({ id, accountId }: Device, ctx: TestBase = base) {
+  const reach = { accountId, devices: [id] };
+  const all = { from: 0, to: LIMITS.timeMs, descending: false, after: null, limit: 10_000 };
+  const times = ({ stored, rows }: { stored: StoredPositions; rows: number[] }) =>
+    rows.map((row) => stored.fixTimeAt(row)).toSorted((a, b) => a - b);
+  return {
+    history: times((await trackOf(ctx, reach, id, all))!),
+    latest: times(await latestOf(ctx, reach, 0, 10)),
+    feed: times(await feedOf(ctx, reach, 0, 10_000)),
+    extent: (await extentOf(ctx, reach, id)).positions,
+  };
+}
+const reading = (times: readonly number[]) => ({
+  ...{ history: times, latest: times.slice(-1), feed: times, extent: times.length },
+});
+
+/** What is stored whatever its period, as far as its keys are there. */
+const held = (device: Device) => {
+  const ctx = aBase(database.db, { now: base.now(), retentionMonths: 1200 });
+  return read(device, ctx).then(({ history }) => history);
+};
+
+/** Rows as somebody copied them before they were deleted. */
+async function copied(device: Device): Promise<SegmentRow[]> {
+  const { rows } = await database.client.execute(
+    `SELECT ${headColumns}, s.sealed FROM segments s WHERE s.device_id = ${device.id} ORDER BY s.from_time`,
   );
+  return segmentRows(rows);
+}
+/** Which of them open with every secret that is left. */
+async function opening(rows: readonly SegmentRow[]): Promise<boolean[]> {
+  const places = await openSegments(base, mainTelemetry(base), rows[0]!.accountId, rows, new StoredPositions());
+  return places.map((place) => place !== null);
 }
 
-async function fixTimes(): Promise<number[]> {
-  const { rows } = await database.client.execute("SELECT fix_time FROM positions ORDER BY fix_time, id");
-  return rows.map((row) => row[0] as number);
-}
-
-describe("monthsBefore()", () => {
-  const cases: [from: string, months: number, expected: string][] = [
-    ["2026-03-01T12:00:00Z", 3, "2025-12-01T12:00:00Z"],
-    ["2026-05-31T23:59:59Z", 3, "2026-02-28T23:59:59Z"],
-    ["2024-05-31T00:00:00Z", 3, "2024-02-29T00:00:00Z"],
-    ["2026-01-31T00:00:00Z", 2, "2025-11-30T00:00:00Z"],
-    ["2026-02-28T00:00:00Z", 12, "2025-02-28T00:00:00Z"],
-    ["2026-02-15T00:00:00Z", 0, "2026-02-15T00:00:00Z"],
-  ];
-  for (const [from, months, expected] of cases) {
-    test(`${months} months before ${from} is ${expected}`, () => {
-      expect(new Date(monthsBefore(Date.parse(from), months)).toISOString()).toBe(new Date(expected).toISOString());
-    });
+test("a read never returns a position past its period, to the millisecond, whether it waits or is settled", async () => {
+  const waiting = await aDevice(database.db);
+  const device = await aDevice(database.db);
+  const times = [BEFORE, BEFORE + 1000, BEFORE + 2000];
+  const specs = times.map((fixTime) => ({ fixTime }));
+  await kept(device, specs, BEFORE);
+  await stored(base, waiting, specs);
+  for (const each of [device, waiting]) {
+    base.at(NOON);
+    expect(await read(each)).toEqual(reading(times));
+    base.advance(1);
+    expect(await read(each)).toEqual(reading(times.slice(1)));
+    base.advance(999);
+    expect(await read(each)).toEqual(reading(times.slice(1)));
+    base.advance(1001);
+    expect(await read(each)).toEqual(reading([]));
   }
 });
 
-test("purgeExpired() deletes what is older than the period and nothing younger, to the millisecond", async () => {
-  const base = aBase(database.db);
-  const before = monthsBefore(NOON, 3);
+test("purgeExpired() deletes what is past its period and nothing younger", async () => {
   const device = await aDevice(database.db);
   const other = await aDevice(database.db);
-  await store(device, [{ fixTime: before - 1 }, { fixTime: before }, { fixTime: NOON }]);
-  await store(other, [{ fixTime: before - DAY }, { fixTime: before + 1 }]);
-  expect(await purgeExpired(base)).toBe(2);
-  expect(await fixTimes()).toEqual([before, before + 1, NOON]);
+  const old = [{ fixTime: BEFORE - 2 * DAY }, { fixTime: BEFORE - 2 * HOUR }];
+  await kept(device, [...old, { fixTime: BEFORE + DAY }, { fixTime: NOON }], BEFORE - 2 * HOUR);
+  await kept(other, [{ fixTime: BEFORE - DAY }, { fixTime: BEFORE }], BEFORE);
+  expect(await positions()).toBe(6);
+  expect(await purgeExpired(base)).toBe(3);
+  expect(await held(device)).toEqual([BEFORE + DAY, NOON]);
+  expect(await held(other)).toEqual([BEFORE]);
+  expect(await purgeExpired(base)).toBe(0);
 });
 
-test("purgeExpired() goes by the earlier of fix and receive time", async () => {
-  const base = aBase(database.db);
-  const before = monthsBefore(NOON, 3);
+test("purgeExpired() run every ten minutes deletes each position within the hour, and none early", async () => {
   const device = await aDevice(database.db);
-  await store(device, [
-    { fixTime: before + DAY / 2, receivedAt: before - 1 }, // a clock set ahead keeps nothing longer
-    { fixTime: before - 1, receivedAt: NOON }, // uploaded late
-    { fixTime: before + 5, receivedAt: before + 1 },
-  ]);
-  expect(await purgeExpired(base)).toBe(2);
-  expect(await fixTimes()).toEqual([before + 5]);
-});
-
-test("purgeExpired() covers the latest fix of a silent device and old commands", async () => {
-  const base = aBase(database.db);
-  const device = await aDevice(database.db);
-  const before = monthsBefore(NOON, 3);
-  await database.client.batch([
-    {
-      sql: "INSERT INTO latest (device_id, position_id, fix_time, received_at, clock, record) VALUES (?, 1, ?, ?, 0, x'01')",
-      args: [device.id, NOON, before - 1],
-    },
-    {
-      sql: `INSERT INTO commands (device_id, account_id, code, arguments, identifier, frame, state, created_at, expires_at)
-        VALUES (?1, ?2, 'A10', '{}', 'A', x'00', 'sent', ?3, ?3), (?1, ?2, 'A10', '{}', 'B', x'00', 'sent', ?4, ?4)`,
-      args: [device.id, device.accountId, before - 1, before],
-    },
-  ]);
-  expect(await purgeExpired(base)).toBe(2);
-  const { rows } = await database.client.execute(
-    "SELECT (SELECT count(*) FROM latest), (SELECT group_concat(identifier) FROM commands)",
+  const times = Array.from({ length: 240 }, (_, i) => BEFORE + i * 3 * MINUTE);
+  await kept(
+    device,
+    times.map((fixTime) => ({ fixTime })),
+    times.at(-1)!,
   );
-  expect([rows[0][0], rows[0][1]]).toEqual([0, "B"]);
+  const segments = await number("SELECT count(*) FROM segments");
+  let straddled = 0;
+  for (let minutes = 0; minutes <= 13 * 60; minutes += 10) {
+    base.at(NOON + minutes * MINUTE);
+    await purgeExpired(base);
+    const cutoff = cutoffOf(base.now(), { months: 3 }, "UTC");
+    const left = await held(device);
+    expect(left).toEqual(times.slice(-left.length || times.length));
+    expect(left.filter((time) => time >= cutoff)).toEqual(times.filter((time) => time >= cutoff));
+    for (const time of left) expect(cutoff - time).toBeLessThan(HOUR);
+    if (left.length > 0 && left[0]! < cutoff) straddled += 1;
+  }
+  expect(await held(device)).toEqual([]);
+  expect([segments > 2, straddled > 10]).toEqual([true, true]);
+});
+
+test("a fix that cannot be right is kept by when it was received", async () => {
+  const device = await aDevice(database.db);
+  const specs = [
+    { fixTime: BEFORE + DAY / 2, receivedAt: BEFORE - 2 * HOUR }, // a clock set ahead keeps nothing longer
+    { fixTime: BEFORE - 2 * HOUR, receivedAt: NOON }, // uploaded late
+    { fixTime: BEFORE - 500 * DAY, receivedAt: NOON - DAY }, // a clock that lost years
+    { fixTime: BEFORE + DAY, receivedAt: BEFORE + 1000 },
+  ];
+  await kept(device, specs, BEFORE - 2 * HOUR);
+  expect(await positions()).toBe(4);
+  expect((await read(device)).history).toEqual([BEFORE - 500 * DAY, BEFORE + DAY]);
+  expect(await purgeExpired(base)).toBe(2);
+  expect(await held(device)).toEqual([BEFORE - 500 * DAY, BEFORE + DAY]);
+  base.advance(1001);
+  expect((await read(device)).history).toEqual([BEFORE - 500 * DAY]);
+});
+
+test("purgeExpired() covers the newest fix of a silent device and old commands", async () => {
+  const silent = await aDevice(database.db);
+  const device = await aDevice(database.db, { accountId: silent.accountId });
+  await kept(silent, [{ fixTime: BEFORE - 2 * HOUR }], BEFORE - 2 * HOUR);
+  await kept(device, [{ fixTime: NOON }], NOON);
+  await database.client.execute({
+    sql: `INSERT INTO commands (device_id, account_id, code, arguments, identifier, frame, state, created_at, expires_at)
+      VALUES (?1, ?2, 'A10', '{}', 'A', x'00', 'sent', ?3, ?3), (?1, ?2, 'A10', '{}', 'B', x'00', 'sent', ?4, ?4)`,
+    args: [silent.id, silent.accountId, BEFORE - 1, BEFORE],
+  });
+  const bytes = () => number("SELECT coalesce(sum(length(fixes)), 0) FROM newest");
+  const before = await bytes();
+  expect(await purgeExpired(base)).toBe(2);
+  expect(await bytes()).toBe(before / 2);
+  expect((await read(device)).latest).toEqual([NOON]);
+  expect((await database.client.execute("SELECT group_concat(identifier) FROM commands")).rows[0]![0]).toBe("B");
+  await kept(silent, [{ fixTime: NOON - DAY }], NOON);
+  expect((await read(silent)).latest).toEqual([NOON - DAY]);
 });
 
 test("purgeExpired() works in bounded steps and ends the same when it is stopped, repeated or overlapped", async () => {
-  const base = aBase(database.db);
   const device = await aDevice(database.db);
-  const old = monthsBefore(NOON, 3) - DAY;
-  await store(
-    device,
-    Array.from({ length: LIMITS.deleteRows + 10 }, (_, i) => ({ fixTime: old + i })),
-  );
-  await store(device, [{ fixTime: NOON }]);
+  const days = LIMITS.deleteSegments + 10;
+  const specs = Array.from({ length: days }, (_, i) => ({ fixTime: BEFORE - (i + 1) * DAY }));
+  await kept(device, [...specs, { fixTime: NOON }], BEFORE - days * DAY);
   const execute = database.client.execute.bind(database.client);
-  let calls = 0;
+  let deletions = 0;
   database.client.execute = (async (...args: Parameters<typeof execute>) => {
-    calls += 1;
-    if (calls === 2) throw new Error("stopped");
+    const { sql } = args[0] as { sql?: string };
+    if (sql?.startsWith("DELETE FROM segments") === true && ++deletions === 2) throw new Error("stopped");
     return execute(...args);
   }) as typeof execute;
   await expect(purgeExpired(base)).rejects.toThrow("stopped");
-  expect((await fixTimes()).length).toBe(11);
+  expect(await positions()).toBe(11);
   await Promise.all([purgeExpired(base), purgeExpired(base)]);
-  expect(await fixTimes()).toEqual([NOON]);
+  expect(await read(device)).toEqual(reading([NOON]));
+  expect(await positions()).toBe(1);
   expect(await purgeExpired(base)).toBe(0);
 });
 
-test("purgeExpired() follows the clock of the context", async () => {
-  const base = aBase(database.db, { retentionMonths: 1 });
+test("the secret of a day is destroyed when the whole day is over and not before", async () => {
   const device = await aDevice(database.db);
-  await store(device, [{ fixTime: NOON }]);
-  base.at(Date.UTC(2026, 3, 1, 12));
-  expect(await purgeExpired(base)).toBe(0);
+  const midnight = Math.floor(BEFORE / DAY) * DAY;
+  const times = [midnight - HOUR, midnight, midnight + DAY - 1000, midnight + DAY];
+  await kept(
+    device,
+    times.map((fixTime) => ({ fixTime })),
+    midnight - HOUR,
+  );
+  const copies = await copied(device);
+  expect(copies.map(({ positions }) => positions)).toEqual([1, 2, 1]);
+  // Noon of the second day.
+  await purgeExpired(base);
+  expect(await opening(copies)).toEqual([false, true, true]);
+  // Its last millisecond.
+  base.at(NOON + DAY / 2 - 1);
+  await purgeExpired(base);
+  expect(await opening(copies)).toEqual([false, true, true]);
+  expect(await held(device)).toEqual(times.slice(3));
   base.advance(1);
-  expect(await purgeExpired(base)).toBe(1);
+  await purgeExpired(base);
+  expect(await opening(copies)).toEqual([false, false, true]);
+  expect(await positions()).toBe(1);
 });
 
-test("removeDevice() leaves nothing of a marked device, and refuses to end an unmarked one", async () => {
-  const base = aBase(database.db);
+test("removeDevice() leaves nothing of a marked device, not even of what waits", async () => {
   const device = await aDevice(database.db);
-  const kept = await aDevice(database.db);
-  await store(device, [{ fixTime: NOON }, { fixTime: NOON + 1 }]);
-  await store(kept, [{ fixTime: NOON + 2 }]);
-  expect(await removeDevice(base, kept.id)).toBe(false);
-  await database.client.execute({ sql: "UPDATE devices SET deleting_at = 1 WHERE id = ?", args: [device.id] });
+  const other = await aDevice(database.db, { accountId: device.accountId });
+  await kept(device, [{ fixTime: NOON - DAY }, { fixTime: NOON }], NOON);
+  await kept(other, [{ fixTime: NOON + 2000 }], NOON);
+  const copies = await copied(device);
+  await stored(base, device, [{ fixTime: NOON + 1000 }]);
+  await stored(base, other, [{ fixTime: NOON + 3000 }]);
+  await mark(device);
   expect(await removeDevice(base, device.id)).toBe(true);
-  const { rows } = await database.client.execute("SELECT id FROM devices");
-  expect(rows.map((row) => row.id)).toEqual([kept.id]);
+  expect(await number("SELECT count(*) FROM devices")).toBe(1);
+  expect(await positions()).toBe(2);
+  expect(await number("SELECT (SELECT count(*) FROM inbox) + (SELECT count(*) FROM runs)")).toBe(0);
+  expect(await read(other)).toEqual(reading([NOON + 2000, NOON + 3000]));
+  expect(await opening(copies)).toEqual([false, false]);
+});
+
+test("removeDevice() does nothing to a device that is not marked", async () => {
+  const device = await aDevice(database.db);
+  await kept(device, [{ fixTime: NOON }], NOON);
+  expect(await removeDevice(base, device.id)).toBe(false);
+  expect(await read(device)).toEqual(reading([NOON]));
 });
 
 test("finishRemovals() ends a removal that stopped half-way, without foreign keys too", async () => {
   await database.client.execute("PRAGMA foreign_keys = OFF");
-  const base = aBase(database.db);
   const device = await aDevice(database.db);
-  await store(device, [{ fixTime: NOON }]);
+  await kept(device, [{ fixTime: NOON }], NOON);
+  await mark(device);
   await database.client.batch([
-    `UPDATE devices SET deleting_at = 1 WHERE id = ${device.id}`,
-    `INSERT INTO latest VALUES (${device.id}, 1, 1, 1, 0, x'01')`,
     `INSERT INTO user_devices (user_id, device_id) VALUES (1, ${device.id})`,
     `INSERT INTO key_devices (key_id, device_id) VALUES (1, ${device.id})`,
     `INSERT INTO recent_devices (user_id, device_id, seen_at) VALUES (1, ${device.id}, 1)`,
   ]);
   expect(await finishRemovals(base)).toBe(1);
-  const { rows } = await database.client.execute(
-    `SELECT (SELECT count(*) FROM devices) + (SELECT count(*) FROM positions) + (SELECT count(*) FROM latest)
-      + (SELECT count(*) FROM user_devices) + (SELECT count(*) FROM key_devices) + (SELECT count(*) FROM recent_devices) AS n`,
-  );
-  expect(rows[0].n).toBe(0);
+  for (const table of [
+    "devices",
+    "segments",
+    "newest",
+    "inbox",
+    "runs",
+    "user_devices",
+    "key_devices",
+    "recent_devices",
+  ])
+    expect([table, await number(`SELECT count(*) FROM ${table}`)]).toEqual([table, 0]);
   expect(await finishRemovals(base)).toBe(0);
 });
 
@@ -167,35 +268,26 @@ test("every table that names a device is one that a removal empties, or has ids 
   const { rows } = await database.client.execute(
     `SELECT m.name FROM sqlite_schema m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' AND c.name = 'device_id'`,
   );
-  // What was answered about it is forgotten first; of the answer the key stays taken.
-  const emptied = [
-    "commands",
-    "idempotency_keys",
-    "key_devices",
-    "latest",
-    "positions",
-    "recent_devices",
-    "user_devices",
-  ];
-  expect(rows.map(({ name }) => name).toSorted()).toEqual([...emptied, "looks"].toSorted());
+  const emptied = ["commands", "key_devices", "positions", "recent_devices", "segments", "user_devices"];
+  expect(rows.map(({ name }) => name).toSorted()).toEqual([...emptied, "idempotency_keys", "looks"].toSorted());
 });
 
 test("removeDevice() stops at its share and the job goes on where it ended", async () => {
-  const base = aBase(database.db);
   const device = await aDevice(database.db);
-  await store(
+  const days = LIMITS.deleteSegments + 1;
+  await kept(
     device,
-    Array.from({ length: LIMITS.deleteRows + 1 }, (_, i) => ({ fixTime: NOON + i })),
+    Array.from({ length: days }, (_, i) => ({ fixTime: NOON - i * DAY })),
+    NOON - days * DAY,
   );
-  await database.client.execute("UPDATE devices SET deleting_at = 1");
+  await mark(device);
   expect(await removeDevice(base, device.id, { left: 1 })).toBe(false);
-  expect(await fixTimes()).toHaveLength(1);
+  expect(await positions()).toBe(1);
   expect(await finishRemovals(base)).toBe(1);
-  expect(await fixTimes()).toEqual([]);
+  expect(await positions()).toBe(0);
 });
 
 test("purgeIdempotencyKeys() forgets keys whose time is over", async () => {
-  const base = aBase(database.db);
   const { accountId } = await aDevice(database.db);
   await database.client.execute({
     sql: `INSERT INTO idempotency_keys (account_id, key, request_hash, created_at, expires_at)
