@@ -79,5 +79,8 @@ CREATE TABLE newest (
   fixes BLOB NOT NULL
 ) STRICT;
 
+-- Up to which day, of each scope, the secrets of an account's days are destroyed, so that the key store is asked once a day.
+ALTER TABLE accounts ADD COLUMN days_destroyed TEXT;
+
 -- Positions that are there already are moved by a job, and so are the newest ones found again.
 DROP TABLE latest;

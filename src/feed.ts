@@ -29,13 +29,16 @@ export async function feedOf(ctx: Base, reach: Reach, after: number, limit: numb
     const segments = segmentRows(arrived!.rows);
     // With fewer than were asked for, these are all; otherwise everything up to the last one's last is complete, once
     // those are read that began before it and end after it.
-    const edge = segments.length < asked ? Number.POSITIVE_INFINITY : segments.at(-1)!.lastId;
+    let edge = segments.length < asked ? Number.POSITIVE_INFINITY : segments.at(-1)!.lastId;
     if (edge !== Number.POSITIVE_INFINITY) {
       const { span } = settlementOf(state!.rows[0]!);
       const more = await telemetry.db.$client.execute(straddlingStatement(reach.accountId, edge, span));
       segments.push(...segmentRows(more.rows));
     }
     const tail = await openTail(ctx, telemetry, waiting);
+    // Of what waits no more is looked at than a page can hold.
+    const came = tail.ids.slice(0, tail.count).filter((id) => id > from && id <= edge);
+    if (came.length > limit) edge = came.sort()[limit - 1];
     const { rows, newest, closed, cutoffs } = await arrivedRows(ctx, telemetry, reach, tail, segments, from, edge);
     rows.sort((a, b) => tail.ids[a] - tail.ids[b]);
     const seen = edge === Number.POSITIVE_INFINITY ? Math.max(from, newest) : edge;
@@ -85,9 +88,11 @@ async function arrivedRows(
     return cutoff !== undefined && (dueTo ?? toTime) >= cutoff;
   });
   const kept = (row: number) => came(row) && dueOf(stored, row) >= cutoffs.get(stored.deviceIds[row])!;
-  const rows = [...fresh.values()].flat().filter(kept);
+  // By id: what was settled since the tail was read is in both.
+  const rows = new Map<number, number>();
+  for (const row of [...fresh.values()].flat()) if (kept(row)) rows.set(stored.ids[row], row);
   for (const place of await openSegments(ctx, telemetry, accountId, shown, stored)) {
-    if (place !== null) for (let row = place.from; row < place.to; row++) if (kept(row)) rows.push(row);
+    if (place !== null) for (let row = place.from; row < place.to; row++) if (kept(row)) rows.set(stored.ids[row], row);
   }
-  return { rows, newest, closed: shown.filter(({ customerKid }) => customerKid !== null), cutoffs };
+  return { rows: [...rows.values()], newest, closed: shown.filter(({ customerKid }) => customerKid !== null), cutoffs };
 }

@@ -266,7 +266,7 @@ export const LIMITS = {
   shreds: 4096,
   /** Secrets and keys that an isolate keeps in memory; a key object is read anew after this long, whatever happens. */
   vaultSecrets: 100_000,
-  vaultKeys: 8192,
+  vaultKeys: 24_576,
   vaultObjectMs: 15 * 60_000,
   /** A key id that was not there is not asked for again for this long. */
   vaultAbsentMs: 10_000,

@@ -4,7 +4,7 @@ import { cutoffOf, cutoffsAt, firstDayKept, type Periods, periodsOfAll } from ".
 import { type Budget, eraseTrack, purgeTracks } from "./purge.ts";
 import { purgeSearches } from "./searches.ts";
 import { purgeCommands } from "./store/commands.ts";
-import { devicesOfAccounts } from "./store/purge.ts";
+import { devicesOfAccounts, noteDaysDestroyed } from "./store/purge.ts";
 import * as store from "./store/retention.ts";
 import { assertErasing, emptyLog } from "./store/scrub.ts";
 import { forgetNetworks, purgeSessions } from "./store/sessions.ts";
@@ -46,10 +46,16 @@ export async function purgeExpired(ctx: Base): Promise<number> {
       ctx,
       accounts.map(({ accountId }) => accountId),
     );
-    await destroyDaysOf(
-      ctx,
-      accounts.map(({ accountId }, i) => ({ accountId, scopes: oldDays(now, periods[i]) })),
-    );
+    // The key store is asked only where a day is over since, or a period has changed.
+    const due = accounts.flatMap(({ accountId, daysDestroyed }, i) => {
+      const scopes = oldDays(now, periods[i]);
+      const note = JSON.stringify(scopes.map(({ scope, beforeDay }) => [scope, beforeDay]));
+      return note === daysDestroyed ? [] : { accountId, scopes, note };
+    });
+    if (due.length > 0) {
+      await destroyDaysOf(ctx, due);
+      await noteDaysDestroyed(ctx.db, due);
+    }
     const devices = accounts.flatMap(({ accountId, deviceIds }, i) => {
       const cutoff = cutoffsAt(now, periods[i]);
       return deviceIds.map((deviceId) => ({ accountId, deviceId, cutoff: cutoff(deviceId) }));

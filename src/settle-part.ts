@@ -252,7 +252,8 @@ async function newerFixes(
     const deviceId = into.deviceIds[row];
     const fixes = taken.get(newestIdOf(accountId, deviceId, LIMITS.newestDevices))?.fixes ?? [];
     const fix = fixes.find((stored) => stored.deviceId === deviceId);
-    if (fix === undefined || Math.min(into.fixTimeAt(row), into.receivedAt[row]) > fix.due) newer.push(candidate);
+    const later = fix === undefined || Math.min(into.fixTimeAt(row), into.receivedAt[row]) > fix.due;
+    if (fix === undefined || (later && into.clock[row] === 0)) newer.push(candidate);
     else doubtful.push({ candidate, fix });
   }
   for (const [accountId, of] of Map.groupBy(doubtful, ({ candidate }) => candidate.accountId)) {

@@ -77,20 +77,25 @@ export class Known {
   /**
    * Whether the record of a row is there. One that came when the tracker's clock was unusable is known at whatever time:
    * it was placed where it was received, and comes again at another.
+   * @param moved the row itself may be there by now: it is not known by that
    */
-  has(row: number): boolean {
+  has(row: number, moved = false): boolean {
     const stored = this.#stored;
-    const same = (other: number) => sameRecord(stored, other, stored, row);
+    const same = (other: number) =>
+      sameRecord(stored, other, stored, row) && !(moved && stored.ids[other] === stored.ids[row]);
     if (this.#clockless.some(same)) return true;
     return stored.clock[row] === 0 && (this.#byFix.get(stored.fixTimeAt(row))?.some(same) ?? false);
   }
 }
 
-/** The rows that are neither in segments nor twice among themselves; of two the one that arrived first. */
-export function freshRows(stored: StoredPositions, rows: readonly number[], known: Known): number[] {
+/**
+ * The rows that are neither in segments nor twice among themselves; of two the one that arrived first.
+ * @param moved what is known was read later than the rows: some of them may have been moved there meanwhile
+ */
+export function freshRows(stored: StoredPositions, rows: readonly number[], known: Known, moved = false): number[] {
   const came = new Known(stored);
   return rows.filter((row) => {
-    if (known.has(row) || came.has(row)) return false;
+    if (known.has(row, moved) || came.has(row)) return false;
     came.add(row);
     return true;
   });
@@ -132,7 +137,11 @@ export function cutSegments(
 /** Whether row `a` is a newer fix than row `b`: by the earlier of fix and receive time, as a clock set ahead must not hide what follows. */
 export function isNewer(stored: StoredPositions, a: number, b: number): boolean {
   const at = (row: number) => Math.min(stored.fixTimeAt(row), stored.receivedAt[row]);
-  if (stored.clock[b] === 1 && stored.clock[a] === 0 && stored.receivedAt[a] >= stored.receivedAt[b]) return true;
+  // One whose time is known goes before one whose time is not, if it came no earlier.
+  const beats = (known: number, other: number) =>
+    stored.clock[other] === 1 && stored.clock[known] === 0 && stored.receivedAt[known] >= stored.receivedAt[other];
+  if (beats(a, b)) return true;
+  if (beats(b, a)) return false;
   const difference = at(a) - at(b);
   return difference > 0 || (difference === 0 && stored.ids[a] > stored.ids[b]);
 }

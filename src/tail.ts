@@ -64,7 +64,7 @@ export async function unsettled(
     if (sealed !== null) found.set(head.id, { ...head, sealed });
   for (const row of segmentRows(clockless!.rows)) found.set(row.id, row);
   const known = await knownOf(ctx, telemetry, accountId, [...found.values()], tail);
-  return new Map([...rows].map(([deviceId, ofDevice]) => [deviceId, freshRows(tail, ofDevice, known(deviceId))]));
+  return new Map([...rows].map(([deviceId, ofDevice]) => [deviceId, freshRows(tail, ofDevice, known(deviceId), true)]));
 }
 
 /** Opens segments into the same rows as a tail, to compare with. */

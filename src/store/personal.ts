@@ -38,6 +38,7 @@ export const DATA_MAP = {
       paymentMode: "personal account",
       privacyAccepted: "personal account",
       termsAccepted: "personal account",
+      daysDestroyed: "none operation",
       timeZone: "personal profile",
       retentionDays: "personal account",
       retentionVersion: "none operation",

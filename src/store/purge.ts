@@ -78,13 +78,25 @@ export async function devicesOfAccounts(
   db: Db,
   after: number,
   limit: number,
-): Promise<{ accountId: number; deviceIds: number[] }[]> {
+): Promise<{ accountId: number; deviceIds: number[]; daysDestroyed: string | null }[]> {
   const { rows } = await db.$client.execute({
-    sql: `SELECT a.id, (SELECT json_group_array(d.id) FROM devices d WHERE d.account_id = a.id)
+    sql: `SELECT a.id, (SELECT json_group_array(d.id) FROM devices d WHERE d.account_id = a.id), a.days_destroyed
       FROM accounts a WHERE a.id > ? ORDER BY a.id LIMIT ?`,
     args: [after, limit],
   });
-  return rows.map((row) => ({ accountId: Number(row[0]), deviceIds: JSON.parse(String(row[1])) as number[] }));
+  return rows.map((row) => ({
+    accountId: Number(row[0]),
+    deviceIds: JSON.parse(String(row[1])) as number[],
+    daysDestroyed: row[2] === null ? null : String(row[2]),
+  }));
+}
+
+/** Notes what of accounts' days was destroyed. */
+export async function noteDaysDestroyed(db: Db, notes: readonly { accountId: number; note: string }[]): Promise<void> {
+  await db.$client.execute({
+    sql: `UPDATE accounts SET days_destroyed = j.value ->> 1 FROM json_each(?) j WHERE accounts.id = (j.value ->> 0)`,
+    args: [JSON.stringify(notes.map(({ accountId, note }) => [accountId, note]))],
+  });
 }
 
 /** The rows of newest fixes of accounts: id, account and fixes. */

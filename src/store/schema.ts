@@ -52,6 +52,8 @@ export const accounts = sqliteTable(
     /** The newest version that the account accepted. Null: the operator opened it, and nothing is held back. */
     privacyAccepted: integer("privacy_accepted"),
     termsAccepted: integer("terms_accepted"),
+    /** Per scope the first UTC day whose secrets are not destroyed yet, as JSON. */
+    daysDestroyed: text("days_destroyed"),
     /** IANA name; periods are counted on its calendar. */
     timeZone: text("time_zone").notNull().default("UTC"),
     /** Null: the calendar months of the installation. */

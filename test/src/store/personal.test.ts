@@ -85,6 +85,7 @@ describe("the data map", () => {
     "settings.value": "what the operator says about itself",
     "bridges.name": "the operator's name for its own server",
     "commands.identifier": "one byte that the platform counts up",
+    "accounts.daysDestroyed": "scopes and days, written by the platform",
     "inbox.directory": "digits: where each chunk begins",
     "runs.directory": "digits: where each chunk begins",
     "jobRuns.name": "a row of the table of jobs",
