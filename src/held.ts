@@ -1,7 +1,7 @@
 import { personOf } from "./access.ts";
 import type { Ctx } from "./context.ts";
 import { LIMITS } from "./limits.ts";
-import { latest, type StoredPosition } from "./positions.ts";
+import { newestFixes, type StoredPosition } from "./positions.ts";
 import type { AnyDataMap, HeldTable } from "./store/held.ts";
 import { heldTables } from "./store/held.ts";
 
@@ -12,6 +12,8 @@ export interface Held {
   tables: HeldTable[];
   /** The newest position of each device within reach. */
   positions: StoredPosition[];
+  /** Devices whose newest position is sealed to the account's own keys: nobody else can say it. */
+  sealed: number;
 }
 
 /** Whether a column holds a time: by its name, as the schema names them. */
@@ -37,5 +39,7 @@ export async function held(ctx: Ctx, map?: AnyDataMap): Promise<Held> {
     LIMITS.heldCount,
     map,
   );
-  return { tables, positions: isCustomer ? (await latest(ctx, { limit: LIMITS.pageMax })).data : [] };
+  if (!isCustomer) return { tables, positions: [], sealed: 0 };
+  const { open, sealed } = await newestFixes(ctx, 0, LIMITS.pageMax);
+  return { tables, positions: [...open.values()], sealed: sealed.size };
 }

@@ -1,5 +1,6 @@
 import type { Base } from "./context.ts";
 import { convertRows } from "./convert.ts";
+import { purgeWrapped } from "./customer-sealed.ts";
 import { announceDocuments } from "./documents.ts";
 import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
@@ -102,6 +103,12 @@ export const JOBS = [
     cron: "*/10 * * * *",
     summary: "Destroys the keys of days that are over, and deletes positions and commands that are past their period",
     run: purgeExpired,
+  },
+  {
+    name: "purge-wrapped-secrets",
+    cron: "7 * * * *",
+    summary: "Deletes what was wrapped to customers' own keys and opens no track any more",
+    run: purgeWrapped,
   },
   {
     name: "purge-unverified",

@@ -160,10 +160,20 @@ export async function feed<T = Page<StoredPosition> & { nextCursor: string }>(
   return write(found, cursorOf(seen)) as T;
 }
 
-/** The newest valid fix of each device behind `after` by id, as many as `limit`, by device id. */
-export async function newestFixes(ctx: Ctx, after: number, limit: number): Promise<Map<number, StoredPosition>> {
+/** Newest valid fixes by device id. */
+export interface NewestFixes {
+  open: Map<number, StoredPosition>;
+  /** When those were that only the customer can open, Unix ms. */
+  sealed: Map<number, number>;
+}
+
+/** The newest valid fix of each device behind `after` by id, as many as `limit`. */
+export async function newestFixes(ctx: Ctx, after: number, limit: number): Promise<NewestFixes> {
   const found = await latestOf(ctx, reachOf(ctx), after, limit);
-  return new Map(shown(found).map((position) => [position.deviceId, position]));
+  return {
+    open: new Map(shown(found).map((position) => [position.deviceId, position])),
+    sealed: new Map(found.closed?.fixes.map(({ deviceId, due }) => [deviceId, due])),
+  };
 }
 
 /** How many positions a device has, and from when to when. */

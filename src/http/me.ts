@@ -165,9 +165,10 @@ const HeldJson = v.object({
     }),
   ),
   positions: v.pipe(v.array(v.looseObject({ deviceId: Id })), v.description("The newest position of each device")),
+  sealed: v.pipe(v.number(), v.description("Devices whose newest position is sealed to the account's own keys")),
 });
 
-const heldJson = ({ tables, positions }: Held) => ({
+const heldJson = ({ tables, positions, sealed }: Held) => ({
   tables: tables.map(({ values, oldest, newest, ...table }) => ({
     ...table,
     values:
@@ -178,6 +179,7 @@ const heldJson = ({ tables, positions }: Held) => ({
     newest: isoOrNull(newest),
   })),
   positions,
+  sealed,
 });
 
 const RequirementsJson = v.object({

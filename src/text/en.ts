@@ -138,6 +138,9 @@ const devices = {
   battery: "Battery",
   receivedAt: "Arrived",
   neverHeard: "no position yet",
+  sealed: "sealed to your key",
+  sealedNewest: "Where it was only the file of your key can tell: this service cannot open it.",
+  sealedTrack: "Download the newest part of its track, sealed, for the program “unseal”:",
   unknownModel: "I do not know",
   more: "More trackers",
   add: "Add a tracker",
@@ -668,6 +671,11 @@ const profile = {
     lead: "Everything in the database that is about you, as it is now. Nothing is left out.",
     positions: "Newest position of each device",
     noPositions: "No position is stored.",
+    onlySealed: "None that this service can open.",
+    sealedPositions: (devices: number) =>
+      devices === 1
+        ? "The newest position of 1 device is sealed to your key."
+        : `The newest positions of ${devices} devices are sealed to your key.`,
     device: "Device",
     latitude: "Latitude",
     longitude: "Longitude",

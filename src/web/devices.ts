@@ -4,7 +4,7 @@ import type { DeviceSetup, SetupWish } from "../device-setup.ts";
 import type { Device } from "../devices.ts";
 import type { Form } from "../http/route.ts";
 import { LIMITS } from "../limits.ts";
-import type { StoredPosition } from "../positions.ts";
+import type { NewestFixes, StoredPosition } from "../positions.ts";
 import { frame, type Html, type PageView } from "./frame.ts";
 import { button, card, checkbox, code, errorSummary, facts, field, form, notice, pill, table, time } from "./parts.ts";
 import type { FormProblem } from "./problems.ts";
@@ -31,8 +31,7 @@ const modelChoices = (view: PageView) =>
 
 export interface DeviceList {
   devices: readonly Device[];
-  /** The newest valid fix of each, by device id. */
-  fixes: ReadonlyMap<number, StoredPosition>;
+  fixes: NewestFixes;
   /** Where the next page begins; null at the end. */
   nextCursor: string | null;
   mayAdd: boolean;
@@ -47,13 +46,18 @@ export function devicesPage(view: PageView, list: DeviceList): Html {
   const { devices: t } = view.t;
   const { devices, fixes, nextCursor, mayAdd, limited, done, above } = list;
   const rows = devices.map((device) => {
-    const fix = fixes.get(device.id);
+    const fix = fixes.open.get(device.id);
+    const sealedAt = fixes.sealed.get(device.id) ?? null;
     const place = fix === undefined ? null : coordinates(fix);
     return [
       html`<a href="/devices/${device.id}">${device.name}</a>`,
       device.model ?? "",
-      fix === undefined ? pill("info", t.neverHeard) : time(view, Date.parse(fix.fixTime)),
-      place === null ? "" : html`<code class="copy">${place}</code>`,
+      fix !== undefined
+        ? time(view, Date.parse(fix.fixTime))
+        : sealedAt !== null
+          ? time(view, sealedAt)
+          : pill("info", t.neverHeard),
+      place !== null ? html`<code class="copy">${place}</code>` : sealedAt !== null ? pill("ok", t.sealed) : "",
     ];
   });
   const addLink = mayAdd ? html`<p><a class="button" href="/devices/new">${t.add}</a></p>` : "";
@@ -89,6 +93,8 @@ export function newDevicePage(view: PageView, state: FormState, needsCode: boole
 export interface DevicePage {
   device: Device;
   fix: StoredPosition | undefined;
+  /** When its newest fix was that only the customer can open, Unix ms; null: there is none. */
+  sealedAt: number | null;
   mayEdit: boolean;
   /** Where the tracker connects to; null when the platform's own host name cannot be told to one. */
   bridge: { host: string; port: number } | null;
@@ -103,13 +109,14 @@ export interface DevicePage {
 
 export function devicePage(view: PageView, page: DevicePage): Html {
   const { devices: t } = view.t;
-  const { device, fix, mayEdit, problems, done } = page;
+  const { device, fix, sealedAt, mayEdit, problems, done } = page;
+  const heard = fix !== undefined || sealedAt !== null;
   return frame(view, {
     title: device.name,
     done,
     body: html`${errorSummary(view, problems)}
-      ${card(t.newest, fix === undefined ? notice("info", t.nothingYet) : newest(view, fix))}
-      ${fix === undefined ? setupCard(view, page) : ""}
+      ${card(t.newest, newestCard(view, page))}
+      ${heard ? "" : setupCard(view, page)}
       ${card(
         t.settings,
         html`${facts([
@@ -119,9 +126,17 @@ export function devicePage(view: PageView, page: DevicePage): Html {
         ])}
         ${mayEdit ? settingsForm(view, page) : html`<p class="soft">${t.seeOnly}</p>`}`,
       )}
-      ${fix !== undefined && mayEdit ? setupCard(view, page) : ""}
+      ${heard && mayEdit ? setupCard(view, page) : ""}
       ${mayEdit ? html`<p><a href="/devices/${device.id}/remove">${t.remove}</a></p>` : ""}`,
   });
+}
+
+function newestCard(view: PageView, { device, fix, sealedAt }: DevicePage): Html {
+  const { devices: t, sealing } = view.t;
+  if (sealedAt === null) return fix === undefined ? notice("info", t.nothingYet) : newest(view, fix);
+  return html`${facts([[t.lastSeen, time(view, sealedAt)]])}
+    ${notice("info", html`<p>${t.sealedNewest} <a href="/profile/sealing">${sealing.title}</a></p>`)}
+    <p>${t.sealedTrack} <a href="/v1/devices/${device.id}/positions?format=json&amp;order=desc&amp;limit=1000" download="track.json">JSON</a></p>`;
 }
 
 function newest(view: PageView, fix: StoredPosition): Html {

@@ -281,8 +281,8 @@ export function heldPage(view: PageView, held: Held): Html {
               longitude ?? "",
               speedKmh ?? "",
             ]),
-            h.noPositions,
-          )}</section>`
+            held.sealed > 0 ? h.onlySealed : h.noPositions,
+          )}${held.sealed === 0 ? "" : html`<p>${h.sealedPositions(held.sealed)} <a href="/profile/sealing">${t.sealing.title}</a></p>`}</section>`
         : ""
     }
     ${full.map((held) => card(titleOf(held.name), tableOf(view, held), { id: `held-${held.name}` }))}

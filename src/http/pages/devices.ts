@@ -111,7 +111,8 @@ export const DEVICES_PAGES: readonly Route[] = [
       const fixes = await newestFixes(ctx, device.id - 1, 1);
       return devicePage(view, {
         device,
-        fix: fixes.get(device.id),
+        fix: fixes.open.get(device.id),
+        sealedAt: fixes.sealed.get(device.id) ?? null,
         mayEdit: mayEdit(ctx, device),
         bridge: await bridgeOf(ctx, device),
         wish: shown?.wish ?? wishIn({}),
