@@ -1,5 +1,6 @@
 import type { StoredPositions } from "../codec/segment.ts";
 import type { Base } from "./context.ts";
+import { LIMITS } from "./limits.ts";
 import { cutoffAt, keepingOf } from "./periods.ts";
 import { dueOf, openSegments } from "./segments.ts";
 import { devicePeriodStatement, periodRow } from "./store/periods.ts";
@@ -22,9 +23,16 @@ const dueToOf = ({ dueTo, toTime }: SegmentHead) => dueTo ?? toTime;
 /**
  * Counts a device's positions, and only those that are not past their period. Opens the few segments that are partly.
  * @param past counts instead what lies before this: what a shorter period would delete
+ * @param tries how often it counts, when what is opened was settled anew in between
  * @returns nothing counted for a device that is not within reach
  */
-export async function extentOf(ctx: Base, reach: Reach, deviceId: number, past?: number): Promise<Extent> {
+export async function extentOf(
+  ctx: Base,
+  reach: Reach,
+  deviceId: number,
+  past?: number,
+  tries: number = LIMITS.extentTries,
+): Promise<Extent> {
   const { accountId, devices } = reach;
   if (devices !== null && !devices.includes(deviceId)) return NOTHING;
   const telemetry = mainTelemetry(ctx);
@@ -48,12 +56,21 @@ export async function extentOf(ctx: Base, reach: Reach, deviceId: number, past?:
     // One that only the customer can open is kept, and goes, as a whole.
     return head.customerKid !== null && past === undefined;
   });
-  const partly = segments.filter((head) => !whole.includes(head)).map(({ id }) => id);
+  const partly = segments.filter((head) => !whole.includes(head));
   const stored = await openTail(ctx, telemetry, waiting);
   const tail = tailOf(stored, deviceId, begin);
   const fresh = await unsettled(ctx, telemetry, accountId, stored, new Map([[deviceId, tail]]));
   const rows = fresh.get(deviceId) ?? [];
-  const cut = partly.length === 0 ? [] : await segmentsById(telemetry.db, partly);
+  const cut =
+    partly.length === 0
+      ? []
+      : await segmentsById(
+          telemetry.db,
+          partly.map(({ id }) => id),
+        );
+  const isAsCounted = (head: SegmentHead) =>
+    cut.some(({ id, lastId, positions }) => id === head.id && lastId === head.lastId && positions === head.positions);
+  if (!partly.every(isAsCounted) && tries > 1) return extentOf(ctx, reach, deviceId, past, tries - 1);
   for (const place of await openSegments(ctx, telemetry, accountId, cut, stored)) {
     if (place !== null) for (let at = place.from; at < place.to; at++) rows.push(at);
   }

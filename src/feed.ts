@@ -4,9 +4,8 @@ import { LIMITS } from "./limits.ts";
 import { cutoffAt, keepingOf } from "./periods.ts";
 import { dueOf, openSegments } from "./segments.ts";
 import { byDevice, sortByFix } from "./settle-plan.ts";
-import { SETTLEMENT, settlementOf } from "./store/inbox.ts";
 import type { Reach } from "./store/reach.ts";
-import { arrivedStatement, type SegmentRow, segmentRows, straddlingStatement } from "./store/segments.ts";
+import { arrivedStatements, type SegmentRow, segmentRows } from "./store/segments.ts";
 import { liveDevices } from "./store/settling.ts";
 import { openTail, tailStatements, unsettled } from "./tail.ts";
 import { mainTelemetry, type Telemetry } from "./telemetry.ts";
@@ -22,19 +21,16 @@ export async function feedOf(ctx: Base, reach: Reach, after: number, limit: numb
   const telemetry = mainTelemetry(ctx);
   const asked = LIMITS.segmentsARead;
   for (let from = after; ; ) {
-    const [state, arrived, ...waiting] = await telemetry.db.$client.batch(
-      [SETTLEMENT, arrivedStatement(reach.accountId, from, asked), ...tailStatements(reach.accountId, null)],
+    // In one transaction: what is settled in between would be seen twice, or not at all.
+    const [arrived, straddling, ...waiting] = await telemetry.db.$client.batch(
+      [...arrivedStatements(reach.accountId, from, asked), ...tailStatements(reach.accountId, null)],
       "read",
     );
     const segments = segmentRows(arrived!.rows);
-    // With fewer than were asked for, these are all; otherwise everything up to the last one's last is complete, once
-    // those are read that began before it and end after it.
+    // With fewer than were asked for, these are all; otherwise everything up to the last one's last is complete, with
+    // those that began before it and end after it.
     let edge = segments.length < asked ? Number.POSITIVE_INFINITY : segments.at(-1)!.lastId;
-    if (edge !== Number.POSITIVE_INFINITY) {
-      const { span } = settlementOf(state!.rows[0]!);
-      const more = await telemetry.db.$client.execute(straddlingStatement(reach.accountId, edge, span));
-      segments.push(...segmentRows(more.rows));
-    }
+    segments.push(...segmentRows(straddling!.rows));
     const tail = await openTail(ctx, telemetry, waiting);
     // Of what waits no more is looked at than a page can hold.
     const came = tail.ids.slice(0, tail.count).filter((id) => id > from && id <= edge);

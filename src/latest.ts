@@ -67,8 +67,21 @@ async function newestRows(
   }
   const opened = await openFixes(ctx, telemetry, accountId, kept, stored);
   const settled = new Map(kept.map(({ deviceId }, i) => [deviceId, opened[i] ?? null]));
-  // What was sent again may seem newer than it is where the tracker's clock is unusable; else it never is.
-  const doubtful = new Map([...waiting].filter(([, rows]) => rows.some((row) => stored.clock[row] !== 0)));
+  // What was sent again may seem newer than it is where the tracker's clock is unusable or ahead, and where it is the
+  // newest fix itself; else it never is.
+  const at = (row: number) => Math.min(stored.fixTimeAt(row), stored.receivedAt[row]);
+  const doubtful = new Map(
+    [...waiting].filter(([deviceId, rows]) => {
+      const before = settled.get(deviceId) ?? null;
+      return rows.some(
+        (row, i) =>
+          stored.clock[row] !== 0 ||
+          stored.fixTimeAt(row) > stored.receivedAt[row] ||
+          (before !== null && at(row) === at(before)) ||
+          (i > 0 && stored.fixTimeAt(row) === stored.fixTimeAt(rows[i - 1])),
+      );
+    }),
+  );
   if (doubtful.size > 0) {
     for (const [deviceId, rows] of await unsettled(ctx, telemetry, accountId, stored, doubtful))
       waiting.set(deviceId, rows);

@@ -78,6 +78,8 @@ export const LIMITS = {
   convertSteps: 100,
   /** Memory for positions that an isolate keeps for settling. */
   spareStored: 2,
+  /** How often a track is counted when it changes meanwhile. */
+  extentTries: 5,
   /** Segments that one step of a read opens. */
   segmentsARead: 24,
 

@@ -168,8 +168,19 @@ async function planned(
       for (let row = from; row < to; row++) known.add(row);
     const came: number[] = [];
     const used = headsOf.get(deviceId) ?? [];
+    const only = groups.length === 1 ? groups[0]!.rows : null;
+    const kept = freshRows(
+      stored,
+      only ??
+        sortByFix(
+          stored,
+          groups.flatMap(({ rows }) => rows),
+        ),
+      known,
+    );
+    const isKept = new Set(only === null ? kept : []);
     for (const group of groups) {
-      const fresh = freshRows(stored, group.rows, known);
+      const fresh = only === null ? group.rows.filter((row) => isKept.has(row)) : kept;
       if (fresh.length === 0) continue;
       came.push(...fresh);
       const half = halves.of(accountId, group.day);

@@ -90,15 +90,20 @@ export class Known {
 
 /**
  * The rows that are neither in segments nor twice among themselves; of two the one that arrived first.
+ * @param rows all that came of a device, as what came twice may lie days apart: by fix, and by id where that is the same
  * @param moved what is known was read later than the rows: some of them may have been moved there meanwhile
  */
 export function freshRows(stored: StoredPositions, rows: readonly number[], known: Known, moved = false): number[] {
   const came = new Known(stored);
-  return rows.filter((row) => {
+  const isFresh = (row: number) => {
     if (known.has(row, moved) || came.has(row)) return false;
     came.add(row);
     return true;
-  });
+  };
+  if (rows.every((row) => stored.clock[row] === 0)) return rows.filter(isFresh);
+  // Without a usable clock a fix lies where it was received, which need not be in the order of arrival.
+  const arrived = [...rows].sort((a, b) => stored.ids[a] - stored.ids[b]);
+  return sortByFix(stored, arrived.filter(isFresh));
 }
 
 /** A segment takes more positions while it is short. */

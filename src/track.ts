@@ -94,7 +94,8 @@ export async function trackOf(ctx: Base, reach: Reach, deviceId: number, query: 
   const cutoff = cutoffAt(ctx.now(), keepingOf(periodRow(row), ctx.config.retentionMonths));
   const stored = await openTail(ctx, telemetry, [inbox!, runs!]);
   let tail = tailOf(stored, deviceId, cutoff);
-  if (tail.length > 0 && clockless!.rows.length > 0) {
+  if (tail.length > 0) {
+    // Before it is cut to the stretch: of a record that came twice the second must not be shown where the first is not.
     const rows = await opened(ctx, telemetry, accountId, segmentRows(clockless!.rows), stored);
     tail = freshRows(stored, tail, knownFrom(stored, rows));
   }

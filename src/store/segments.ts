@@ -193,24 +193,25 @@ export function reachedRows(rows: readonly ArrayLike<unknown>[]): (SegmentHead &
   }));
 }
 
-/** Segments of an account with something that arrived after a position's id, by the last that arrived in each. */
-export function arrivedStatement(accountId: number, after: number, limit: number): Statement {
-  return {
-    sql: `SELECT ${headColumns}, s.sealed FROM segments s WHERE s.account_id = ? AND s.last_id > ? ORDER BY s.last_id LIMIT ?`,
-    args: [accountId, after, limit],
-  };
-}
-
 /**
- * Those whose last arrived after `last` and whose first did before. No segment's ids lie further apart than `span`, so
- * that a bounded stretch of the index is looked at.
+ * Two statements: segments of an account with something that arrived after a position's id, by the last that arrived in
+ * each; and, when there are `limit`, those that end after the last of them and began before that. No segment's ids lie
+ * further apart than `span`, so that a bounded stretch of the index is looked at.
  */
-export function straddlingStatement(accountId: number, last: number, span: number): Statement {
-  return {
-    sql: `SELECT ${headColumns}, s.sealed FROM segments s
-      WHERE s.account_id = ?1 AND s.last_id > ?2 AND s.last_id <= ?2 + ?3 AND s.first_id <= ?2`,
-    args: [accountId, last, span],
-  };
+export function arrivedStatements(accountId: number, after: number, limit: number): [Statement, Statement] {
+  const last = `(SELECT last_id FROM segments WHERE account_id = ?1 AND last_id > ?2 ORDER BY last_id LIMIT 1 OFFSET ?3 - 1)`;
+  return [
+    {
+      sql: `SELECT ${headColumns}, s.sealed FROM segments s WHERE s.account_id = ? AND s.last_id > ? ORDER BY s.last_id LIMIT ?`,
+      args: [accountId, after, limit],
+    },
+    {
+      sql: `SELECT ${headColumns}, s.sealed FROM (SELECT ${last} AS edge) e CROSS JOIN segments s
+        WHERE s.account_id = ?1 AND s.last_id > e.edge AND s.last_id <= e.edge + (SELECT span FROM settlement)
+          AND s.first_id <= e.edge`,
+      args: [accountId, after, limit],
+    },
+  ];
 }
 
 /** Any segment of a stretch that only the customer can open. */
