@@ -10,11 +10,11 @@ import {
   forgetOldSearches,
   purgeActivations,
   purgeAudit,
-  purgeExpired,
   purgeIdempotencyKeys,
   purgeSignIns,
   purgeUnconfirmed,
 } from "./retention.ts";
+import { purgeExpired } from "./retention-run.ts";
 import { sealClearFields } from "./seal-clear.ts";
 import { settleAndTidy } from "./settle.ts";
 import { expireCommands } from "./store/commands.ts";

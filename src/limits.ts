@@ -66,6 +66,10 @@ export const LIMITS = {
   newestDevices: 64,
   /** Accounts that retention reads at a time. */
   accountsAStep: 100,
+  /** What is sealed under secrets of a period that no longer decides is sealed anew, so many segments at a time; it is
+   * done when nothing is left so long after the change. */
+  resealSegments: 64,
+  resealAfterMs: 5 * 60_000,
   /** Devices whose tracks one statement of it looks at. */
   devicesAStep: 500,
   /** Segments that one statement of a deletion takes: 10 ms in trials. */

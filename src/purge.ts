@@ -28,18 +28,21 @@ export interface Budget {
 /**
  * Deletes what is past its period of some devices: whole segments first, then out of those that hold more.
  * Safe to stop, repeat and overlap.
- * @returns positions deleted
+ * @returns positions deleted, by account
  */
 export async function purgeTracks(
   ctx: Base,
   telemetry: Telemetry,
   devices: readonly DeviceCutoff[],
   statements: Budget,
-): Promise<number> {
-  let deleted = 0;
+): Promise<Map<number, number>> {
+  const deleted = new Map<number, number>();
+  const add = (accountId: number, positions: number) => {
+    if (positions > 0) deleted.set(accountId, (deleted.get(accountId) ?? 0) + positions);
+  };
   while (statements.left-- > 0) {
     const { segments, positions } = await deletePastSegments(telemetry.db, devices, LIMITS.deleteSegments);
-    deleted += positions;
+    for (const [accountId, count] of positions) add(accountId, count);
     if (segments < LIMITS.deleteSegments) break;
   }
   while (statements.left-- > 0) {
@@ -49,7 +52,7 @@ export async function purgeTracks(
     let broken = 0;
     for (const [accountId, ofAccount] of Map.groupBy(found, (segment) => segment.accountId)) {
       const done = await cutSegments(ctx, telemetry, accountId, devices, ofAccount);
-      deleted += done.cut;
+      add(accountId, done.cut);
       broken += done.broken;
     }
     // What cannot be opened cannot be cut; it goes whole when all of it is due.

@@ -1,20 +1,16 @@
 import type { Base } from "./context.ts";
 import { LIMITS } from "./limits.ts";
-import { cutoffOf, cutoffsAt, firstDayKept, type Periods, periodsOfAll } from "./periods.ts";
-import { type Budget, eraseTrack, purgeTracks } from "./purge.ts";
+import { type Budget, eraseTrack } from "./purge.ts";
 import { purgeSearches } from "./searches.ts";
-import { purgeCommands } from "./store/commands.ts";
-import { devicesOfAccounts, noteDaysDestroyed } from "./store/purge.ts";
 import * as store from "./store/retention.ts";
-import { assertErasing, emptyLog } from "./store/scrub.ts";
+import { emptyLog } from "./store/scrub.ts";
 import { forgetNetworks, purgeSessions } from "./store/sessions.ts";
 import { purgeTokens } from "./store/tokens.ts";
 import { mainTelemetry } from "./telemetry.ts";
 import { purgeThrottles } from "./throttle.ts";
-import { destroyDaysOf } from "./vault.ts";
 
 /** Repeats a bounded deletion until nothing is left or the run has had its share; the next run goes on. */
-async function inSteps(step: (limit: number) => Promise<number>, statements: Budget): Promise<number> {
+export async function inSteps(step: (limit: number) => Promise<number>, statements: Budget): Promise<number> {
   let total = 0;
   while (statements.left-- > 0) {
     const deleted = await step(LIMITS.deleteRows);
@@ -22,61 +18,6 @@ async function inSteps(step: (limit: number) => Promise<number>, statements: Bud
     if (deleted < LIMITS.deleteRows) break;
   }
   return total;
-}
-
-/**
- * Deletes what is past its period: of each account the secrets of days that are over, then the positions of its devices,
- * and its commands. Nothing younger goes. Safe to stop, repeat and overlap.
- * @returns positions and rows deleted
- * @throws when the database keeps copies of what is deleted: then nothing is deleted; and at the end when somebody who was
- *   reading kept its log from being emptied, which the next run does
- */
-export async function purgeExpired(ctx: Base): Promise<number> {
-  const now = ctx.now();
-  const telemetry = mainTelemetry(ctx);
-  await assertErasing(telemetry.db);
-  const statements = { left: LIMITS.deleteStatements };
-  let deleted = 0;
-  for (let after = 0; statements.left > 0; ) {
-    const accounts = await devicesOfAccounts(ctx.db, after, LIMITS.accountsAStep);
-    const last = accounts.at(-1);
-    if (last === undefined) break;
-    after = last.accountId;
-    const periods = await periodsOfAll(
-      ctx,
-      accounts.map(({ accountId }) => accountId),
-    );
-    // The key store is asked only where a day is over since, or a period has changed.
-    const due = accounts.flatMap(({ accountId, daysDestroyed }, i) => {
-      const scopes = oldDays(now, periods[i]);
-      const note = JSON.stringify(scopes.map(({ scope, beforeDay }) => [scope, beforeDay]));
-      return note === daysDestroyed ? [] : { accountId, scopes, note };
-    });
-    if (due.length > 0) {
-      await destroyDaysOf(ctx, due);
-      await noteDaysDestroyed(ctx.db, due);
-    }
-    const devices = accounts.flatMap(({ accountId, deviceIds }, i) => {
-      const cutoff = cutoffsAt(now, periods[i]);
-      return deviceIds.map((deviceId) => ({ accountId, deviceId, cutoff: cutoff(deviceId) }));
-    });
-    for (let at = 0; at < devices.length && statements.left > 0; at += LIMITS.devicesAStep) {
-      deleted += await purgeTracks(ctx, telemetry, devices.slice(at, at + LIMITS.devicesAStep), statements);
-    }
-  }
-  const before = cutoffOf(now, { months: ctx.config.retentionMonths }, "UTC");
-  deleted += await inSteps((limit) => purgeCommands(ctx.db, before, limit), statements);
-  if ((await emptyLog(ctx.db)) === "busy") throw new Error("Cannot scrub: the log of the database is being read");
-  return deleted;
-}
-
-/** Of each scope the first day that is not over. */
-function oldDays(now: number, periods: Periods): { scope: string; beforeDay: number }[] {
-  const scopes = new Map([periods.account, ...periods.devices.values()].map((keeping) => [keeping.scope, keeping]));
-  return [...scopes].map(([scope, { period, timeZone }]) => ({
-    scope,
-    beforeDay: firstDayKept(cutoffOf(now, period, timeZone)),
-  }));
 }
 
 /** What was deleted must not live on beside the database file. */

@@ -13,6 +13,9 @@ export async function destroyDays(ctx: Base, accountId: number, scope: string, b
   return (await destroyDaysOf(ctx, [{ accountId, scopes: [{ scope, beforeDay }] }]))[0];
 }
 
+/** In place of a scope: every one of the account that is not named. */
+export const OTHER_SCOPES = "*";
+
 /** The same for many accounts, told of once. @returns kids for each */
 export function destroyDaysOf(
   ctx: Base,
@@ -23,7 +26,8 @@ export function destroyDaysOf(
     accounts.map(({ accountId, scopes }) => {
       const before = new Map<string, number>();
       for (const { scope, beforeDay } of scopes) before.set(scope, Math.max(beforeDay, before.get(scope) ?? beforeDay));
-      const isOver = ({ kind, scope, of }: Secret) => kind === "day" && of < (before.get(scope) ?? of);
+      const others = before.get(OTHER_SCOPES);
+      const isOver = ({ kind, scope, of }: Secret) => kind === "day" && of < (before.get(scope) ?? others ?? of);
       return { name: accountName(accountId), apply: (object: KeyObject) => without(object, isOver) };
     }),
   );

@@ -16,6 +16,7 @@ export {
   destroyDaysOf,
   destroyDevice,
   destroyDeviceSecret,
+  OTHER_SCOPES,
   rotateDevice,
 } from "./vault-destroy.ts";
 export {

@@ -230,12 +230,16 @@ export async function expireCommands(db: Db, now: number, limit: number): Promis
   return rowsAffected;
 }
 
-/** Removes commands that were made before a time; ids rise with time, so only the oldest are looked at. @returns how many */
-export async function purgeCommands(db: Db, before: number, limit: number): Promise<number> {
+/** Removes commands of devices that were made and over before a time for each. @returns how many, `limit` at most */
+export async function purgeCommands(
+  db: Db,
+  devices: readonly { deviceId: number; cutoff: number }[],
+  limit: number,
+): Promise<number> {
   const { rowsAffected } = await db.$client.execute({
-    sql: `DELETE FROM commands WHERE created_at < ? AND expires_at < ?
-      AND id IN (SELECT id FROM commands ORDER BY id LIMIT ?)`,
-    args: [before, before, limit],
+    sql: `DELETE FROM commands WHERE id IN (SELECT c.id FROM json_each(?) j CROSS JOIN commands c ON c.device_id = j.value ->> 0
+      WHERE c.created_at < j.value ->> 1 AND c.expires_at < j.value ->> 1 LIMIT ?)`,
+    args: [JSON.stringify(devices.map(({ deviceId, cutoff }) => [deviceId, cutoff])), limit],
   });
   return rowsAffected;
 }

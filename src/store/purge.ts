@@ -25,19 +25,21 @@ const OF_DEVICES = "FROM json_each(?1) j CROSS JOIN segments s ON s.id >= (j.val
 
 /**
  * Deletes at most `limit` segments of which everything is past its period.
- * @returns how many, the positions in them, and the accounts that they were of
+ * @returns how many, and the positions in them by account
  */
 export async function deletePastSegments(
   db: Db,
   devices: readonly DeviceCutoff[],
   limit: number,
-): Promise<{ segments: number; positions: number }> {
+): Promise<{ segments: number; positions: Map<number, number> }> {
   const { rows } = await db.$client.execute({
     sql: `DELETE FROM segments WHERE id IN (
-      SELECT s.id ${OF_DEVICES} WHERE coalesce(s.due_to, s.to_time) < (j.value ->> 2) LIMIT ?2) RETURNING positions`,
+      SELECT s.id ${OF_DEVICES} WHERE coalesce(s.due_to, s.to_time) < (j.value ->> 2) LIMIT ?2) RETURNING account_id, positions`,
     args: [ranges(devices), limit],
   });
-  return { segments: rows.length, positions: rows.reduce((sum, row) => sum + Number(row[0]), 0) };
+  const positions = new Map<number, number>();
+  for (const row of rows) positions.set(Number(row[0]), (positions.get(Number(row[0])) ?? 0) + Number(row[1]));
+  return { segments: rows.length, positions };
 }
 
 /** Segments of which something is past its period since `lateMs` and something is not, and that we can open. */
@@ -96,6 +98,46 @@ export async function noteDaysDestroyed(db: Db, notes: readonly { accountId: num
   await db.$client.execute({
     sql: `UPDATE accounts SET days_destroyed = j.value ->> 1 FROM json_each(?) j WHERE accounts.id = (j.value ->> 0)`,
     args: [JSON.stringify(notes.map(({ accountId, note }) => [accountId, note]))],
+  });
+}
+
+/** A device about which another period began to decide, and when (Unix ms). */
+export interface RescopedDevice {
+  deviceId: number;
+  rescopedAt: number;
+}
+
+/** Those of accounts, by account. */
+export async function rescopedDevices(db: Db, accountIds: readonly number[]): Promise<Map<number, RescopedDevice[]>> {
+  const { rows } = await db.$client.execute({
+    sql: `SELECT account_id, id, rescoped_at FROM devices INDEXED BY devices_rescoped WHERE rescoped_at IS NOT NULL
+      AND account_id IN (SELECT value FROM json_each(?)) AND deleting_at IS NULL ORDER BY id`,
+    args: [JSON.stringify(accountIds)],
+  });
+  const found = rows.map((row) => ({
+    accountId: Number(row[0]),
+    device: { deviceId: Number(row[1]), rescopedAt: Number(row[2]) },
+  }));
+  return new Map(
+    [...Map.groupBy(found, ({ accountId }) => accountId)].map(([id, all]) => [id, all.map(({ device }) => device)]),
+  );
+}
+
+/** Everything of it is sealed under secrets of the period that decides now. */
+export function clearRescopedStatement(deviceId: number, rescopedAt: number): Statement {
+  return {
+    sql: "UPDATE devices SET rescoped_at = NULL WHERE id = ? AND rescoped_at = ?",
+    args: [deviceId, rescopedAt],
+  };
+}
+
+/** Floors that the periods of their devices have come up to decide nothing any more. @param cutoffs without floors */
+export async function clearFloors(db: Db, cutoffs: readonly DeviceCutoff[]): Promise<void> {
+  if (cutoffs.length === 0) return;
+  await db.$client.execute({
+    sql: `UPDATE devices SET retention_floor = 0 FROM json_each(?) j
+      WHERE devices.id = j.value ->> 0 AND devices.retention_floor > 0 AND devices.retention_floor <= j.value ->> 1`,
+    args: [JSON.stringify(cutoffs.map(({ deviceId, cutoff }) => [deviceId, cutoff]))],
   });
 }
 

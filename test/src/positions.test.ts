@@ -4,7 +4,7 @@ import { ROUTINE_EVENTS } from "../../src/alarms.ts";
 import type { Ctx } from "../../src/context.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { events, exportTrack, feed, history, latest, type StoredPosition } from "../../src/positions.ts";
-import { purgeExpired } from "../../src/retention.ts";
+import { purgeExpired } from "../../src/retention-run.ts";
 import { settle } from "../../src/settle.ts";
 import { mainTelemetry } from "../../src/telemetry.ts";
 import {

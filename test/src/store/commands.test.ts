@@ -157,7 +157,7 @@ test("sentCommands() and openCommands() leave out what is over", async () => {
 
 test("purgeCommands() removes the old ones and keeps what is younger", async () => {
   const old = await queued({ expiresAt: NOON });
-  expect(await purgeCommands(database.db, NOON, 10)).toBe(0);
-  expect(await purgeCommands(database.db, NOON + 1, 10)).toBe(1);
+  expect(await purgeCommands(database.db, [{ deviceId: device.id, cutoff: NOON }], 10)).toBe(0);
+  expect(await purgeCommands(database.db, [{ deviceId: device.id, cutoff: NOON + 1 }], 10)).toBe(1);
   expect(await stateOf(old)).toBeUndefined();
 });
