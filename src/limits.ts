@@ -48,7 +48,7 @@ export const LIMITS = {
   mergePositions: 64_000,
   mergeAfterMs: 10 * 60_000,
   /** A part is settled when it holds so many positions, or the oldest came so long ago. */
-  partPositions: 8192,
+  partPositions: 12_288,
   settleAfterMs: 30 * 60_000,
   /** Parts that one run settles; how long a run holds the lease; how long it works. */
   partsPerRun: 128,
