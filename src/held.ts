@@ -2,8 +2,13 @@ import { personOf } from "./access.ts";
 import type { Ctx } from "./context.ts";
 import { LIMITS } from "./limits.ts";
 import { newestFixes, type StoredPosition } from "./positions.ts";
+import { byDevice, sortByFix } from "./settle-plan.ts";
 import type { AnyDataMap, HeldTable } from "./store/held.ts";
 import { heldTables } from "./store/held.ts";
+import type { Reach } from "./store/reach.ts";
+import { liveDevices } from "./store/settling.ts";
+import { openTail, tailStatements, unsettled } from "./tail.ts";
+import { mainTelemetry } from "./telemetry.ts";
 
 export type { HeldColumn, HeldTable, HeldValue } from "./store/held.ts";
 
@@ -40,6 +45,34 @@ export async function held(ctx: Ctx, map?: AnyDataMap): Promise<Held> {
     map,
   );
   if (!isCustomer) return { tables, positions: [], sealed: 0 };
+  await addWaiting(
+    ctx,
+    me,
+    tables.find(({ name }) => name === "segments"),
+  );
   const { open, sealed } = await newestFixes(ctx, 0, LIMITS.pageMax);
   return { tables, positions: [...open.values()], sealed: sealed.size };
+}
+
+/** Counts what waits to be settled with what is in segments: it is held in the inbox, which is nobody's table. */
+async function addWaiting(ctx: Ctx, { accountId, devices }: Reach, table: HeldTable | undefined): Promise<void> {
+  const telemetry = mainTelemetry(ctx);
+  const tail = await openTail(
+    ctx,
+    telemetry,
+    await telemetry.db.$client.batch(tailStatements(accountId, null), "read"),
+  );
+  const rows = byDevice(tail);
+  const live = await liveDevices(ctx.db, [...rows.keys()]);
+  for (const deviceId of rows.keys()) {
+    const isSeen = devices === null || devices.includes(deviceId);
+    if (!isSeen || live.get(deviceId)?.accountId !== accountId) rows.delete(deviceId);
+  }
+  for (const ofDevice of rows.values()) sortByFix(tail, ofDevice);
+  const waiting = [...(await unsettled(ctx, telemetry, accountId, tail, rows)).values()].flat();
+  if (table === undefined || waiting.length === 0) return;
+  const times = waiting.map((row) => tail.fixTimeAt(row));
+  table.rows = Math.min(table.rows + waiting.length, LIMITS.heldCount);
+  table.oldest = times.reduce((a, b) => Math.min(a, b), table.oldest ?? Number.POSITIVE_INFINITY);
+  table.newest = times.reduce((a, b) => Math.max(a, b), table.newest ?? Number.NEGATIVE_INFINITY);
 }

@@ -5,6 +5,7 @@ import { bytesOf, type Db, type Statement } from "./db.ts";
 import { type Category, type Class, DATA_MAP } from "./personal.ts";
 import * as schema from "./schema.ts";
 import { SEALED, type SealedTable } from "./sealed.ts";
+import { idsOf, SEGMENTS_A_DAY } from "./segments.ts";
 
 // What is held about a person, read by the data map and by nothing else: a table or a column that is added there is
 // found here without an edit. The statements are put together from names of the schema, never from input.
@@ -118,20 +119,8 @@ function readerOf(name: string, entry: TableMap, who: Holder, limit: number, cou
     return { sql, args };
   };
   if (held.values === null) {
-    // The ends are looked up device by device along the index; only the count reads row by row, and so far only.
-    const named = (name: string) => sqlColumns.some((column) => column.name === name);
-    const time = ["fix_time", "from_time"].find(named) ?? "created_at";
-    const ofDevice = `FROM ${sqlName} t WHERE t.device_id = d.id`;
-    const reach = deviceCondition(who);
-    return {
-      table: held,
-      statement: bound(
-        `SELECT (SELECT count(*) FROM (SELECT 1 FROM ${sqlName} WHERE ${where} LIMIT :limit)),
-          (SELECT min(at) FROM (SELECT (SELECT min(t.${time}) ${ofDevice}) AS at FROM devices d WHERE ${reach})),
-          (SELECT max(at) FROM (SELECT (SELECT max(t.${time}) ${ofDevice}) AS at FROM devices d WHERE ${reach}))`,
-        countLimit,
-      ),
-    };
+    const time = sqlColumns.some((column) => column.name === "fix_time") ? "fix_time" : "created_at";
+    return { table: held, statement: bound(countOf(sqlName, time, where, deviceCondition(who)), countLimit) };
   }
   const selected = columns.map((column) => `"${byName[column.name]?.name ?? column.name}"`);
   const owner = name in SEALED ? SEALED[name as SealedTable].account : "NULL";
@@ -141,6 +130,35 @@ function readerOf(name: string, entry: TableMap, who: Holder, limit: number, cou
     limit,
   );
   return { table: held, statement };
+}
+
+/**
+ * How much of trackers a table holds, and from when to when. The ends are looked up device by device along the index; only
+ * the count reads row by row, and so far only.
+ */
+function countOf(table: string, time: string, where: string, reach: string): string {
+  if (table === "segments") return segmentsCount(reach);
+  const ofDevice = `FROM ${table} t WHERE t.device_id = d.id`;
+  return `SELECT (SELECT count(*) FROM (SELECT 1 FROM ${table} WHERE ${where} LIMIT :limit)),
+    (SELECT min(at) FROM (SELECT (SELECT min(t.${time}) ${ofDevice}) AS at FROM devices d WHERE ${reach})),
+    (SELECT max(at) FROM (SELECT (SELECT max(t.${time}) ${ofDevice}) AS at FROM devices d WHERE ${reach}))`;
+}
+
+/** Positions, not rows; device by device along the ids, which are in the order of days. */
+function segmentsCount(reach: string): string {
+  const [from, to] = idsOf(1);
+  const ofDevice = (device: string) => `t.id >= ${device} * ${to - from} AND t.id < (${device} + 1) * ${to - from}`;
+  const dayOf = (end: "min" | "max") =>
+    `(SELECT ${end}(t.id) / ${SEGMENTS_A_DAY} FROM segments t WHERE ${ofDevice("d.id")})`;
+  const ofDay = (end: "min" | "max") =>
+    `t.id >= ${dayOf(end)} * ${SEGMENTS_A_DAY} AND t.id < (${dayOf(end)} + 1) * ${SEGMENTS_A_DAY}`;
+  return `WITH RECURSIVE counted (device, total) AS (SELECT 0, 0 UNION ALL
+      SELECT d.id, total + (SELECT coalesce(sum(t.positions), 0) FROM segments t WHERE ${ofDevice("d.id")}) FROM counted
+        JOIN devices d ON d.id = (SELECT min(id) FROM devices WHERE id > counted.device AND ${reach})
+        WHERE total < :limit)
+    SELECT (SELECT min(max(total), :limit) FROM counted),
+      (SELECT min(at) FROM (SELECT (SELECT min(t.from_time) FROM segments t WHERE ${ofDay("min")}) AS at FROM devices d WHERE ${reach})),
+      (SELECT max(at) FROM (SELECT (SELECT max(t.to_time) FROM segments t WHERE ${ofDay("max")}) AS at FROM devices d WHERE ${reach}))`;
 }
 
 const deviceCondition = ({ devices }: Holder): string =>

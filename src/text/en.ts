@@ -744,6 +744,8 @@ const profile = {
       retentionDays: "Days to keep positions",
       collection: "What is not stored (bits)",
       day: "Day, counted from 1970",
+      positions: "Positions",
+      kid: "Key number",
     } as Record<string, string>,
     /** The same for tables. */
     tables: {

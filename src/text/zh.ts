@@ -851,6 +851,8 @@ const profile: Text["profile"] = {
       retentionDays: "位置保留天数",
       collection: "不存储的内容（位）",
       day: "日期（自 1970 年起的天数）",
+      positions: "位置数",
+      kid: "密钥编号",
       confirmCce: "确认它的数据包",
       key: "请求标识",
       requestHash: "请求的哈希值",

@@ -4,6 +4,7 @@ import { held, isTime } from "../../src/held.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { heldTables } from "../../src/store/held.ts";
 import { DATA_MAP } from "../../src/store/personal.ts";
+import { idsOf } from "../../src/store/segments.ts";
 import { zh } from "../../src/text/zh.ts";
 import {
   aBase,
@@ -16,6 +17,7 @@ import {
   type TestBase,
   type TestDatabase,
 } from "../database.ts";
+import { settled, stored } from "../stored.ts";
 
 let database: TestDatabase;
 let base: TestBase;
@@ -74,20 +76,24 @@ test("held() counts what trackers sent, with its oldest and newest, within reach
   const foreign = await aDevice(database.db);
   const devices = [seen, unseen, gone, foreign];
   for (const [i, device] of devices.entries()) {
-    for (const back of [1, 2, 3]) {
-      await database.client.execute({
-        sql: `INSERT INTO positions (account_id, device_id, fix_time, digest, received_at, clock, event, valid, record)
-          VALUES (?, ?, ?, ?, ?, 0, 35, 1, x'00')`,
-        args: [device.accountId, device.id, NOON - back * 1000 - i * 100_000, new Uint8Array(8).fill(back), NOON],
-      });
-    }
+    const fixes = [1, 2, 3].map((back) => ({
+      fixTime: NOON - back * 1000 - i * 100_000,
+      receivedAt: NOON,
+      record: back,
+    }));
+    await stored(base, device, fixes.slice(1));
+    await settled(base);
+    await stored(base, device, fixes);
   }
   await database.client.execute({ sql: "UPDATE devices SET deleting_at = 1 WHERE id = ?", args: [gone.id] });
-  const positions = async (more: object) => (await held(owner(more))).tables.find(({ name }) => name === "positions");
+  const positions = async (more: object) => (await held(owner(more))).tables.find(({ name }) => name === "segments");
+  // Of the newest that wait two were sent again.
+  expect(await positions({})).toMatchObject({ rows: 6, values: null, oldest: NOON - 103_000, newest: NOON - 1000 });
+  await settled(base);
   expect(await positions({})).toMatchObject({ rows: 6, values: null, oldest: NOON - 103_000, newest: NOON - 1000 });
   expect(await positions({ devices: [unseen.id, foreign.id] })).toMatchObject({ rows: 3, newest: NOON - 101_000 });
   const who = { userId: user.id, accountId, devices: null, wholeAccount: true };
-  const counted = (await heldTables(base.db, who, 1, 4)).find(({ name }) => name === "positions");
+  const counted = (await heldTables(base.db, who, 1, 4)).find(({ name }) => name === "segments");
   expect(counted?.rows).toBe(4);
 });
 
@@ -113,16 +119,16 @@ test("whoever is limited to some devices is shown what is about them and these d
 test("held() of a whole account takes less than 300 ms with many rows", async () => {
   const device = await aDevice(database.db, { accountId });
   await database.client.execute({
-    sql: `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)
-      INSERT INTO positions (account_id, device_id, fix_time, digest, received_at, clock, event, valid, record)
-      SELECT ?, ?, i * 1000, x'0000000000000000', i * 1000, 0, 35, 1, x'00' FROM n`,
-    args: [accountId, device.id],
+    sql: `WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 1999)
+      INSERT INTO segments (id, device_id, account_id, day_kid, device_kid, from_time, to_time, first_id, last_id, positions, alarms,
+        clockless, sealed) SELECT ?2 + i, ?1, ?3, 1, 1, i, i, i, i, 192, 0, 0, zeroblob(2500) FROM n`,
+    args: [device.id, idsOf(device.id)[0], accountId],
   });
   await held(owner());
   const before = performance.now();
   const { tables } = await held(owner());
   expect(performance.now() - before).toBeLessThan(300);
-  expect(tables.find(({ name }) => name === "positions")?.rows).toBe(LIMITS.heldCount);
+  expect(tables.find(({ name }) => name === "segments")?.rows).toBe(LIMITS.heldCount);
 });
 
 test("isTime() knows the columns that hold a time by their name", () => {

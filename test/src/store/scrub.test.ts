@@ -1,17 +1,23 @@
 import { readFileSync } from "node:fs";
 import { createClient } from "@libsql/client";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { StoredPositions } from "../../../codec/segment.ts";
 import { createDevice, loadActivations, removeActivation } from "../../../src/activation.ts";
 import { changeDevice, deleteDevice } from "../../../src/devices.ts";
+import { extentOf } from "../../../src/extent.ts";
 import { runJob } from "../../../src/jobs.ts";
 import { LIMITS } from "../../../src/limits.ts";
 import { removeMember } from "../../../src/members.ts";
 import { changeMobile, changeProfile } from "../../../src/profile.ts";
 import { removeDevice } from "../../../src/retention.ts";
 import { forgetSearches, search } from "../../../src/searches.ts";
+import { openSegments } from "../../../src/segments.ts";
 import { signUp } from "../../../src/signup.ts";
 import { removeStaff, staffById } from "../../../src/staff.ts";
+import { readFixes } from "../../../src/store/newest.ts";
 import { emptyLog } from "../../../src/store/scrub.ts";
+import { headColumns, segmentRows } from "../../../src/store/segments.ts";
+import { mainTelemetry } from "../../../src/telemetry.ts";
 import {
   aBase,
   aContext,
@@ -24,6 +30,10 @@ import {
   NOON,
   type TestDatabase,
 } from "../../database.ts";
+import { settled, stored as storePositions } from "../../stored.ts";
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
 
 let database: TestDatabase & { path: string };
 beforeEach(async () => {
@@ -32,20 +42,58 @@ beforeEach(async () => {
 });
 afterEach(() => database.close());
 
-const CANARY = "a canary in a record";
-const found = () => [database.path, `${database.path}-wal`].filter((file) => readFileSync(file).includes(CANARY));
-
-test("removeDevice() leaves no byte of a position in the file or in its log", async () => {
-  const device = await aDevice(database.db);
-  await database.client.execute({
-    sql: `INSERT INTO positions (account_id, device_id, fix_time, digest, received_at, clock, event, valid, record)
-      VALUES (?, ?, 1, x'0000000000000001', 1, 0, 35, 1, ?)`,
-    args: [device.accountId, device.id, new TextEncoder().encode(CANARY)],
+const inFile = () =>
+  [database.path, `${database.path}-wal`].map((file) => readFileSync(file).toString("latin1")).join("\n");
+/** Which stretches of 16 bytes of these columns are in the file or in its log. */
+function foundOf(values: readonly unknown[]): { of: number; found: number } {
+  const bytes = inFile();
+  const pieces = values.flatMap((value) => {
+    const text = Buffer.from(value as ArrayBuffer).toString("latin1");
+    return Array.from({ length: Math.floor(text.length / 16) }, (_, i) => text.slice(i * 16, i * 16 + 16));
   });
-  expect(found()).not.toEqual([]);
+  return { of: pieces.length, found: pieces.filter((piece) => bytes.includes(piece)).length };
+}
+const column = async (sql: string) => (await database.client.execute(sql)).rows.map((row) => row[0]);
+
+test("removeDevice() leaves no byte of a sealed position in the file or in its log, and nothing that opens", async () => {
+  const base = aBase(database.db);
+  const device = await aDevice(database.db);
+  const other = await aDevice(database.db, { accountId: device.accountId });
+  const track = (hours: number) =>
+    Array.from({ length: 300 }, (_, i) => ({
+      fixTime: NOON + hours * HOUR + i * 30_000,
+      latitudeE6: (i * 7_919_317) % 90_000_000,
+    }));
+  for (const each of [device, other]) await storePositions(base, each, track(0));
+  const settling = await column("SELECT chunks FROM inbox");
+  await settled(base);
+  for (const each of [device, other]) await storePositions(base, each, track(3));
+  const { rows } = await database.client.execute(
+    `SELECT ${headColumns}, s.sealed FROM segments s WHERE device_id = ${device.id}`,
+  );
+  const segments = segmentRows(rows);
+  const fixes = readFixes((await column("SELECT fixes FROM newest"))[0]);
+  const theirs = [
+    ...segments.map(({ sealed }) => sealed),
+    ...fixes.filter(({ deviceId }) => deviceId === device.id).map(({ sealed }) => sealed),
+    ...(await column("SELECT chunks FROM inbox")),
+  ];
+  const before = foundOf(theirs);
+  expect(before.of).toBeGreaterThan(200);
+  expect(before.found / before.of).toBeGreaterThan(0.9);
+
   await database.client.execute({ sql: "UPDATE devices SET deleting_at = 1 WHERE id = ?", args: [device.id] });
-  expect(await removeDevice(aBase(database.db), device.id)).toBe(true);
-  expect(found()).toEqual([]);
+  expect(await removeDevice(base, device.id)).toBe(true);
+  expect(foundOf([...theirs, ...settling])).toEqual({ of: expect.any(Number), found: 0 });
+  const telemetry = mainTelemetry(base);
+  const opened = await openSegments(base, telemetry, device.accountId, segments, new StoredPositions());
+  expect(opened.length).toBeGreaterThan(1);
+  expect(new Set(opened)).toEqual(new Set([null]));
+  // What is the other device's is all there, in the file too.
+  const { positions } = await extentOf(base, { accountId: device.accountId, devices: null }, other.id);
+  expect(positions).toBe(600);
+  const kept = foundOf(await column("SELECT sealed FROM segments"));
+  expect(kept.found / kept.of).toBeGreaterThan(0.9);
 });
 
 test("emptyLog() says when a reader keeps it from its work", async () => {
@@ -59,7 +107,6 @@ test("emptyLog() says when a reader keeps it from its work", async () => {
   expect(await emptyLog(database.db)).toBe("empty");
 });
 
-const DAY = 24 * 3_600_000;
 const inFiles = (...texts: string[]) => {
   const bytes = [database.path, `${database.path}-wal`].map((file) => readFileSync(file).toString("latin1")).join();
   return texts.filter((text) => bytes.includes(text));
