@@ -127,3 +127,15 @@ export async function changeObject(
   }
   throw unavailable("Too many changes of the same keys at once; try again");
 }
+
+/** Objects that are worked on at a time: a Worker may hold six connections. */
+const ABREAST = 6;
+
+/** Does something for each of a list, some at a time. */
+export async function inTurns<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const rest = items.values();
+  const turn = async () => {
+    for (const item of rest) await work(item);
+  };
+  await Promise.all(Array.from({ length: ABREAST }, turn));
+}

@@ -141,43 +141,20 @@ async function fromRootKey({ config }: Base, info: string): Promise<Uint8Array<A
 }
 
 const inboxName = (database: string) => `inbox/${database}`;
-const newestOf = (object: KeyObject | undefined) => object?.secrets.at(-1);
 
-async function makeInboxKey(ctx: Base, database: string, ageMs: number): Promise<Secret> {
+/** Makes a key for the inbox of a telemetry database. Returns its kid. */
+export async function newInboxKey(ctx: Base, database: string): Promise<number> {
   const name = inboxName(database);
   const cache = await cacheOf(ctx);
   const { epoch } = cache;
+  let kid = 0;
   const object = await changeObject(ctx, name, (before) => {
-    const newest = newestOf(before);
-    if (newest !== undefined && ctx.now() - newest.of < ageMs) return null;
-    return {
-      ...before,
-      secrets: [...before.secrets, newSecret(ctx, kidsOf(before), { kind: "inbox", of: ctx.now() })],
-    };
+    const made = newSecret(ctx, kidsOf(before), { kind: "inbox", of: ctx.now() });
+    kid = made.kid;
+    return { ...before, secrets: [...before.secrets, made] };
   });
   cache.hold(name, object!, true, ctx.now(), epoch);
-  return newestOf(object!)!;
-}
-
-/** Makes a key for the inbox of a telemetry database now. Returns its kid. */
-export async function newInboxKey(ctx: Base, database: string): Promise<number> {
-  return (await makeInboxKey(ctx, database, Number.NEGATIVE_INFINITY)).kid;
-}
-
-/**
- * The key that new rows of an inbox are sealed with: another one when this is older than LIMITS.inboxKeyMs. What it
- * sealed must be stored within LIMITS.inboxKeyGraceMs.
- */
-export async function inboxSealingKey(ctx: Base, database: string): Promise<{ kid: number; key: CryptoKey }> {
-  const name = inboxName(database);
-  const cache = await cacheOf(ctx);
-  const { epoch } = cache;
-  const inbox = await held(ctx, name, { both: true });
-  let secret = newestOf(inbox?.object);
-  if (secret === undefined || ctx.now() - secret.of >= LIMITS.inboxKeyMs) {
-    secret = await makeInboxKey(ctx, database, LIMITS.inboxKeyMs);
-  }
-  return { kid: secret.kid, key: await keyOf(cache, epoch, name, secret, "inbox|v1", "seal") };
+  return kid;
 }
 
 /** The key of rows of an inbox that carry this kid; null when it was destroyed. */
@@ -190,8 +167,8 @@ export async function inboxKey(ctx: Base, database: string, kid: number): Promis
 }
 
 /**
- * Destroys the keys of an inbox. Those that something may still be sealed with, or that what is on its way to the
- * database may be sealed with, stay whatever `keep` says.
+ * Destroys the keys of an inbox. Those that are young enough for something to be sealed with, or that what is on its way
+ * to the database may be sealed with, stay whatever `keep` says.
  * @param keep kids of the rows that are there
  * @returns kids of those that went
  */

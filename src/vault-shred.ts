@@ -1,7 +1,7 @@
 import type { Base } from "./context.ts";
 import { LIMITS } from "./limits.ts";
 import { cacheOf } from "./vault-cache.ts";
-import { bring, changeObject, placesOf, readObject, SHREDS } from "./vault-copies.ts";
+import { bring, changeObject, inTurns, placesOf, readObject, SHREDS } from "./vault-copies.ts";
 import type { KeyObject, Secret, Shred } from "./vault-object.ts";
 
 // A destruction is done when both copies and the escrow have it and the list tells every isolate. It may stop after any
@@ -11,7 +11,7 @@ import type { KeyObject, Secret, Shred } from "./vault-object.ts";
 export type Destruction = (object: KeyObject) => KeyObject | null;
 
 /**
- * Destroys secrets of several objects and says so in the list once.
+ * Destroys secrets of several objects and says so in the list once. One that fails does not keep the others from it.
  * @returns kids for each that went now, or in an earlier try that did not come to its end
  * @throws {AppError} unavailable: then some of it may have happened, and must be asked for again
  */
@@ -19,26 +19,26 @@ export async function destroy(ctx: Base, wanted: readonly { name: string; apply:
   const cache = await cacheOf(ctx);
   const list = await readObject(ctx, SHREDS, true);
   const entries: Omit<Shred, "number">[] = [];
-  const gone: number[][] = [];
-  for (const { name, apply } of wanted) {
-    let object: KeyObject | null;
+  const gone: number[][] = wanted.map(() => []);
+  const failures: unknown[] = [];
+  await inTurns([...wanted.entries()], async ([i, { name, apply }]) => {
     try {
-      object = await changeObject(ctx, name, (before) => shredded(ctx, before, apply(before), list, name));
-    } finally {
+      const object = await changeObject(ctx, name, (before) => shredded(ctx, before, apply(before), list, name));
       cache.evict(name);
+      if (object === null || isListed(ctx, list, name, object)) return;
+      const { serial, at, kids } = object.shred;
+      await bring(ctx, placesOf(ctx).escrow, name, object, serial);
+      entries.push({ name, serial, at, kids });
+      gone[i] = [...kids];
+    } catch (error) {
+      cache.evict(name);
+      failures.push(error);
     }
-    if (object === null || isListed(ctx, list, name, object)) {
-      gone.push([]);
-      continue;
-    }
-    const { serial, at, kids } = object.shred;
-    await bring(ctx, placesOf(ctx).escrow, name, object, serial);
-    entries.push({ name, serial, at, kids });
-    gone.push([...kids]);
-  }
+  });
   if (entries.length > 0) await publish(ctx, entries);
   // An earlier try may have stopped between the list's live copies and its third.
   else if (list !== null) await bring(ctx, placesOf(ctx).escrow, SHREDS, list);
+  if (failures.length > 0) throw failures[0];
   return gone;
 }
 

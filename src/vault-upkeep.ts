@@ -1,24 +1,13 @@
 import type { Base } from "./context.ts";
 import { LIMITS } from "./limits.ts";
 import { cacheOf } from "./vault-cache.ts";
-import { bring, type Found, placesOf, readCopy, readObject, SHREDS } from "./vault-copies.ts";
+import { bring, type Found, inTurns, placesOf, readCopy, readObject, SHREDS } from "./vault-copies.ts";
 import { EMPTY, type KeyObject, rootKeyId, type Shred, unavailable, wrap } from "./vault-object.ts";
 import { LASTING_KEYS, lastingKey } from "./vault-own.ts";
 import { publish } from "./vault-shred.ts";
 
 /** In the escrow alone: when it was last brought up to date, and how far the present pass has come. */
 const REFRESHED = "refreshed";
-/** What is read at a time: a Worker may hold six connections. */
-const ABREAST = 6;
-
-async function inTurns<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const rest = items.values();
-  const turn = async () => {
-    for (const item of rest) await work(item);
-  };
-  await Promise.all(Array.from({ length: ABREAST }, turn));
-}
-
 /** The next objects of any copy after a name, in order; `next` is the name to go on after, null at the end. */
 async function someNames(ctx: Base, after: string, limit: number): Promise<{ names: string[]; next: string | null }> {
   const lists = await Promise.all(Object.values(placesOf(ctx)).map(({ store }) => store.list("")));

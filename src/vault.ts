@@ -25,7 +25,6 @@ export {
   blindKey,
   destroyInboxKeys,
   inboxKey,
-  inboxSealingKey,
   newInboxKey,
 } from "./vault-own.ts";
 export {

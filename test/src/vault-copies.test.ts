@@ -8,7 +8,7 @@ import {
   destroyAccount,
   destroyDays,
   destroyDevice,
-  inboxSealingKey,
+  newInboxKey,
   openingKeys,
   refreshEscrow,
   restoreFromEscrow,
@@ -115,7 +115,7 @@ test("both copies lost: no key and no 'destroyed' either, until the escrow has b
   const [first] = await sealing(base, wish(1), wish(2));
   await accountKey(base, 8, "name", { make: true });
   await blindKey(base);
-  await inboxSealingKey(base, "eu1");
+  await newInboxKey(base, "eu1");
   expect(await refreshEscrow(base)).toBe(3);
   await destroyDevice(base, ACCOUNT, 2);
   for (const label of ["a", "b"] as const) {
@@ -126,7 +126,7 @@ test("both copies lost: no key and no 'destroyed' either, until the escrow has b
   await expect(sealingKeys(reader, ACCOUNT, [wish(1)])).rejects.toEqual(unavailable);
   await expect(accountKey(reader, 8, "name", { make: true })).rejects.toEqual(unavailable);
   await expect(blindKey(reader)).rejects.toEqual(unavailable);
-  await expect(inboxSealingKey(reader, "eu1")).rejects.toEqual(unavailable);
+  await expect(newInboxKey(reader, "eu1")).rejects.toEqual(unavailable);
   await expect(destroyDevice(reader, ACCOUNT, 1)).rejects.toEqual(unavailable);
   expect(await restoreFromEscrow(reader)).toBe(5);
   expect(await restoreFromEscrow(reader)).toBe(0);

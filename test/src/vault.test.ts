@@ -12,7 +12,6 @@ import {
   destroyDeviceSecret,
   destroyInboxKeys,
   inboxKey,
-  inboxSealingKey,
   newInboxKey,
   openingKeys,
   rotateDevice,
@@ -169,6 +168,19 @@ test("destroyDaysOf() tells of the days of many accounts at once, and of nothing
   expect(places.count("put")).toBe(0);
 });
 
+test("destroyDaysOf() comes to its end for the others where one account's secrets cannot be reached", async () => {
+  for (const id of [1, 2, 3]) await sealingKeys(one, id, [wish(1), wish(1, DAY + 1)]);
+  for (const label of ["a", "b"] as const) await places.garble(label, "account/2");
+  const accounts = [1, 2, 3].map((accountId) => ({ accountId, scopes: [{ scope: "account", beforeDay: DAY + 1 }] }));
+  await expect(destroyDaysOf(one, accounts)).rejects.toMatchObject({ code: "unavailable" });
+  const listed = (await places.opened(one, "escrow", "shreds"))!.shreds!.list.map(({ name }) => name);
+  expect(listed.sort()).toEqual(["account/1", "account/3"]);
+  for (const id of [1, 3]) {
+    const left = (await places.opened(one, "escrow", `account/${id}`))!.secrets.filter(({ kind }) => kind === "day");
+    expect(left.map(({ of }) => of)).toEqual([DAY + 1]);
+  }
+});
+
 test("destroyDevice() is for ever", async () => {
   const [first, own, second] = await sealing(one, wish(1), wish(1, DAY, "device:1"), wish(2));
   const gone = await destroyDevice(one, ACCOUNT, 1);
@@ -250,27 +262,26 @@ test("blindKey() is one for the installation, and in the escrow from the start",
   expect((await places.opened(one, "escrow", "pepper"))?.secrets).toHaveLength(1);
 });
 
-test("inboxSealingKey() changes in time, and none goes that may still be used", async () => {
-  const first = await inboxSealingKey(one, "eu1");
-  expect((await inboxSealingKey(other, "eu1")).kid).toBe(first.kid);
-  expect((await inboxSealingKey(one, "us1")).kid).not.toBe(first.kid);
-  for (const base of [one, other]) base.advance(LIMITS.inboxKeyMs);
-  const second = await inboxSealingKey(other, "eu1");
-  expect(second.kid).not.toBe(first.kid);
-  expect((await inboxSealingKey(one, "eu1")).kid).toBe(second.kid);
+test("destroyInboxKeys() takes no key that may still be used", async () => {
+  const first = await newInboxKey(one, "eu1");
+  expect(await inboxKey(other, "eu1", first)).not.toBe(null);
+  expect(await inboxKey(other, "us1", first)).toBe(null);
+  const later = (ms: number) => {
+    for (const base of [one, other]) base.advance(ms);
+  };
+  later(LIMITS.inboxKeyMs);
+  const second = await newInboxKey(other, "eu1");
+  expect(second).not.toBe(first);
+  expect(await inboxKey(one, "eu1", second)).not.toBe(null);
   // What the first one sealed may be on its way still.
   expect(await destroyInboxKeys(one, "eu1", [])).toEqual([]);
-  for (const base of [one, other]) base.advance(LIMITS.inboxKeyGraceMs);
-  expect(await destroyInboxKeys(one, "eu1", [first.kid])).toEqual([]);
-  expect(await destroyInboxKeys(one, "eu1", [])).toEqual([first.kid]);
-  expect(await inboxKey(one, "eu1", first.kid)).toBe(null);
-  expect(await inboxKey(other, "eu1", second.kid)).not.toBe(null);
-  expect(await inboxKey(other, "eu2", second.kid)).toBe(null);
+  later(LIMITS.inboxKeyGraceMs);
+  expect(await destroyInboxKeys(one, "eu1", [first])).toEqual([]);
+  expect(await destroyInboxKeys(one, "eu1", [])).toEqual([first]);
+  expect(await inboxKey(one, "eu1", first)).toBe(null);
+  expect(await inboxKey(other, "eu1", second)).not.toBe(null);
   other.advance(LIMITS.shredEveryMs);
-  expect(await inboxKey(other, "eu1", first.kid)).toBe(null);
-  const third = await newInboxKey(one, "eu1");
-  expect(third).not.toBe(second.kid);
-  expect((await inboxSealingKey(one, "eu1")).kid).toBe(third);
+  expect(await inboxKey(other, "eu1", first)).toBe(null);
 });
 
 test("twenty isolates that make secrets at once lose none", async () => {
