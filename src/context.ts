@@ -65,6 +65,8 @@ export interface ScryptCost {
 /** What the platform gives the app. Also Hono's env: `app.fetch(request, base)`. */
 export interface Base {
   db: Db;
+  /** Where `db` is, and the databases for tracks of accounts that are placed elsewhere, by name: src/telemetry.ts. */
+  telemetry: { region: string; others: ReadonlyMap<string, { db: Db; region: string }> };
   /** Unix ms. */
   now(): number;
   log: Log;

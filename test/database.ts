@@ -11,7 +11,7 @@ import { fileSecrets } from "../src/runtime/secrets-file.ts";
 import { fieldsOf } from "../src/sealed-fields.ts";
 import { openSession } from "../src/sessions.ts";
 import * as schema from "../src/store/schema.ts";
-import { applyMigrations, seedDocuments } from "../tools/migrate.ts";
+import { applyMigrations, nameDatabase, seedDocuments } from "../tools/migrate.ts";
 
 /** 2026-03-01T12:00:00Z, the time of every test that does not set its own. */
 export const NOON = Date.UTC(2026, 2, 1, 12);
@@ -76,6 +76,7 @@ export function aBase(db: Db, settings: { now?: number; retentionMonths?: number
     };
   const base: TestBase = {
     db,
+    telemetry: { region: "default", others: elsewhereOf(db) },
     now: () => now,
     at: (time) => {
       now = time;
@@ -117,6 +118,27 @@ export function aBase(db: Db, settings: { now?: number; retentionMonths?: number
   };
   db.$fields = fieldsOf(base);
   return base;
+}
+
+const ELSEWHERE = new WeakMap<Db, Map<string, { db: Db; region: string }>>();
+
+/** The other databases with tracks: every base of the same database has the same ones. */
+function elsewhereOf(db: Db): Map<string, { db: Db; region: string }> {
+  let others = ELSEWHERE.get(db);
+  if (others === undefined) {
+    others = new Map();
+    ELSEWHERE.set(db, others);
+  }
+  return others;
+}
+
+/** Gives a database another one beside it for tracks: with its name, in the region of that name in capitals. */
+export async function withElsewhere(db: Db, name: string, made = aDatabase()): Promise<TestDatabase> {
+  const other = await made;
+  const region = name.toUpperCase();
+  await nameDatabase(other.client, name, region);
+  elsewhereOf(db).set(name, { db: other.db, region });
+  return other;
 }
 
 const SECRETS = new WeakMap<Db, Secrets>();

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { type Client, createClient, LibsqlError } from "@libsql/client";
 import { fillPlaceholders, sha256Of } from "../src/publishing.ts";
 import { BINDINGS } from "../src/runtime/config.ts";
+import { readDatabases, type TelemetryDatabase } from "../src/runtime/databases.ts";
 import { SETTINGS } from "../src/settings.ts";
 
 /** The folder with the numbered SQL files. */
@@ -48,6 +49,46 @@ async function apply(client: Client, name: string, sql: string): Promise<boolean
   } finally {
     transaction.close();
   }
+}
+
+/**
+ * Writes into a database with tracks which one it is, so that one that was mistaken for another is found out.
+ * @throws when it is another, or the one with the accounts
+ */
+export async function nameDatabase(client: Client, name: string, region: string): Promise<void> {
+  const [, found] = await client.batch(
+    [
+      {
+        sql: `INSERT INTO residence (id, name, region) SELECT 1, ?, ? WHERE NOT EXISTS (SELECT 1 FROM accounts)
+          ON CONFLICT DO NOTHING`,
+        args: [name, region],
+      },
+      { sql: "SELECT name, region FROM residence", args: [] },
+    ],
+    "write",
+  );
+  const row = found!.rows[0];
+  if (row === undefined) throw new Error(`The database ${name} of TELEMETRY_DATABASES is one with accounts`);
+  if (row[0] !== name || row[1] !== region) {
+    throw new Error(`The database ${name} (${region}) of TELEMETRY_DATABASES says that it is ${row[0]} (${row[1]})`);
+  }
+}
+
+/** Migrates and names every database with tracks. @returns the names of those that something was applied to */
+export async function migrateOthers(databases: Record<string, TelemetryDatabase>): Promise<string[]> {
+  const changed: string[] = [];
+  for (const [name, { url, token, region }] of Object.entries(databases)) {
+    const client = createClient(token === undefined ? { url } : { url, authToken: token });
+    try {
+      if ((await applyMigrations(client)).length > 0) changed.push(name);
+      await nameDatabase(client, name, region);
+    } catch (cause) {
+      throw new Error(`Database ${name}: ${cause instanceof Error ? cause.message : cause}`, { cause });
+    } finally {
+      client.close();
+    }
+  }
+  return changed;
 }
 
 const TITLES: Readonly<Record<string, string>> = {
@@ -99,11 +140,14 @@ if (import.meta.main) {
       throw new Error("DATABASE_URL must name the database, such as libsql://name.turso.io or file:main.db");
     const { pattern, must, default: usual } = BINDINGS.RETENTION_MONTHS;
     if (!pattern.test(months || usual)) throw new Error(`RETENTION_MONTHS must be ${must}`);
+    const databases = readDatabases(process.env.TELEMETRY_DATABASES);
     const client = createClient(authToken === "" ? { url } : { url, authToken });
     const applied = await applyMigrations(client);
     await seedDocuments(client, { retentionMonths: Number(months || usual) });
     client.close();
+    const others = await migrateOthers(databases);
     console.log(applied.length === 0 ? "The database is up to date." : `Applied ${applied.join(", ")}.`);
+    if (others.length > 0) console.log(`Applied to ${others.join(", ")} too.`);
   } catch (error) {
     console.error(error instanceof LibsqlError ? `Cannot migrate: ${error.message}` : (error as Error).message);
     process.exitCode = 1;

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { createClient } from "@libsql/client";
 import { JOBS } from "../src/jobs.ts";
 import { fileUrl } from "../src/runtime/config.ts";
+import { readDatabases } from "../src/runtime/databases.ts";
 import { viaSmtp } from "../src/runtime/smtp.ts";
 import { copyWorker } from "./bundle.ts";
 import { Child } from "./child.ts";
@@ -10,7 +11,7 @@ import { startCrons } from "./crons.ts";
 import { clearRunning, endOrphans, lockDataDir, startOf, writeRunning } from "./data-dir.ts";
 import { Edge, type Runtime } from "./edge.ts";
 import { environment, inNode } from "./launch.ts";
-import { applyMigrations, seedDocuments } from "./migrate.ts";
+import { applyMigrations, migrateOthers, seedDocuments } from "./migrate.ts";
 import { type Outbox, startOutbox } from "./outbox.ts";
 import { claimPort } from "./ports.ts";
 import { makePrivateFolder, openSecrets, type Secrets } from "./secrets.ts";
@@ -109,6 +110,9 @@ async function start(
     database.authToken = secrets.databaseToken;
   } else writeFileSync(join(dataDir, "main.db"), "", { flag: "a", mode: 0o600 });
   await migrate(database, report, options.databaseUrl !== undefined, options.retentionMonths ?? 3);
+  await migrateOthers(readDatabases(options.telemetryDatabases)).catch(({ message }) => {
+    throw new SettingError(`TELEMETRY_DATABASES cannot be used: ${message}.`);
+  });
 
   const mail = await mailWay(options, runtime, dataDir);
   if (mail.outbox !== undefined) undo.push(mail.outbox.close);
@@ -120,6 +124,8 @@ async function start(
   const bindings = {
     DATABASE_URL: database.url,
     DATABASE_TOKEN: database.authToken,
+    MAIN_REGION: options.mainRegion,
+    TELEMETRY_DATABASES: options.telemetryDatabases,
     ADMIN_TOKEN: secrets.adminToken,
     BRIDGE_TOKEN: secrets.bridgeToken,
     ROOT_KEY: secrets.rootKey,

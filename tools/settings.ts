@@ -1,6 +1,7 @@
 import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { BINDINGS } from "../src/runtime/config.ts";
+import { readDatabases } from "../src/runtime/databases.ts";
 
 /** A setting that cannot be used. The message is the whole sentence that a person reads. */
 export class SettingError extends Error {}
@@ -14,6 +15,8 @@ export interface Settings {
   dataDir: string;
   databaseUrl?: string;
   databaseToken?: string;
+  mainRegion: string;
+  telemetryDatabases?: string;
   publicUrl?: string;
   retentionMonths: number;
   smtpUrl?: string;
@@ -91,6 +94,20 @@ export const SETTINGS = {
     must: "a token without spaces",
     read: (text) => (/^\S+$/.test(text) ? text : undefined),
   },
+  mainRegion: {
+    name: "MAIN_REGION",
+    what: "Where that database is, as customers read it",
+    default: BINDINGS.MAIN_REGION.default,
+    must: BINDINGS.MAIN_REGION.must,
+    read: (text) => (BINDINGS.MAIN_REGION.pattern.test(text) ? text : undefined),
+  },
+  telemetryDatabases: {
+    name: "TELEMETRY_DATABASES",
+    what: "Databases elsewhere for the tracks of accounts that are placed there, as JSON: see Regions",
+    default: null,
+    must: BINDINGS.TELEMETRY_DATABASES.must,
+    read: (text) => (isDatabases(text) ? text : undefined),
+  },
   publicUrl: {
     name: "PUBLIC_URL",
     what: "Where customers reach the API, when that is not the request's own origin",
@@ -122,7 +139,17 @@ export const SETTINGS = {
 } as const satisfies Record<keyof Settings, Setting>;
 
 /** Settings that are never shown, not even when they are wrong. */
-const SECRET: ReadonlySet<keyof Settings> = new Set(["databaseToken", "smtpUrl"]);
+const SECRET: ReadonlySet<keyof Settings> = new Set(["databaseToken", "telemetryDatabases", "smtpUrl"]);
+
+/** @throws {SettingError} naming the field at fault */
+function isDatabases(text: string): boolean {
+  try {
+    readDatabases(text);
+    return true;
+  } catch (error) {
+    throw new SettingError(`${(error as Error).message}.`);
+  }
+}
 
 /** The folder itself, or the nearest one above it that exists, can be written. */
 function isWritableFolder(path: string): boolean {

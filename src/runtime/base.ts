@@ -21,10 +21,11 @@ export function sharedBase(
   sendMail: ((mail: Mail) => Promise<void>) | null,
   asset: Base["asset"],
   secrets: Secrets,
+  telemetry: Base["telemetry"] = { region: "default", others: new Map() },
 ): Shared {
   const now = () => Date.now();
   const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));
-  const shared = { db, config, now, log: consoleLog(now), random, scrypt: hash, sendMail, asset, secrets };
+  const shared = { db, telemetry, config, now, log: consoleLog(now), random, scrypt: hash, sendMail, asset, secrets };
   // It defers nothing.
   db.$fields = fieldsOf(withDefer(shared, () => undefined));
   return shared;

@@ -1,12 +1,17 @@
 import type { Config } from "../context.ts";
+import { ConfigError } from "./config-error.ts";
+import { readDatabases, type TelemetryDatabase } from "./databases.ts";
 
-/** A binding or environment variable that cannot be used. The message names it and never shows its value. */
-export class ConfigError extends Error {}
+export { ConfigError } from "./config-error.ts";
 
 export interface RuntimeConfig {
   config: Config;
   databaseUrl: string;
   databaseToken?: string;
+  /** Where the database of DATABASE_URL is. */
+  mainRegion: string;
+  /** Others with tracks, by name. */
+  databases: Record<string, TelemetryDatabase>;
   /** Ways to send mails; src/runtime/mail.ts takes one. */
   smtpUrl?: string;
   outboxUrl?: string;
@@ -29,6 +34,16 @@ const PORT = /^([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[
 export const BINDINGS = {
   DATABASE_URL: { must: "a libsql:, https:, http: or file: URL", pattern: /^(libsql:|https?:|file:)\S+$/ },
   DATABASE_TOKEN: { must: "a token without spaces", pattern: /^\S+$/, default: null },
+  MAIN_REGION: {
+    must: "1 to 64 letters, digits, spaces and . _ -",
+    pattern: /^[\p{L}\p{N}][\p{L}\p{N} ._-]{0,63}$/u,
+    default: "default",
+  },
+  TELEMETRY_DATABASES: {
+    must: 'a JSON object such as {"eu": {"url": "libsql://...", "region": "EU"}}',
+    pattern: /^\s*\{.*\}\s*$/s,
+    default: null,
+  },
   ADMIN_TOKEN: TOKEN,
   BRIDGE_TOKEN: TOKEN,
   ROOT_KEY: { must: "32 bytes in hex", pattern: /^[0-9a-f]{64}$/i },
@@ -90,6 +105,8 @@ export function readConfig(env: Readonly<Record<string, unknown>>): RuntimeConfi
       ...(publicUrl !== undefined && { publicUrl }),
     },
     databaseUrl: required("DATABASE_URL"),
+    mainRegion: required("MAIN_REGION"),
+    databases: readDatabases(text("TELEMETRY_DATABASES")),
     ...given({
       databaseToken: text("DATABASE_TOKEN"),
       smtpUrl: text("SMTP_URL"),

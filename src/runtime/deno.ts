@@ -33,9 +33,8 @@ const STOP_MS = 10_000;
  */
 const PRAGMAS = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "busy_timeout=5000"];
 
-async function openBase(env: Record<string, string>): Promise<{ base: Base; close(): Promise<void> }> {
-  const file = env.DATABASE_PATH ? { DATABASE_URL: fileUrl(env.DATABASE_PATH) } : {};
-  const { config, databaseUrl: url, databaseToken: authToken, ...mail } = readConfig({ ...env, ...file });
+/** Opens a database, a file as this process must. */
+async function connect(url: string, authToken: string | undefined): Promise<Db> {
   const embedded = url.startsWith("file:");
   const client = createClient({
     url,
@@ -43,21 +42,32 @@ async function openBase(env: Record<string, string>): Promise<{ base: Base; clos
     ...(authToken !== undefined && { authToken }),
   });
   if (embedded) for (const pragma of PRAGMAS) await client.execute(`PRAGMA ${pragma}`);
+  return drizzle(client, { schema }) as Db;
+}
+
+async function openBase(env: Record<string, string>): Promise<{ base: Base; close(): Promise<void> }> {
+  const file = env.DATABASE_PATH ? { DATABASE_URL: fileUrl(env.DATABASE_PATH) } : {};
+  const { config, databaseUrl, databaseToken, mainRegion, databases, ...mail } = readConfig({ ...env, ...file });
+  const db = await connect(databaseUrl, databaseToken);
+  const others = new Map<string, { db: Db; region: string }>();
+  for (const [name, { url, token, region }] of Object.entries(databases)) {
+    others.set(name, { db: await connect(url, token), region });
+  }
   const pending = new Set<Promise<unknown>>();
   // A library of some size, loaded where it is used.
   const smtp = mail.smtpUrl === undefined ? undefined : (await import("./smtp.ts")).viaSmtp;
   const sendMail = mailer({ ...mail, smtp });
-  const secrets = fileSecrets(keysDir(env, url));
+  const secrets = fileSecrets(keysDir(env, databaseUrl));
   // A folder that cannot be used is found now, and not by the first who sends a position.
   for (const copy of [...secrets.copies, secrets.escrow]) await copy.list("");
-  const db = drizzle(client, { schema }) as Db;
-  const base = withDefer(sharedBase(db, config, sendMail, assetsInMemory(), secrets), (work) => {
+  const telemetry = { region: mainRegion, others };
+  const base = withDefer(sharedBase(db, config, sendMail, assetsInMemory(), secrets, telemetry), (work) => {
     pending.add(work);
     void work.finally(() => pending.delete(work));
   });
   const close = async () => {
     await Promise.allSettled(pending);
-    client.close();
+    for (const each of [db, ...[...others.values()].map((other) => other.db)]) each.$client.close();
     secrets.close();
   };
   return { base, close };

@@ -22,19 +22,26 @@ function assetsOf(assets: Fetcher): Base["asset"] {
 /** Once per isolate: building the drizzle instance costs more than most requests. */
 function open(env: Record<string, unknown>): Shared {
   if (shared !== undefined) return shared;
-  const { config, databaseUrl: url, databaseToken: authToken, ...mail } = readConfig(env);
+  const { config, databaseUrl, databaseToken, mainRegion, databases, ...mail } = readConfig(env);
   // The client's own queue would start a request's statement in whichever other request ends first, and workerd cancels
   // work that belongs to a request which is over.
   const limits = { concurrency: Number.POSITIVE_INFINITY };
-  const client = createClient(authToken === undefined ? { url, ...limits } : { url, authToken, ...limits });
+  const connect = (url: string, token: string | undefined) => {
+    const client = createClient(token === undefined ? { url, ...limits } : { url, authToken: token, ...limits });
+    return drizzle(client, { schema }) as Db;
+  };
+  const others = new Map(
+    Object.entries(databases).map(([name, { url, token, region }]) => [name, { db: connect(url, token), region }]),
+  );
   const email: EmailBinding | undefined = env.EMAIL as SendEmail | undefined;
   const sendMail = mailer({ ...mail, email });
   shared = sharedBase(
-    drizzle(client, { schema }) as Db,
+    connect(databaseUrl, databaseToken),
     config,
     sendMail,
     assetsOf(env.ASSETS as Fetcher),
     r2Secrets(env),
+    { region: mainRegion, others },
   );
   return shared;
 }

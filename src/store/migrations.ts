@@ -9,6 +9,7 @@ export const MIGRATIONS = [
   "0004_retention",
   "0005_sealed_people",
   "0006_customer_keys",
+  "0007_regions",
 ] as const;
 
 /** Names of the migrations that the database has, without ".sql"; none in a database without any table. */

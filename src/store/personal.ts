@@ -44,6 +44,7 @@ export const DATA_MAP = {
       retentionVersion: "none operation",
       collection: "personal account",
       nameIndex: "secret account",
+      telemetry: "personal account",
     },
   },
   users: {
@@ -447,6 +448,33 @@ export const DATA_MAP = {
       day: "personal location",
       wrapped: "pseudonymous location",
     },
+  },
+  placements: {
+    of: "account",
+    columns: {
+      id: "none operation",
+      accountId: "pseudonymous account",
+      fromDatabase: "personal account",
+      fromRegion: "personal account",
+      toDatabase: "personal account",
+      toRegion: "personal account",
+      actor: "pseudonymous account",
+      actorId: "pseudonymous account",
+      reason: "personal account",
+      at: "personal account",
+      state: "none operation",
+      copiedId: "none operation",
+      switchedAt: "personal account",
+      finishedAt: "personal account",
+    },
+  },
+  residence: {
+    of: "platform",
+    columns: { id: "none operation", name: "none operation", region: "none operation" },
+  },
+  residents: {
+    of: "account",
+    columns: { accountId: "pseudonymous account", placement: "none operation", state: "none operation" },
   },
   newest: {
     of: "account",

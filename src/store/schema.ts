@@ -63,9 +63,12 @@ export const accounts = sqliteTable(
     /** Bits of codec/collect.ts: what of a position is not stored. */
     collection: integer("collection").notNull().default(0),
     nameIndex: text("name_index"),
+    /** The database with its tracks. Null: this one. */
+    telemetry: text("telemetry"),
   },
   (t) => [
     index("accounts_name_index").on(t.nameIndex),
+    index("accounts_elsewhere").on(t.telemetry).where(sql`telemetry IS NOT NULL`),
     index("accounts_unverified").on(t.createdAt).where(sql`state = 'unverified'`),
   ],
 );
@@ -762,6 +765,49 @@ export const unclaimed = sqliteTable(
 );
 
 /** One row, id 1. Triggers raise the version when a device or a bridge changes what ingest must know. */
+export const PLACEMENT_STATES = ["copying", "holding", "erasing", "done"] as const;
+
+/** Every time that an account was placed in a database, and how far the move of its tracks is. */
+export const placements = sqliteTable(
+  "placements",
+  {
+    id: id(),
+    accountId: ofAccount(),
+    fromDatabase: text("from_database").notNull(),
+    fromRegion: text("from_region").notNull(),
+    toDatabase: text("to_database").notNull(),
+    toRegion: text("to_region").notNull(),
+    actor: text("actor").notNull(),
+    actorId: integer("actor_id"),
+    /** The operator's own sentence, which the customer reads. */
+    reason: text("reason"),
+    at: integer("at").notNull(),
+    state: text("state", { enum: PLACEMENT_STATES }).notNull(),
+    /** All positions up to this id were copied; null: not yet once. */
+    copiedId: integer("copied_id"),
+    switchedAt: integer("switched_at"),
+    finishedAt: integer("finished_at"),
+  },
+  (t) => [
+    uniqueIndex("placements_open").on(t.accountId).where(sql`state <> 'done'`),
+    index("placements_of_account").on(t.accountId, t.id),
+  ],
+);
+
+/** Which database with tracks this is; empty in the one with the accounts. */
+export const residence = sqliteTable("residence", {
+  id: integer("id").primaryKey(),
+  name: text("name").notNull(),
+  region: text("region").notNull(),
+});
+
+/** The accounts whose tracks are in this database, where it is not the one with the accounts. */
+export const residents = sqliteTable("residents", {
+  accountId: integer("account_id").primaryKey(),
+  placement: integer("placement").notNull(),
+  state: text("state", { enum: ["coming", "here", "leaving"] }).notNull(),
+});
+
 export const registry = sqliteTable("registry", {
   id: integer("id").primaryKey(),
   version: integer("version").notNull(),

@@ -16,7 +16,7 @@ const GOOD = {
 
 test("readConfig() takes what is needed and has defaults for the rest", () => {
   const { config, ...database } = readConfig(GOOD);
-  expect(database).toEqual({ databaseUrl: "libsql://name.example" });
+  expect(database).toEqual({ databaseUrl: "libsql://name.example", mainRegion: "default", databases: {} });
   const { ADMIN_TOKEN: adminToken, BRIDGE_TOKEN: bridgeToken, ROOT_KEY: rootKey } = GOOD;
   const mailFrom = "Ephemeris <noreply@localhost>";
   expect(config).toEqual({
@@ -78,6 +78,40 @@ test.each([
   expect(read).toThrow(ConfigError);
   expect(read).toThrow(new RegExp(`^${name} must be `));
   if (typeof value === "string" && value.length > 3) expect(read).not.toThrow(value);
+});
+
+test("readConfig() reads the databases for tracks", () => {
+  const databases = {
+    eu: { url: "libsql://eu.example", token: "t", region: "EU" },
+    cn: { url: "https://cn", region: "中国" },
+  };
+  const read = readConfig({ ...GOOD, MAIN_REGION: "US east", TELEMETRY_DATABASES: JSON.stringify(databases) });
+  expect(read).toMatchObject({ mainRegion: "US east", databases });
+});
+
+const eu = { url: "libsql://eu.example", token: "credential", region: "EU" };
+test.each([
+  ["must be a JSON object", '{"eu": {"token": "credential}'],
+  ["must have names", JSON.stringify({ main: eu })],
+  ["must have names", JSON.stringify({ credential_: eu })],
+  ["must have an object as eu", JSON.stringify({ eu: "credential" })],
+  [
+    "must have a libsql:, https:, http: or file: URL as eu.url, which is missing",
+    JSON.stringify({ eu: { region: "EU" } }),
+  ],
+  [
+    "must have a libsql:, https:, http: or file: URL as eu.url",
+    JSON.stringify({ eu: { ...eu, url: "ftp://credential" } }),
+  ],
+  ["must have a token without spaces as eu.token", JSON.stringify({ eu: { ...eu, token: "a credential" } })],
+  ["must have 1 to 64 letters, digits, spaces and . _ - as eu.region", JSON.stringify({ eu: { ...eu, region: "" } })],
+  ["must have no field in eu but url, token, region", JSON.stringify({ eu: { ...eu, tokn: "credential" } })],
+  ["must have another url as us.url than that of a database before it", JSON.stringify({ eu, us: eu })],
+])("readConfig() says of TELEMETRY_DATABASES that it %s", (what, value) => {
+  const read = () => readConfig({ ...GOOD, TELEMETRY_DATABASES: value });
+  expect(read).toThrow(ConfigError);
+  expect(read).toThrow(`TELEMETRY_DATABASES ${what}`);
+  expect(read).not.toThrow("credential");
 });
 
 test("fileUrl() is a setting that opens the file, whatever its folder is called", async () => {

@@ -201,3 +201,25 @@ test("npm run migrate says what it did, and which setting is missing", async () 
     stderr: expect.stringMatching(/^Cannot migrate: .*token/),
   });
 });
+
+test("npm run migrate prepares every database with tracks, and finds out one that is another", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "ephemeris-"));
+  const url = (name: string) => `file:${join(folder, name)}.db`;
+  const run = (databases: object) =>
+    promisify(execFile)(process.execPath, ["tools/migrate.ts"], {
+      env: { PATH: process.env.PATH, DATABASE_URL: url("main"), TELEMETRY_DATABASES: JSON.stringify(databases) },
+    });
+  const eu = { url: url("eu"), region: "EU" };
+  expect((await run({ eu })).stdout).toMatch(/\nApplied to eu too\.\n$/);
+  expect((await run({ eu })).stdout).toBe("The database is up to date.\n");
+  await expect(run({ us: { ...eu, region: "US" } })).rejects.toMatchObject({
+    stderr: expect.stringContaining("The database us (US) of TELEMETRY_DATABASES says that it is eu (EU)"),
+  });
+  const main = createClient({ url: url("main") });
+  await main.execute("INSERT INTO accounts (name, created_at) VALUES ('Acme', 1)");
+  main.close();
+  await expect(run({ other: { url: url("main"), region: "EU" } })).rejects.toMatchObject({
+    stderr: expect.stringContaining("The database other of TELEMETRY_DATABASES is one with accounts"),
+  });
+  rmSync(folder, { recursive: true });
+});

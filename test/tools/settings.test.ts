@@ -18,6 +18,7 @@ test("readSettings() has a default for each setting, also when the variable is e
     bridgePort: 5020,
     dataDir: resolve(".data"),
     retentionMonths: 3,
+    mainRegion: "default",
   };
   expect(readSettings({})).toEqual(defaults);
   expect(readSettings({ PORT: "", DATA_DIR: " ", DATABASE_URL: "" })).toEqual(defaults);
@@ -45,6 +46,15 @@ test("readSettings() takes what is set", () => {
     mailFrom: "Track <noreply@track.example>",
   });
   expect(existsSync(join(folder, "not"))).toBe(false);
+});
+
+test("readSettings() names the field of TELEMETRY_DATABASES that is wrong, and shows no value", () => {
+  const read = (eu: object) => () => readSettings({ TELEMETRY_DATABASES: JSON.stringify({ eu }) });
+  expect(read({ url: "libsql://eu.example", token: "secret", region: "EU" })()).toHaveProperty("telemetryDatabases");
+  expect(read({ url: "libsql://eu.example", token: "secret token", region: "EU" })).toThrow(
+    /^TELEMETRY_DATABASES must have a token without spaces as eu\.token\.$/,
+  );
+  expect(() => readSettings({ TELEMETRY_DATABASES: "secret" })).toThrow(/^TELEMETRY_DATABASES must be (?!.*secret)/);
 });
 
 test.each([

@@ -53,7 +53,7 @@ describe("the data map", () => {
     });
     // With the key; and by time, as ids only: the operator can be asked about an account that is gone. Tracks may lie in
     // another database, where no reference reaches: removing a device or an account ends with them.
-    expect(kept.toSorted()).toEqual(["audit", "keyDevices", "newest", "segments", "wrappedSecrets"]);
+    expect(kept.toSorted()).toEqual(["audit", "keyDevices", "newest", "residents", "segments", "wrappedSecrets"]);
     expect(goes).toContain("key_devices with api_keys");
     expect(goes).toContain("users with accounts");
   });
@@ -88,6 +88,8 @@ describe("the data map", () => {
     "accounts.daysDestroyed": "scopes and days, written by the platform",
     "inbox.directory": "digits: where each chunk begins",
     "runs.directory": "digits: where each chunk begins",
+    "residence.name": "the operator's name for its own database",
+    "residence.region": "where that is",
     "jobRuns.name": "a row of the table of jobs",
     "jobRuns.error": "the platform's own error code",
     "migrations.name": "the name of a file of this repository",
@@ -115,6 +117,7 @@ const IN_README: Readonly<Record<string, string>> = {
   devices: "device name, model and IMEI",
   deviceGroups: "groups of devices",
   purges: "how many positions were deleted",
+  placements: "where its tracks are and were",
   userDevices: "who and which keys are limited to it",
   keyDevices: "who and which keys are limited to it",
   activations: "trackers that were sold",
@@ -172,7 +175,7 @@ describe("canaries", () => {
   const given = (ids: Record<"account" | "user" | "device" | "key" | "document", number>): Record<string, Row> => ({
     accounts: {
       ...{ id: ids.account, state: "active", privacyAccepted: null, termsAccepted: null },
-      ...{ timeZone: "UTC", retentionDays: 30, retentionVersion: 1, collection: 1 },
+      ...{ timeZone: "UTC", retentionDays: 30, retentionVersion: 1, collection: 1, telemetry: null },
     },
     users: { id: ids.user, role: "owner", units: "metric", language: "en", timeZone: "UTC", disabledAt: null },
     apiKeys: { id: ids.key },
