@@ -140,6 +140,9 @@ const devices = {
   neverHeard: "no position yet",
   sealed: "sealed to your key",
   sealedNewest: "Where it was only the file of your key can tell: this service cannot open it.",
+  leg: "From the tracker to here",
+  legState: "Not encrypted, unless it speaks TLS.",
+  legMore: "Who can read what",
   sealedTrack: "Download the newest part of its track, sealed, for the program “unseal”:",
   unknownModel: "I do not know",
   more: "More trackers",
@@ -1113,7 +1116,7 @@ const sealing = {
   ownerOnly: "Only an owner of the account can register or revoke a key.",
 
   ways: "Who can read what, on its way",
-  waysHead: ["Where", "Read by others?", "What it means"],
+  waysHead: ["Where", "Protected?", "What it means"],
   radio: "From the tracker to the bridge",
   radioState: "not encrypted",
   radioWhat:

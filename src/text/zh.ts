@@ -132,6 +132,9 @@ const devices: Text["devices"] = {
   neverHeard: "从未上报",
   sealed: "已封存到您的密钥",
   sealedNewest: "它的位置只有您的密钥文件才能读出：本服务无法打开。",
+  leg: "从追踪器到这里",
+  legState: "未加密，除非它支持 TLS。",
+  legMore: "谁能读到什么",
   sealedTrack: "下载其最新一段轨迹（已封存），供程序“unseal”打开：",
   unknownModel: "我不清楚",
   more: "更多定位器",
@@ -1229,7 +1232,7 @@ const sealing: Text["sealing"] = {
   ownerOnly: "只有账户的所有者才能登记或撤销密钥。",
 
   ways: "传输途中谁能读到什么",
-  waysHead: ["位置", "他人能否读取", "含义"],
+  waysHead: ["位置", "保护", "含义"],
   radio: "从追踪器到网桥",
   radioState: "未加密",
   radioWhat: "除非您的追踪器支持 TLS 并连接到 TLS 端口，否则它通过无线网络和互联网以明文发送，途中的网络可以读取。",

@@ -95,6 +95,8 @@ export interface DevicePage {
   fix: StoredPosition | undefined;
   /** When its newest fix was that only the customer can open, Unix ms; null: there is none. */
   sealedAt: number | null;
+  /** Its positions are sealed to a key of the account's own. */
+  sealing: boolean;
   mayEdit: boolean;
   /** Where the tracker connects to; null when the platform's own host name cannot be told to one. */
   bridge: { host: string; port: number } | null;
@@ -122,6 +124,7 @@ export function devicePage(view: PageView, page: DevicePage): Html {
         html`${facts([
           [t.imei, html`<code class="copy">${device.imei}</code>`],
           [t.added, time(view, device.createdAt)],
+          [t.leg, html`${t.legState} <a href="/profile/sealing">${t.legMore}</a>`],
           ...(mayEdit ? [] : ([[t.model, device.model ?? t.unknownModel]] as const)),
         ])}
         ${mayEdit ? settingsForm(view, page) : html`<p class="soft">${t.seeOnly}</p>`}`,
@@ -131,12 +134,16 @@ export function devicePage(view: PageView, page: DevicePage): Html {
   });
 }
 
-function newestCard(view: PageView, { device, fix, sealedAt }: DevicePage): Html {
+function newestCard(view: PageView, { device, fix, sealedAt, sealing: isSealed }: DevicePage): Html {
   const { devices: t, sealing } = view.t;
-  if (sealedAt === null) return fix === undefined ? notice("info", t.nothingYet) : newest(view, fix);
+  const track = html`<p>${t.sealedTrack} <a href="/v1/devices/${device.id}/positions?format=json&amp;order=desc&amp;limit=1000" download="track.json">JSON</a></p>`;
+  if (sealedAt === null) {
+    if (fix === undefined) return notice("info", t.nothingYet);
+    return html`${newest(view, fix)}${isSealed ? track : downloads(t.track, device.id)}`;
+  }
   return html`${facts([[t.lastSeen, time(view, sealedAt)]])}
     ${notice("info", html`<p>${t.sealedNewest} <a href="/profile/sealing">${sealing.title}</a></p>`)}
-    <p>${t.sealedTrack} <a href="/v1/devices/${device.id}/positions?format=json&amp;order=desc&amp;limit=1000" download="track.json">JSON</a></p>`;
+    ${track}`;
 }
 
 function newest(view: PageView, fix: StoredPosition): Html {
@@ -150,8 +157,7 @@ function newest(view: PageView, fix: StoredPosition): Html {
       ...(speedKmh === undefined ? [] : ([[t.speed, measure(view, speedKmh, "km/h")]] as const)),
       ...(altitudeM === undefined ? [] : ([[t.altitude, measure(view, altitudeM, "m")]] as const)),
       ...(batteryV === undefined ? [] : ([[t.battery, `${batteryV} V`]] as const)),
-    ])}
-    ${downloads(t.track, fix.deviceId)}`;
+    ])}`;
 }
 
 /** The files of a track, as the API gives them to whoever is signed in. */

@@ -62,6 +62,10 @@ function keysTable(view: PageView, keys: readonly ShownKey[], mayChange: boolean
   return table(s.keys, s.keysHead, rows, s.noKeys);
 }
 
+const MARKS = { ok: "✓", warn: "!", stop: "×" };
+const marked = (kind: keyof typeof MARKS, text: string) =>
+  html`<span class="pill ${kind}"><span aria-hidden="true">${MARKS[kind]} </span>${text}</span>`;
+
 /** The three stations of a position, each with what can be read there. */
 function waysTable(view: PageView, isSealed: boolean): Html {
   const s = view.t.sealing;
@@ -69,9 +73,13 @@ function waysTable(view: PageView, isSealed: boolean): Html {
     s.ways,
     s.waysHead,
     [
-      [s.radio, pill("stop", s.radioState), s.radioWhat],
-      [s.memory, pill("warn", s.memoryState), s.memoryWhat],
-      [s.stored, isSealed ? pill("ok", s.storedState) : pill("warn", s.memoryState), isSealed ? s.storedWhat : s.off],
+      [s.radio, marked("stop", s.radioState), s.radioWhat],
+      [s.memory, marked("warn", s.memoryState), s.memoryWhat],
+      [
+        s.stored,
+        isSealed ? marked("ok", s.storedState) : marked("warn", s.memoryState),
+        isSealed ? s.storedWhat : s.off,
+      ],
     ],
     "",
   );

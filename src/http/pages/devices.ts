@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { requireRight } from "../../access.ts";
 import { createDevice, needsCode } from "../../activation.ts";
 import type { Ctx } from "../../context.ts";
+import { isSealed } from "../../customer-keys.ts";
 import { SETUP_DEFAULTS, setupOf, smsQr } from "../../device-setup.ts";
 import { changeDevice, type Device, deleteDevice, listDevices } from "../../devices.ts";
 import { AppError } from "../../errors.ts";
@@ -113,6 +114,7 @@ export const DEVICES_PAGES: readonly Route[] = [
         device,
         fix: fixes.open.get(device.id),
         sealedAt: fixes.sealed.get(device.id) ?? null,
+        sealing: await isSealed(ctx, device.accountId),
         mayEdit: mayEdit(ctx, device),
         bridge: await bridgeOf(ctx, device),
         wish: shown?.wish ?? wishIn({}),
