@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { LIMITS } from "./limits.ts";
-import type { ApiPage } from "./oracle.ts";
+import type { ApiPage, ReadPage } from "./oracle.ts";
 
 /** The model of all devices: it sends hundredths of a volt, as the reports in records.ts have them. */
 export const MODEL = "T366";
@@ -9,7 +9,8 @@ export const MODEL = "T366";
 export class Api {
   readonly #url: string;
   readonly #adminToken: string;
-  #key = "";
+  readonly #keys: string[] = [];
+  #asked = 0;
 
   constructor(url: string, adminToken: string) {
     this.#url = url;
@@ -20,7 +21,13 @@ export class Api {
   async openAccount(): Promise<void> {
     const account = await this.#ask("POST", "/v1/admin/accounts", this.#adminToken, { name: "Fault harness" });
     const path = `/v1/admin/accounts/${account.id}/keys`;
-    this.#key = String((await this.#ask("POST", path, this.#adminToken, { scope: "write" })).key);
+    for (let i = 0; i < LIMITS.keys; i++) {
+      this.#keys.push(String((await this.#ask("POST", path, this.#adminToken, { scope: "write" })).key));
+    }
+  }
+
+  get #key(): string {
+    return this.#keys[this.#asked++ % this.#keys.length]!;
   }
 
   /** Whether the app says that it can serve. */
@@ -43,9 +50,18 @@ export class Api {
     return made.id as number;
   }
 
+  /** Removes a device with everything of it. */
+  async removeDevice(id: number): Promise<void> {
+    await this.#ask("DELETE", `/v1/devices/${id}`, this.#key);
+  }
+
+  /** Runs one of the platform's jobs. */
+  async runJob(name: string): Promise<void> {
+    await this.#ask("POST", `/v1/admin/jobs/${name}/run`, this.#adminToken);
+  }
+
   /** One page of a list. */
-  readonly page = async (path: string): Promise<ApiPage> =>
-    (await this.#ask("GET", path, this.#key)) as unknown as ApiPage;
+  readonly page: ReadPage = async (path) => (await this.#ask("GET", path, this.#key)) as unknown as ApiPage;
 
   /** Asks a device for its position. */
   async queueCommand(device: number): Promise<void> {
@@ -67,8 +83,8 @@ export class Api {
         ...(body !== undefined && { body: JSON.stringify(body) }),
         signal: AbortSignal.timeout(LIMITS.requestTimeoutMs),
       });
-      if (response.ok) return (await response.json()) as Record<string, unknown>;
       const text = await response.text();
+      if (response.ok) return (text === "" ? {} : JSON.parse(text)) as Record<string, unknown>;
       if (response.status !== 429)
         throw new Error(`Cannot ${method} ${path.split("?")[0]}: ${response.status} ${text}`);
       await sleep(1_000 * Number(response.headers.get("retry-after") ?? 1));

@@ -48,8 +48,10 @@ export const LIMITS = {
   /** Frames of a failed batch that are looked up in the database. */
   inspectedFrames: 40,
 
-  /** Rows read back in one statement. */
-  readRows: 4_000,
+  /** More than the records of a device that have the same fix time. */
+  sameTime: 4,
+  /** Keys of the harness' account, used in turn: what one may ask in a minute is limited. */
+  keys: 20,
   /** Devices of a row that are also read through the HTTP API. */
   apiDevices: 3,
   /** Longest list of examples kept for one kind of finding. */

@@ -1,5 +1,4 @@
-import type { Client } from "@libsql/client";
-import { decodeRecord } from "../../codec/record.ts";
+import { createHash } from "node:crypto";
 import type { DeviceLedger } from "./ledger.ts";
 import { LIMITS } from "./limits.ts";
 import { expectedOf, fixTimeOf, reportOf } from "./records.ts";
@@ -21,14 +20,13 @@ export interface Verdict extends Record<Finding, number> {
   examples: string[];
 }
 
-interface StoredRow {
-  id: number;
-  deviceId: number;
-  fixTime: number;
-  event: number;
-  valid: number;
-  record: Uint8Array;
+export interface ApiPage {
+  data: Record<string, unknown>[];
+  nextCursor: string | null;
 }
+
+/** Reads a page of a list of the platform's HTTP API. */
+export type ReadPage = (path: string) => Promise<ApiPage>;
 
 /** Nested objects of a position's JSON as `cell.mcc`; times as Unix ms. */
 function flatten(json: Record<string, unknown>): Map<string, unknown> {
@@ -62,7 +60,7 @@ export interface Sent {
   devices: readonly DeviceLedger[];
 }
 
-/** Judges rows as they come by, in the order of their ids (arrival). */
+/** Judges positions as the feed gives them: in the order of their ids, which is the order of arrival. */
 class Judge {
   readonly verdict: Verdict = {
     sent: 0,
@@ -77,6 +75,7 @@ class Judge {
   };
   readonly seen = new Map<DeviceLedger, { counts: Uint8Array; last: number }>();
   readonly #byId: Map<number, DeviceLedger>;
+  #lastId = 0;
   readonly #sent: Sent;
 
   constructor(sent: Sent) {
@@ -90,18 +89,13 @@ class Judge {
     if (this.verdict[finding] <= LIMITS.examples) this.verdict.examples.push(`${finding}: ${words}`);
   }
 
-  take(row: StoredRow): void {
+  take({ id, deviceId, receivedAt: _, ...json }: Record<string, unknown>): void {
     this.verdict.stored++;
-    const device = this.#byId.get(row.deviceId);
+    if (!((id as number) > this.#lastId)) this.find("order", `position ${id} comes after ${this.#lastId}`);
+    this.#lastId = Math.max(this.#lastId, id as number);
+    const device = this.#byId.get(deviceId as number);
     if (device === undefined) {
-      this.find("invented", `row ${row.id} belongs to device ${row.deviceId}`);
-      return;
-    }
-    let json: Record<string, unknown>;
-    try {
-      json = decodeRecord(row.record).toJSON() as unknown as Record<string, unknown>;
-    } catch (error) {
-      this.find("altered", `row ${row.id}: ${(error as Error).message}`);
+      this.find("invented", `position ${id} belongs to device ${deviceId}`);
       return;
     }
     const sequence = json.odometerM as number;
@@ -117,17 +111,8 @@ class Judge {
     }
     seen.last = Math.max(seen.last, sequence);
     const report = reportOf(this.#sent.seed, device.imei, sequence, this.#sent.baseMs);
-    const difference = differenceOf(expectedOf(device.kind, report), json) ?? this.#columns(row, json);
+    const difference = differenceOf(expectedOf(device.kind, report), json);
     if (difference !== null) this.find("altered", `device ${device.id}: record ${sequence}: ${difference}`);
-  }
-
-  /** The columns beside the record must say the same as the record. */
-  #columns(row: StoredRow, json: Record<string, unknown>): string | null {
-    const event = (json.event as { code: number }).code;
-    if (row.event !== event) return `column event is ${row.event}, record says ${event}`;
-    if (row.valid !== (json.valid === true ? 1 : 0)) return `column valid is ${row.valid}`;
-    if (row.fixTime !== Date.parse(json.fixTime as string)) return `column fix_time is ${row.fixTime}`;
-    return null;
   }
 
   /** After the last row. `mustBeStored` decides for records that nobody confirmed. */
@@ -146,91 +131,85 @@ class Judge {
   }
 }
 
-/** The highest position id now: rows of a trial are those that come after it. */
-export async function lastPosition(database: Client): Promise<number> {
-  const { rows } = await database.execute("SELECT max(id) AS id FROM positions");
-  return Number(rows[0]?.id ?? 0);
+/** What was read, and what it says. */
+export interface Reading {
+  verdict: Verdict;
+  storedOf: (device: DeviceLedger) => number;
+  /** Where the feed goes on. */
+  cursor: string | null;
+  /** Of every byte that was read: the same when nothing has changed. */
+  digest: string;
 }
 
 /**
- * Reads back every position stored after `afterId` and holds it against the ledger.
+ * Reads back by the feed every position that was stored after a cursor, and holds it against the ledger.
  * @param mustBeStored for records without confirmation: whether their link promised delivery all the same
  */
 export async function judge(
-  database: Client,
+  read: ReadPage,
   sent: Sent,
-  afterId: number,
+  cursor: string | null,
   mustBeStored: (device: DeviceLedger, sequence: number) => boolean,
-): Promise<{ verdict: Verdict; storedOf: (device: DeviceLedger) => number }> {
+): Promise<Reading> {
   const judging = new Judge(sent);
-  for (let after = afterId; ; ) {
-    const { rows } = await database.execute({
-      sql: "SELECT id, device_id, fix_time, event, valid, record FROM positions WHERE id > ? ORDER BY id LIMIT ?",
-      args: [after, LIMITS.readRows],
-    });
-    for (const row of rows) {
-      judging.take({
-        id: Number(row.id),
-        deviceId: Number(row.device_id),
-        fixTime: Number(row.fix_time),
-        event: Number(row.event),
-        valid: Number(row.valid),
-        record: new Uint8Array(row.record as ArrayBuffer),
-      });
+  const digest = createHash("sha256");
+  let after = cursor;
+  for (;;) {
+    const page = await read(`/v1/positions/feed?limit=1000${moreOf(after)}`);
+    // A page may be short before the end; there is nothing more when it is empty.
+    if (page.data.length === 0) break;
+    for (const position of page.data) {
+      digest.update(JSON.stringify(position));
+      judging.take(position);
     }
-    if (rows.length < LIMITS.readRows) break;
-    after = Number(rows.at(-1)!.id);
+    after = page.nextCursor;
   }
   const verdict = judging.close(mustBeStored);
   const storedOf = (device: DeviceLedger): number => judging.seen.get(device)!.counts.filter((n) => n > 0).length;
-  return { verdict, storedOf };
+  return { verdict, storedOf, cursor: after, digest: digest.digest("hex") };
 }
 
-/** How many of the records `from` to `to - 1` of a device are in the database now. */
+const moreOf = (cursor: string | null): string => (cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`);
+
+/** How many of the records `from` to `to - 1` of a device can be read now. */
 export async function storedCount(
-  database: Client,
+  read: ReadPage,
   sent: Omit<Sent, "devices">,
   device: DeviceLedger,
   from: number,
   to: number,
 ): Promise<number> {
-  const timeOf = (n: number): number => fixTimeOf(reportOf(sent.seed, device.imei, n, sent.baseMs));
-  const { rows } = await database.execute({
-    sql: "SELECT record FROM positions WHERE device_id = ? AND fix_time BETWEEN ? AND ?",
-    args: [device.id, timeOf(from), timeOf(to - 1)],
-  });
-  const stored = rows.map((row) => decodeRecord(new Uint8Array(row.record as ArrayBuffer)).odometerM!);
-  return new Set(stored.filter((sequence) => sequence >= from && sequence < to)).size;
-}
-
-export interface ApiPage {
-  data: Record<string, unknown>[];
-  nextCursor: string | null;
+  const timeOf = (n: number): string =>
+    encodeURIComponent(new Date(fixTimeOf(reportOf(sent.seed, device.imei, n, sent.baseMs))).toISOString());
+  // The end is not included, and some records after it have the same time.
+  const window = `from=${timeOf(from)}&to=${timeOf(to + LIMITS.sameTime)}`;
+  const found = new Set<number>();
+  let cursor: string | null = null;
+  do {
+    const page: ApiPage = await read(`/v1/devices/${device.id}/positions?${window}&limit=1000${moreOf(cursor)}`);
+    for (const { odometerM } of page.data) found.add(odometerM as number);
+    cursor = page.nextCursor;
+  } while (cursor !== null);
+  return [...found].filter((sequence) => sequence >= from && sequence < to).length;
 }
 
 /**
  * Reads one device's whole history through the HTTP API in both orders, page by page, and holds it against the ledger.
  * @returns what is wrong, in words
  */
-export async function judgeApi(
-  get: (path: string) => Promise<ApiPage>,
-  sent: Sent,
-  device: DeviceLedger,
-  stored: number,
-): Promise<string[]> {
+export async function judgeApi(read: ReadPage, sent: Sent, device: DeviceLedger, stored: number): Promise<string[]> {
   const problems: string[] = [];
   for (const order of ["asc", "desc"] as const) {
     const numbers = new Set<number>();
     let previous = order === "asc" ? 0 : Number.MAX_SAFE_INTEGER;
     let cursor: string | null = null;
-    let read = 0;
+    let count = 0;
     do {
       const from = new Date(sent.baseMs - 1000).toISOString();
-      const more: string = cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`;
-      const path = `/v1/devices/${device.id}/positions?from=${encodeURIComponent(from)}&order=${order}&limit=1000${more}`;
-      const page: ApiPage = await get(path);
+      const path = `/v1/devices/${device.id}/positions?from=${encodeURIComponent(from)}&order=${order}&limit=1000${moreOf(cursor)}`;
+      const page: ApiPage = await read(path);
       for (const { id: _id, deviceId: _device, receivedAt: _received, ...position } of page.data) {
-        read++;
+        count++;
         const sequence = position.odometerM as number;
         numbers.add(sequence);
         const time = Date.parse(position.fixTime as string);
@@ -244,8 +223,8 @@ export async function judgeApi(
       }
       cursor = page.nextCursor;
     } while (cursor !== null);
-    if (read !== stored || numbers.size !== stored) {
-      problems.push(`API, device ${device.id}, ${order}: ${read} rows, ${numbers.size} records, stored are ${stored}`);
+    if (count !== stored || numbers.size !== stored) {
+      problems.push(`API, device ${device.id}, ${order}: ${count} rows, ${numbers.size} records, stored are ${stored}`);
     }
   }
   return problems.slice(0, LIMITS.examples);

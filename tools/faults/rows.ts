@@ -4,6 +4,7 @@ import { BURSTS, CONCURRENT, EDGE_KILLS, LOST_REPLIES, POISON, QUOTA, SLOW } fro
 import { KILLS } from "./rows/kills.ts";
 import { IDENTITIES, REPLAYS } from "./rows/links.ts";
 import { GREED, NOISE, VANISH } from "./rows/peers.ts";
+import { SETTLING } from "./rows/settling.ts";
 import type { Scenario, Size } from "./trial.ts";
 
 /** The rows of the fault matrix that this harness runs, in the matrix' order. One more fault is one more row here. */
@@ -23,6 +24,7 @@ export const SCENARIOS: readonly Scenario[] = [
   IDENTITIES,
   BUSY,
   EDGE_KILLS,
+  SETTLING,
 ];
 
 /** The size of a whole run. */

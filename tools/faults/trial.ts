@@ -4,7 +4,7 @@ import { MODEL } from "./api.ts";
 import { Fleet, type FleetSize } from "./fleet.ts";
 import type { DeviceLedger } from "./ledger.ts";
 import { LIMITS } from "./limits.ts";
-import { judge, judgeApi, lastPosition, type Sent, storedCount, type Verdict } from "./oracle.ts";
+import { judge, judgeApi, type Sent, storedCount, type Verdict } from "./oracle.ts";
 import { eventually } from "./processes.ts";
 import { type Random, seeded } from "./random.ts";
 import type { World } from "./world.ts";
@@ -109,7 +109,7 @@ export class Trial {
     const device = this.fleet.devices.find((each) => each.imei === imei);
     if (device === undefined) return 0;
     const sequences = decodePositions(frame, { model: MODEL }).map((position) => position.odometerM!);
-    return storedCount(this.world.sql, this.world, device, Math.min(...sequences), Math.max(...sequences) + 1);
+    return storedCount(this.world.api.page, this.world, device, Math.min(...sequences), Math.max(...sequences) + 1);
   }
 
   /** The faults are over: trackers finish, the bridge drains. A second call changes nothing. */
@@ -124,12 +124,19 @@ export class Trial {
     this.#drainedS = ((performance.now() - startedAt) / 1000).toFixed(1);
   }
 
-  /** Reads everything back that was stored after a position and judges it, then undoes what is left of the row. */
-  async judge(afterId: number): Promise<Verdict> {
+  /**
+   * Reads everything back that was stored since the row before, as it waits and once more when all is settled, and judges
+   * it; then undoes what is left of the row.
+   */
+  async judge(): Promise<Verdict> {
     const { world } = this;
-    const { verdict, storedOf } = await judge(world.sql, this.#sent, afterId, (device, sequence) =>
-      this.#mustBeStored(device, sequence),
-    );
+    const read = () =>
+      judge(world.api.page, this.#sent, world.cursor, (device, sequence) => this.#mustBeStored(device, sequence));
+    const waiting = await read();
+    this.check(await world.settleAll(), "positions wait that no settler moves");
+    const { verdict, storedOf, cursor, digest } = await read();
+    this.check(digest === waiting.digest, "what is read has changed when it was settled");
+    world.cursor = cursor;
     const sample = this.fleet.devices.filter((device) => device.taken > 0);
     for (let i = 0; i < LIMITS.apiDevices && sample.length > 0; i++) {
       const [device] = sample.splice(this.random.int(0, sample.length - 1), 1);
@@ -166,7 +173,6 @@ export async function runScenario(world: World, scenario: Scenario, size: Size):
   const startedAt = performance.now();
   const trial = new Trial(world, scenario.row, size);
   await world.limitBridge(scenario.bridgeLimits ?? {});
-  const afterId = await lastPosition(world.sql);
   for (const proxy of [world.edge, world.database]) proxy.log.length = 0;
   let injected = "";
   try {
@@ -176,7 +182,7 @@ export async function runScenario(world: World, scenario: Scenario, size: Size):
   }
   await world.heal();
   await trial.settle();
-  const verdict = await trial.judge(afterId);
+  const verdict = await trial.judge();
   trial.problems.push(...world.crashes());
   return {
     ...verdict,

@@ -7,10 +7,12 @@ import { applyMigrations } from "../migrate.ts";
 import { claimPort } from "../ports.ts";
 import { openSecrets } from "../secrets.ts";
 import { Api } from "./api.ts";
+import { imeiOf } from "./fleet.ts";
 import { Ledger } from "./ledger.ts";
 import { LIMITS } from "./limits.ts";
 import { childrenOf, eventually, Restartable, readMetrics } from "./processes.ts";
 import { type Fault, FaultProxy, pass } from "./proxy.ts";
+import { type Random, seeded } from "./random.ts";
 import type { RowResult } from "./trial.ts";
 
 const entry = (name: string): string => new URL(name, import.meta.url).pathname;
@@ -54,9 +56,12 @@ export class World {
   readonly bridgePort: number;
   readonly databasePath: string;
   readonly spoolFolder: string;
+  /** Where the feed goes on: everything before it is judged. */
+  cursor: string | null = null;
   /** Limits of the bridge's table that its next start takes instead of its own. */
   bridgeLimits: Record<string, number> = {};
   #metricsPort = 0;
+  readonly #imeis: Random;
 
   constructor(parts: {
     seed: number;
@@ -70,6 +75,7 @@ export class World {
     const { seed, folder, worker, ports, database, edge } = parts;
     const secrets = openSecrets(folder);
     this.seed = seed;
+    this.#imeis = seeded(seed, "devices that come and go");
     this.folder = folder;
     this.ledger = new Ledger(folder);
     this.database = database.proxy;
@@ -180,6 +186,31 @@ export class World {
     await eventually(LIMITS.processMs, () => this.api.healthy());
   }
 
+  /**
+   * Has the platform move whatever waits into segments: it does so when a device is removed, whose positions may be among
+   * it.
+   * @throws when it was ended meanwhile
+   */
+  async settle(): Promise<void> {
+    const id = await this.api.createDevice(imeiOf(this.#imeis, 0));
+    await this.api.removeDevice(id);
+  }
+
+  /** The same until nothing waits any more. @returns whether that was reached */
+  async settleAll(): Promise<boolean> {
+    await this.settle();
+    return eventually(LIMITS.drainMs, async () => {
+      const { rows } = await this.sql.execute(
+        `SELECT (SELECT count(*) FROM inbox WHERE id > (SELECT merged FROM settlement)) + (SELECT sum(positions) FROM parts) AS n`,
+      );
+      if (Number(rows[0]?.n) === 0) return true;
+      // The lease of a settler that was killed runs out.
+      await this.sql.execute("UPDATE settlement SET held_until = 0");
+      await this.settle();
+      return false;
+    });
+  }
+
   /** One line of the schedule file. */
   schedule(words: string): void {
     appendFileSync(join(this.folder, "schedule.txt"), `${Math.round(performance.now())} ${words}\n`);
@@ -223,7 +254,7 @@ export class World {
     const { rows: check } = await this.sql.execute("PRAGMA integrity_check");
     const verdict = String(Object.values(check[0] ?? {})[0]);
     if (verdict !== "ok") problems.push(`integrity_check: ${verdict}`);
-    const { rows } = await this.sql.execute("SELECT count(*) AS stored FROM positions");
+    const { rows } = await this.sql.execute("SELECT coalesce(sum(positions), 0) AS stored FROM segments");
     const stored = results.reduce((sum, result) => sum + result.stored, 0);
     if (Number(rows[0]?.stored) !== stored) problems.push(`${rows[0]?.stored} positions stored, ${stored} judged`);
     return problems;
