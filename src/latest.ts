@@ -4,33 +4,26 @@ import { LIMITS } from "./limits.ts";
 import { cutoffAt, keepingOf } from "./periods.ts";
 import { openFixes } from "./segments.ts";
 import { newestOf } from "./settle-plan.ts";
-import { readFixes, type StoredFix } from "./store/newest.ts";
+import type { ResultSet } from "./store/db.ts";
+import { newestIdOf, newestStatement, readFixes, type StoredFix } from "./store/newest.ts";
 import type { PeriodRow } from "./store/periods.ts";
 import type { Reach } from "./store/reach.ts";
 import { deviceRows, devicesStatement, newestOfDevicesStatement } from "./store/reading.ts";
 import { openTail, tailOf, tailStatements, unsettled } from "./tail.ts";
-import { mainTelemetry, type Telemetry } from "./telemetry.ts";
+import { type Telemetry, telemetryFor } from "./telemetry.ts";
 import { everything, type Found } from "./track.ts";
 
 /** The newest valid fix of each device within reach, by device id. @param after the last device id of the page before */
 export async function latestOf(ctx: Base, reach: Reach, after: number, limit: number): Promise<Found> {
-  const telemetry = mainTelemetry(ctx);
+  const telemetry = await telemetryFor(ctx, reach.accountId);
   let from = after;
   let tail: StoredPositions | null = null;
   const rows: number[] = [];
   const closed: StoredFix[] = [];
   for (;;) {
-    const [devices, newest, ...waiting] = await telemetry.db.$client.batch(
-      [
-        devicesStatement(reach, from, limit),
-        newestOfDevicesStatement(reach, from, limit, LIMITS.newestDevices),
-        ...(tail === null ? tailStatements(reach.accountId, null) : []),
-      ],
-      "read",
-    );
+    const { page, newest, waiting } = await readNewest(ctx, telemetry, reach, from, limit, tail === null);
     tail ??= await openTail(ctx, telemetry, waiting);
-    const page = deviceRows(devices!.rows);
-    const fixes = newest!.rows.flatMap((row) => readFixes(row[1]));
+    const fixes = newest.rows.flatMap((row) => readFixes(row[1]));
     const found = await newestRows(ctx, telemetry, reach.accountId, page, fixes, tail);
     rows.push(...found.rows);
     closed.push(...found.closed);
@@ -43,6 +36,28 @@ export async function latestOf(ctx: Base, reach: Reach, after: number, limit: nu
     }
     from = page.at(-1)!.deviceId;
   }
+}
+
+/** A page of devices, with the rows of newest fixes that they can have, and what waits of the account if it is asked for. */
+async function readNewest(
+  ctx: Base,
+  telemetry: Telemetry,
+  reach: Reach,
+  from: number,
+  limit: number,
+  withTail: boolean,
+): Promise<{ page: PeriodRow[]; newest: ResultSet; waiting: ResultSet[] }> {
+  const ofDevices = devicesStatement(reach, from, limit);
+  const tail = withTail ? tailStatements(reach.accountId, null) : [];
+  if (telemetry.main) {
+    const ofNewest = newestOfDevicesStatement(reach, from, limit, LIMITS.newestDevices);
+    const [devices, newest, ...waiting] = await ctx.db.$client.batch([ofDevices, ofNewest, ...tail], "read");
+    return { page: deviceRows(devices!.rows), newest: newest!, waiting };
+  }
+  const page = deviceRows((await ctx.db.$client.execute(ofDevices)).rows);
+  const ids = new Set(page.map(({ deviceId }) => newestIdOf(reach.accountId, deviceId, LIMITS.newestDevices)));
+  const [newest, ...waiting] = await telemetry.db.$client.batch([newestStatement([...ids]), ...tail], "read");
+  return { page, newest: newest!, waiting };
 }
 
 /** The newest fixes of devices, of those that have one, in their order: rows, and those that only the customer can open. */
@@ -67,19 +82,12 @@ async function newestRows(
   }
   const opened = await openFixes(ctx, telemetry, accountId, kept, stored);
   const settled = new Map(kept.map(({ deviceId }, i) => [deviceId, opened[i] ?? null]));
-  // What was sent again may seem newer than it is where the tracker's clock is unusable or ahead, and where it is the
-  // newest fix itself; else it never is.
-  const at = (row: number) => Math.min(stored.fixTimeAt(row), stored.receivedAt[row]);
+  // What was sent again may seem newer than it is: where the tracker's clock is ahead or unusable, or where it is the
+  // newest fix itself.
   const doubtful = new Map(
     [...waiting].filter(([deviceId, rows]) => {
       const before = settled.get(deviceId) ?? null;
-      return rows.some(
-        (row, i) =>
-          stored.clock[row] !== 0 ||
-          stored.fixTimeAt(row) > stored.receivedAt[row] ||
-          (before !== null && at(row) === at(before)) ||
-          (i > 0 && stored.fixTimeAt(row) === stored.fixTimeAt(rows[i - 1])),
-      );
+      return newestOf(stored, rows, before) !== before;
     }),
   );
   if (doubtful.size > 0) {
