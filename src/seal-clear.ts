@@ -1,6 +1,7 @@
 import type { Base, Config } from "./context.ts";
 import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
+import { open } from "./seal.ts";
 import { emptyLog } from "./store/scrub.ts";
 import * as store from "./store/seal-clear.ts";
 import { SEALED, type SealedTable } from "./store/sealed.ts";
@@ -32,12 +33,26 @@ async function sealTables(base: Base, tables: readonly SealedTable[], budget: Bu
   return changed;
 }
 
+/** How values that open something themselves were sealed before: by the name of the table and the column. */
+const BEFORE: Readonly<Record<string, (base: Base, id: number, value: string) => Promise<string>>> = {
+  "users.totpSecret": (base, id, value) => open(base, "totp", id, value),
+};
+
+async function sealRow(base: Base, table: SealedTable, { account, rowid, values }: store.ClearRow) {
+  const { $fields } = base.db;
+  const sealed: Record<string, unknown> = await $fields.seal(table, account, values);
+  for (const [name, value] of Object.entries(values)) {
+    const opened = await BEFORE[`${table}.${name}`]?.(base, rowid, String(value));
+    if (opened === undefined) continue;
+    sealed[name] = await $fields.sealOwn(table, name as never, { account, id: rowid }, opened);
+  }
+  return sealed;
+}
+
 async function sealRows(base: Base, table: SealedTable, rows: readonly store.ClearRow[]): Promise<number> {
   // Secrets that an account does not have yet are made one after the other, not all at once.
   for (const account of new Set(rows.map((row) => row.account))) await base.db.$fields.seal(table, account, {});
-  const sealed = await Promise.all(
-    rows.map(async (row) => ({ row, sealed: await base.db.$fields.seal(table, row.account, row.values) })),
-  );
+  const sealed = await Promise.all(rows.map(async (row) => ({ row, sealed: await sealRow(base, table, row) })));
   const changed = await store.replaceClear(base.db, table, sealed);
   // Changed by somebody meanwhile, or made by a program of before while this one ran already, of an address that is taken.
   if (changed < rows.length) base.log.warn("field.left_clear", { table, rows: rows.length - changed });

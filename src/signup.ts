@@ -8,7 +8,7 @@ import { LIMITS } from "./limits.ts";
 import { linkTo, queueMail } from "./mail.ts";
 import { hashPassword, requireGoodPassword } from "./passwords.ts";
 import { type OpenedSession, openSession } from "./sessions.ts";
-import { accountById } from "./store/accounts.ts";
+import { accountById, reserveAccountId } from "./store/accounts.ts";
 import * as store from "./store/signup.ts";
 import { type UserRow, userById } from "./store/users.ts";
 import { textFor } from "./text/index.ts";
@@ -79,6 +79,8 @@ export async function signUp(
   const { token, hash } = await newToken(ctx, "link");
   const now = ctx.now();
   const address = await store.registerAddress(ctx.db, {
+    // Also for an address that is known: it must not take less time. A job destroys the secret that it then left.
+    accountId: await reserveAccountId(ctx.db),
     email,
     name,
     mobile,
@@ -158,7 +160,9 @@ export async function join(
     await acceptNow(ctx, { accountId, userId: id }, accept);
   }
   const now = ctx.now();
-  if (!(await store.joinWithToken(ctx.db, kind, await tokenHash(token), { passwordHash, name: newName, now }))) {
+  if (
+    !(await store.joinWithToken(ctx.db, kind, await tokenHash(token), { accountId, passwordHash, name: newName, now }))
+  ) {
     throw noLink();
   }
   const action = kind === "signup" ? "account.created" : "user.joined";

@@ -10,7 +10,9 @@ import { assetsInMemory } from "../src/http/files.ts";
 import { fileSecrets } from "../src/runtime/secrets-file.ts";
 import { fieldsOf } from "../src/sealed-fields.ts";
 import { openSession } from "../src/sessions.ts";
+import { insertAccount } from "../src/store/accounts.ts";
 import * as schema from "../src/store/schema.ts";
+import { insertUser } from "../src/store/users.ts";
 import { applyMigrations, nameDatabase, seedDocuments } from "../tools/migrate.ts";
 
 /** 2026-03-01T12:00:00Z, the time of every test that does not set its own. */
@@ -173,8 +175,7 @@ export function asUser(accountId: number, userId: number, more: Partial<UserPrin
 
 /** An account. Returns its id. */
 export async function anAccount(db: Db, { name = "Acme", createdAt = NOON } = {}): Promise<number> {
-  const [row] = await db.insert(schema.accounts).values({ name, createdAt }).returning({ id: schema.accounts.id });
-  return row.id;
+  return (await insertAccount(db, { name, createdAt })).id;
 }
 
 let nextImei = 0;
@@ -230,17 +231,15 @@ export async function aUser(
   spec: Partial<typeof schema.users.$inferInsert> & { role: Role },
 ): Promise<{ id: number; accountId: number | null; email: string; role: Role }> {
   const isStaff = (schema.STAFF_ROLES as readonly string[]).includes(spec.role);
-  const [row] = await db
-    .insert(schema.users)
-    .values({
-      accountId: isStaff ? null : (spec.accountId ?? (await anAccount(db))),
-      email: `person${nextUser++}@edge.test`,
-      emailVerifiedAt: NOON,
-      createdAt: NOON,
-      ...(isStaff && { trainingValidUntil: NOON + 365 * 86_400_000 }),
-      ...spec,
-    })
-    .returning();
+  const row = await insertUser(db, {
+    accountId: isStaff ? null : (spec.accountId ?? (await anAccount(db))),
+    email: `person${nextUser++}@edge.test`,
+    emailVerifiedAt: NOON,
+    createdAt: NOON,
+    ...(isStaff && { trainingValidUntil: NOON + 365 * 86_400_000 }),
+    ...spec,
+  });
+  if (row === null) throw new Error("This address is somebody's already");
   return { id: row.id, accountId: row.accountId, email: row.email, role: row.role };
 }
 

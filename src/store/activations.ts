@@ -128,8 +128,14 @@ export async function isOwn(db: Db, accountId: number, imei: string, codeHash: s
 /** The owners of the account that has the tracker, whatever account that is: to tell them of tries. */
 export async function ownersOf(db: Db, imei: string) {
   const index = await db.$fields.index("imei", imei);
-  return db
-    .select({ deviceId: devices.id, userId: users.id, to: users.email, language: users.language })
+  const rows = await db
+    .select({
+      accountId: devices.accountId,
+      deviceId: devices.id,
+      userId: users.id,
+      email: users.email,
+      language: users.language,
+    })
     .from(devices)
     .innerJoin(users, eq(users.accountId, devices.accountId))
     .where(
@@ -141,4 +147,6 @@ export async function ownersOf(db: Db, imei: string) {
         sql`${users.emailVerifiedAt} IS NOT NULL`,
       ),
     );
+  const owners = await db.$fields.open("users", rows, (row) => row.accountId);
+  return owners.map(({ deviceId, userId, email, language }) => ({ deviceId, userId, to: email, language }));
 }

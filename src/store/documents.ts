@@ -147,9 +147,9 @@ export interface Owner {
 }
 
 /** Owners that can sign in, by id; to a suspended account, too. */
-export function ownersAfter(db: Db, after: number, limit: number): Promise<Owner[]> {
-  return db
-    .select({ id: users.id, email: users.email, language: users.language })
+export async function ownersAfter(db: Db, after: number, limit: number): Promise<Owner[]> {
+  const rows = await db
+    .select({ id: users.id, accountId: users.accountId, email: users.email, language: users.language })
     .from(users)
     .innerJoin(accounts, eq(accounts.id, users.accountId))
     .where(
@@ -163,6 +163,7 @@ export function ownersAfter(db: Db, after: number, limit: number): Promise<Owner
     )
     .orderBy(asc(users.id))
     .limit(limit);
+  return db.$fields.open("users", rows, (row) => row.accountId);
 }
 
 /**
@@ -284,5 +285,5 @@ export async function ownerNames(db: Db, accountId: number): Promise<string[]> {
     .where(and(eq(users.accountId, accountId), eq(users.role, "owner"), isNull(users.disabledAt)))
     .orderBy(asc(users.id))
     .limit(20);
-  return rows.map(({ name, email }) => name ?? email);
+  return (await db.$fields.open("users", rows, accountId)).map(({ name, email }) => name ?? email);
 }

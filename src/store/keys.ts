@@ -32,6 +32,13 @@ const VISIBLE = {
 
 const visible = (db: Db) => db.select(VISIBLE).from(apiKeys).leftJoin(users, eq(users.id, apiKeys.madeBy));
 
+/** Who makes a key is of its account. */
+async function opened(db: Db, rows: readonly KeyRow[]): Promise<KeyRow[]> {
+  const makers = rows.map(({ accountId, makerName }) => ({ accountId, name: makerName }));
+  const names = await db.$fields.open("users", makers, (row) => row.accountId);
+  return rows.map((row, i) => ({ ...row, makerName: names[i]!.name }));
+}
+
 /** @param devices null: all of the account's. Those that are another account's are left out */
 export async function insertKey(
   db: Db,
@@ -51,8 +58,8 @@ export async function insertKey(
       args: [made.id, accountId, JSON.stringify(devices)],
     });
   }
-  const [row] = await visible(db).where(eq(apiKeys.id, made.id));
-  return row;
+  const [row] = await opened(db, await visible(db).where(eq(apiKeys.id, made.id)));
+  return row!;
 }
 
 export interface AdmittedKey extends Admitted {
@@ -88,7 +95,7 @@ export async function markKeyUsed(db: Db, id: number, now: number): Promise<void
 }
 
 /** Keys of an account by id, revoked ones too. @param madeBy only those of this user; null: of everybody */
-export function listKeys(
+export async function listKeys(
   db: Db,
   accountId: number,
   after: number,
@@ -96,10 +103,11 @@ export function listKeys(
   madeBy: number | null = null,
 ): Promise<KeyRow[]> {
   const ofMaker = madeBy === null ? undefined : eq(apiKeys.madeBy, madeBy);
-  return visible(db)
+  const rows = await visible(db)
     .where(and(eq(apiKeys.accountId, accountId), gt(apiKeys.id, after), ofMaker))
     .orderBy(asc(apiKeys.id))
     .limit(limit);
+  return opened(db, rows);
 }
 
 /** Keys of an account that work. */
@@ -119,8 +127,8 @@ export async function keyMakers(db: Db, accountId: number, ids: readonly number[
 }
 
 export async function keyById(db: Db, accountId: number, id: number): Promise<KeyRow | null> {
-  const [row] = await visible(db).where(and(eq(apiKeys.id, id), eq(apiKeys.accountId, accountId)));
-  return row ?? null;
+  const rows = await visible(db).where(and(eq(apiKeys.id, id), eq(apiKeys.accountId, accountId)));
+  return (await opened(db, rows))[0] ?? null;
 }
 
 /** A key in `api_keys` can do more than the user `u`, who made it: a condition. */

@@ -31,9 +31,9 @@ const SELECT = `SELECT u.id, u.email, u.name, u.role, u.device_limited, u.email_
       JOIN devices d ON d.id = l.device_id AND d.deleting_at IS NULL WHERE l.user_id = u.id) ELSE '[]' END
   FROM users u WHERE u.account_id = ?`;
 
-async function members(db: Db, statement: Statement): Promise<MemberRow[]> {
-  const { rows } = await db.$client.execute(statement);
-  return rows.map((row) => ({
+async function members(db: Db, accountId: number, more: Statement): Promise<MemberRow[]> {
+  const { rows } = await db.$client.execute({ sql: SELECT + more.sql, args: [accountId, ...more.args] });
+  const list = rows.map((row) => ({
     id: row[0] as number,
     email: row[1] as string,
     name: row[2] as string | null,
@@ -46,28 +46,30 @@ async function members(db: Db, statement: Statement): Promise<MemberRow[]> {
     lastSignInAt: row[10] as number | null,
     devices: (JSON.parse(row[11] as string) as [number, number][]).map(([id, edit]) => ({ id, mayEdit: edit === 1 })),
   }));
+  return db.$fields.open("users", list as MemberRow[], accountId);
 }
 
 /** Users of an account by id. @param after the last id of the page before */
 export const listMembers = (db: Db, accountId: number, after: number, limit: number) =>
-  members(db, { sql: `${SELECT} AND u.id > ? ORDER BY u.id LIMIT ?`, args: [accountId, after, limit] });
+  members(db, accountId, { sql: " AND u.id > ? ORDER BY u.id LIMIT ?", args: [after, limit] });
 
 export async function memberOf(db: Db, accountId: number, id: number): Promise<MemberRow | null> {
-  const [row] = await members(db, { sql: `${SELECT} AND u.id = ?`, args: [accountId, id] });
+  const [row] = await members(db, accountId, { sql: " AND u.id = ?", args: [id] });
   return row ?? null;
 }
 
 /** The member of this account with this address. */
 export async function memberByEmail(db: Db, accountId: number, email: string): Promise<MemberRow | null> {
-  const [row] = await members(db, { sql: `${SELECT} AND u.email = ?`, args: [accountId, email.toLowerCase()] });
+  const index = await db.$fields.index("email", email);
+  const [row] = await members(db, accountId, { sql: " AND u.email_index = ?", args: [index] });
   return row ?? null;
 }
 
 /** Owners of an account who can sign in. */
 export const listOwners = (db: Db, accountId: number) =>
-  members(db, {
-    sql: `${SELECT} AND u.role = 'owner' AND u.email_verified_at IS NOT NULL AND u.disabled_at IS NULL`,
-    args: [accountId],
+  members(db, accountId, {
+    sql: " AND u.role = 'owner' AND u.email_verified_at IS NOT NULL AND u.disabled_at IS NULL",
+    args: [],
   });
 
 export async function countMembers(db: Db, accountId: number): Promise<number> {

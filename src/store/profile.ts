@@ -52,18 +52,18 @@ export async function forgetPreference(db: Db, userId: number, which: "recent_de
   await db.$client.execute({ sql: `DELETE FROM ${which} WHERE user_id = ?`, args: [userId] });
 }
 
-/** @returns null when there is no such account */
 export async function updateAccount(
   db: Db,
   accountId: number,
   change: Partial<Pick<AccountRow, "name" | "paymentMode">>,
-): Promise<AccountRow | null> {
-  const [row] = await db.update(accounts).set(change).where(eq(accounts.id, accountId)).returning();
-  return row ?? null;
+): Promise<void> {
+  const sealed = await db.$fields.seal("accounts", accountId, change);
+  await db.update(accounts).set(sealed).where(eq(accounts.id, accountId));
 }
 
 export async function setAddress(db: Db, accountId: number, address: Omit<AddressRow, "accountId">): Promise<void> {
-  const { kind, ...rest } = address;
+  const { kind, ...clear } = address;
+  const rest = await db.$fields.seal("addresses", accountId, clear);
   await db
     .insert(addresses)
     .values({ accountId, kind, ...rest })

@@ -22,6 +22,15 @@ type Sealed = {
 
 /** Every column that never lies open: sealed with AES-256-GCM under the secret of its account (src/sealed-fields.ts). */
 export const SEALED = {
+  accounts: { account: "id", columns: { name: { index: "accountName" }, stateReason: {} } },
+  users: {
+    account: "account_id",
+    columns: { email: { index: "email" }, name: {}, mobile: {}, totpSecret: { own: true } },
+  },
+  addresses: {
+    account: "account_id",
+    columns: { recipient: {}, line1: {}, line2: {}, city: {}, region: {}, postcode: {}, country: {} },
+  },
   devices: { account: "account_id", columns: { imei: { index: "imei" }, name: {} } },
   deviceGroups: { account: "account_id", columns: { name: {} } },
   /** Until somebody activates it, a sold tracker is the operator's. */

@@ -7,10 +7,12 @@ export interface AddressRow {
   disabled: boolean;
   language: string;
   /** null: the operator's staff */
-  account: { name: string; state: string } | null;
+  account: { id: number; name: string; state: string } | null;
 }
 
 export interface Registration {
+  /** Reserved: the account's if it is made. */
+  accountId: number;
   email: string;
   name: string | null;
   mobile: string | null;
@@ -22,10 +24,10 @@ export interface Registration {
   expiresAt: number;
 }
 
-const ASKED = (email: string): Statement => ({
-  sql: `SELECT u.id, u.email_verified_at IS NOT NULL, u.disabled_at IS NOT NULL, u.language, a.name, a.state
-    FROM users u LEFT JOIN accounts a ON a.id = u.account_id WHERE u.email = ?`,
-  args: [email],
+const ASKED = (index: string): Statement => ({
+  sql: `SELECT u.id, u.email_verified_at IS NOT NULL, u.disabled_at IS NOT NULL, u.language, a.id, a.name, a.state
+    FROM users u LEFT JOIN accounts a ON a.id = u.account_id WHERE u.email_index = ?`,
+  args: [index],
 });
 
 /**
@@ -33,30 +35,34 @@ const ASKED = (email: string): Statement => ({
  * owner, one that nobody confirmed a new link in place of older ones, any other nothing.
  */
 export async function registerAddress(db: Db, registration: Registration): Promise<AddressRow | null> {
-  const { email, name, mobile, language, accountName, hash, now, expiresAt } = registration;
-  const isNew = "WHERE NOT EXISTS (SELECT 1 FROM users WHERE email = ?)";
-  const unconfirmed = "u.email = ? AND u.email_verified_at IS NULL AND u.disabled_at IS NULL";
+  const { accountId, email, name, mobile, language, accountName, hash, now, expiresAt } = registration;
+  const account = await db.$fields.seal("accounts", accountId, { name: accountName });
+  const user = await db.$fields.seal("users", accountId, { email, name, mobile });
+  const index = user.emailIndex ?? "";
+  const isNew = "WHERE NOT EXISTS (SELECT 1 FROM users WHERE email_index = ?)";
+  const unconfirmed = "u.email_index = ? AND u.email_verified_at IS NULL AND u.disabled_at IS NULL";
   return asked(db, [
     {
-      sql: `INSERT INTO accounts (name, created_at, state, privacy_accepted, terms_accepted) SELECT ?, ?, 'unverified', 0, 0 ${isNew}`,
-      args: [accountName, now, email],
+      sql: `INSERT INTO accounts (id, name, name_index, created_at, state, privacy_accepted, terms_accepted)
+        SELECT ?, ?, ?, ?, 'unverified', 0, 0 ${isNew}`,
+      args: [accountId, account.name, account.nameIndex ?? null, now, index],
     },
     {
-      sql: `INSERT INTO users (account_id, role, email, name, mobile, language, created_at)
-        SELECT last_insert_rowid(), 'owner', ?, ?, ?, ?, ? ${isNew}`,
-      args: [email, name, mobile, language, now, email],
+      sql: `INSERT INTO users (account_id, role, email, email_index, name, mobile, language, created_at)
+        SELECT ?, 'owner', ?, ?, ?, ?, ?, ? ${isNew}`,
+      args: [accountId, user.email, index, user.name, user.mobile, language, now, index],
     },
     {
       sql: `DELETE FROM tokens WHERE kind IN ('signup', 'invite') AND user_id = (SELECT u.id FROM users u WHERE ${unconfirmed})`,
-      args: [email],
+      args: [index],
     },
     {
       sql: `INSERT INTO tokens (kind, hash, user_id, created_at, expires_at)
         SELECT CASE a.state WHEN 'unverified' THEN 'signup' ELSE 'invite' END, ?, u.id, ?, ?
         FROM users u LEFT JOIN accounts a ON a.id = u.account_id WHERE ${unconfirmed}`,
-      args: [hash, now, expiresAt, email],
+      args: [hash, now, expiresAt, index],
     },
-    ASKED(email),
+    ASKED(index),
   ]);
 }
 
@@ -69,31 +75,32 @@ export async function insertLinkToken(
   kind: "reset" | "report",
   { email, hash, now, expiresAt }: { email: string; hash: string; now: number; expiresAt: number },
 ): Promise<AddressRow | null> {
-  const known = "u.email = ? AND u.email_verified_at IS NOT NULL AND u.disabled_at IS NULL";
+  const index = await db.$fields.index("email", email);
+  const known = "u.email_index = ? AND u.email_verified_at IS NOT NULL AND u.disabled_at IS NULL";
   const older: Statement = {
     sql: `DELETE FROM tokens WHERE kind = 'reset' AND user_id = (SELECT u.id FROM users u WHERE ${known})`,
-    args: [email],
+    args: [index],
   };
   return asked(db, [
     ...(kind === "reset" ? [older] : []),
     {
       sql: `INSERT INTO tokens (kind, hash, user_id, created_at, expires_at) SELECT ?, ?, u.id, ?, ? FROM users u WHERE ${known}`,
-      args: [kind, hash, now, expiresAt, email],
+      args: [kind, hash, now, expiresAt, index],
     },
-    ASKED(email),
+    ASKED(index),
   ]);
 }
 
 /** Forgets a registration or an invitation of an address that nobody has confirmed. */
 export async function forgetUnconfirmed(db: Db, email: string): Promise<void> {
   const account = `SELECT a.id FROM accounts a JOIN users u ON u.account_id = a.id
-    WHERE a.state = 'unverified' AND u.email = ? AND u.email_verified_at IS NULL`;
-  const args = [email];
+    WHERE a.state = 'unverified' AND u.email_index = ? AND u.email_verified_at IS NULL`;
+  const args = [await db.$fields.index("email", email)];
   await db.$client.batch(
     [
       { sql: `DELETE FROM audit WHERE account_id IN (${account})`, args },
       { sql: `DELETE FROM accounts WHERE id IN (${account})`, args },
-      { sql: "DELETE FROM users WHERE email = ? AND email_verified_at IS NULL", args },
+      { sql: "DELETE FROM users WHERE email_index = ? AND email_verified_at IS NULL", args },
     ],
     "write",
   );
@@ -102,12 +109,14 @@ export async function forgetUnconfirmed(db: Db, email: string): Promise<void> {
 async function asked(db: Db, statements: Statement[]): Promise<AddressRow | null> {
   const row = (await db.$client.batch(statements, "write")).at(-1)?.rows[0];
   if (row === undefined) return null;
+  const account = { id: row[4] as number, name: row[5] as string, state: row[6] as string };
+  const [opened] = await db.$fields.open("accounts", [account], account.id);
   return {
     userId: row[0] as number,
     verified: row[1] === 1,
     disabled: row[2] === 1,
     language: row[3] as string,
-    account: row[5] === null ? null : { name: row[4] as string, state: row[5] as string },
+    account: row[4] === null ? null : opened!,
   };
 }
 
@@ -122,15 +131,27 @@ export async function joinWithToken(
   db: Db,
   kind: "signup" | "invite",
   hash: string,
-  { passwordHash, name, now }: { passwordHash: string; name: string | null; now: number },
+  {
+    accountId,
+    passwordHash,
+    name,
+    now,
+  }: {
+    /** Of the user; null: the operator's staff */
+    accountId: number | null;
+    passwordHash: string;
+    name: string | null;
+    now: number;
+  },
 ): Promise<boolean> {
   const token = [hash, kind, now];
+  const sealed = await db.$fields.seal("users", accountId, { name });
   const [joined] = await db.$client.batch(
     [
       {
         sql: `UPDATE users SET email_verified_at = ?, password_hash = ?, name = coalesce(?, name), last_sign_in_at = ?
           WHERE id = ${OF_TOKEN} AND email_verified_at IS NULL AND disabled_at IS NULL`,
-        args: [now, passwordHash, name, now, ...token],
+        args: [now, passwordHash, sealed.name, now, ...token],
       },
       {
         sql: `UPDATE accounts SET state = 'active' WHERE state = 'unverified' AND id = (SELECT account_id FROM users WHERE id = ${OF_TOKEN})`,

@@ -1,7 +1,7 @@
 import { and, eq, isNull, sql } from "drizzle-orm";
 import type { Db } from "./db.ts";
 import { tokens, users } from "./schema.ts";
-import type { UserChange, UserRow } from "./users.ts";
+import { openedUsers, USER_COLUMNS, type UserChange, type UserRow } from "./users.ts";
 
 /** Administrators who can act now: joined, not disabled, trained. */
 const WORKING = "account_id IS NULL AND role = 'admin' AND disabled_at IS NULL AND email_verified_at IS NOT NULL";
@@ -27,14 +27,14 @@ export async function updateStaff(
   change: UserChange,
   keepAdmin: { now: number } | null,
 ): Promise<UserRow | null> {
-  const [row] = await db
+  const rows = await db
     .update(users)
-    .set(change)
+    .set(await db.$fields.seal("users", null, change))
     .where(
       and(eq(users.id, id), isNull(users.accountId), keepAdmin === null ? undefined : anotherAdmin(id, keepAdmin.now)),
     )
-    .returning();
-  return row ?? null;
+    .returning(USER_COLUMNS);
+  return (await openedUsers(db, rows))[0] ?? null;
 }
 
 /** The same, removing. @returns false when there is no such one, or nobody else administers */
@@ -63,14 +63,17 @@ export async function insertFirstAdmin(
     now: number;
   },
 ): Promise<number | null> {
+  const sealed = await db.$fields.seal("users", null, { email: admin.email.toLowerCase(), name: admin.name });
   const { rows } = await db.$client.execute({
-    sql: `INSERT INTO users (role, email, email_verified_at, name, password_hash, language, training_valid_until, created_at, last_sign_in_at)
-      SELECT 'admin', ?, ?, ?, ?, ?, ?, ?, ?
+    sql: `INSERT INTO users (role, email, email_index, email_verified_at, name, password_hash, language, training_valid_until,
+        created_at, last_sign_in_at)
+      SELECT 'admin', ?, ?, ?, ?, ?, ?, ?, ?, ?
       WHERE NOT EXISTS (SELECT 1 FROM users WHERE ${WORKING}) ON CONFLICT DO NOTHING RETURNING id`,
     args: [
-      admin.email.toLowerCase(),
+      sealed.email,
+      sealed.emailIndex ?? null,
       admin.now,
-      admin.name,
+      sealed.name,
       admin.passwordHash,
       admin.language,
       admin.trainingValidUntil,

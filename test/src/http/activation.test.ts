@@ -2,6 +2,7 @@ import { eq } from "drizzle-orm";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { encodeAaa } from "../../../codec/encode.ts";
 import { RequestWriter } from "../../../codec/envelope.ts";
+import { listAccounts } from "../../../src/store/accounts.ts";
 import { accounts, users } from "../../../src/store/schema.ts";
 import { anAccount, anImei, aSession, aUser, NOON } from "../../database.ts";
 import { type Api, aKey, anApi, expectProblem } from "./api.ts";
@@ -209,7 +210,7 @@ describe("pages", () => {
     expect(device).toMatchObject({ name: "Bus", model: "T1", clockOffsetMinutes: 60, confirmCce: true });
     const wrong = await post(`/devices/${id}`, { ...fields, clockOffsetMinutes: "1.5" });
     expect(await wrong.text()).toContain('href="#f-clockOffsetMinutes"');
-    const [owned] = await api.base.db.select().from(accounts).where(eq(accounts.name, "Customer"));
+    const [owned] = await listAccounts(api.base.db, 0, 1, "Customer");
     const viewer = await aSession(api.base, await aUser(api.base.db, { role: "viewer", accountId: owned!.id }));
     expect((await post(`/devices/${id}`, fields, viewer)).status).toBe(403);
     const seen = await (await get(`/devices/${id}`, viewer)).text();

@@ -14,6 +14,7 @@ import { forgetSearches, search } from "../../../src/searches.ts";
 import { openSegments } from "../../../src/segments.ts";
 import { signUp } from "../../../src/signup.ts";
 import { removeStaff, staffById } from "../../../src/staff.ts";
+import { accountById } from "../../../src/store/accounts.ts";
 import { readFixes } from "../../../src/store/newest.ts";
 import { emptyLog } from "../../../src/store/scrub.ts";
 import { headColumns, segmentRows } from "../../../src/store/segments.ts";
@@ -146,11 +147,15 @@ test("a registration that nobody confirms is there on day 6, and on day 8 there 
   base.at(NOON + 6 * DAY);
   await jobs();
   expect(await rows()).toMatchObject({ accounts: 1, users: 1, tokens: 1 });
-  expect(inFiles(...canaries)).toEqual(canaries);
+  const sealed = await stored(
+    "SELECT a.name, a.name_index, u.email, u.email_index, u.name AS user_name, u.mobile FROM accounts a, users u",
+  );
+  expect(sealed).toHaveLength(6);
+  expect(inFiles(...sealed, ...canaries)).toEqual(sealed);
   base.at(NOON + LIMITS.unverifiedMs + 1);
   await jobs();
   expect(await rows()).toEqual({});
-  expect(inFiles(...canaries)).toEqual([]);
+  expect(inFiles(...sealed)).toEqual([]);
 });
 
 test("who is removed, and what is cleared or switched off, leaves no byte behind", async () => {
@@ -249,9 +254,10 @@ test("an account that was named after its owner does not keep a name that they c
     const owner = await aUser(database.db, { role: "owner", accountId, name });
     return { accountId, owner, ctx: aContext(base, asUser(accountId, owner.id)) };
   };
-  const accountName = async (id: number) =>
-    (await database.client.execute({ sql: "SELECT name FROM accounts WHERE id = ?", args: [id] })).rows[0]!.name;
+  const accountName = async (id: number) => (await accountById(database.db, id))?.name;
   const cleared = await named("Canary Ada");
+  const before = await stored(`SELECT name, name_index FROM accounts WHERE id = ${cleared.accountId}`);
+  expect(inFiles(...before)).toEqual(before);
   await changeProfile(cleared.ctx, { name: null });
   expect(await accountName(cleared.accountId)).toBe("My account");
   const married = await named("Canary Bea");
@@ -262,7 +268,7 @@ test("an account that was named after its owner does not keep a name that they c
   await removeMember(aContext(base, asUser(left.accountId, next.id)), left.owner.id);
   expect(await accountName(left.accountId)).toBe("My account");
   await base.settled();
-  expect(inFiles("Canary Ada", "Canary Bea", "Canary Eve")).toEqual([]);
+  expect(inFiles("Canary Ada", "Canary Bea", "Canary Eve", ...before)).toEqual([]);
   // Whoever is no owner renames no account by taking its name.
   const kept = await named("Acme");
   const viewer = await aUser(database.db, { role: "viewer", accountId: kept.accountId, name: "Acme" });

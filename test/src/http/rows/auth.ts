@@ -3,7 +3,6 @@ import { currentDocuments } from "../../../../src/documents.ts";
 import { SESSION_COOKIE } from "../../../../src/http/browser.ts";
 import { LIMITS } from "../../../../src/limits.ts";
 import { hashPassword } from "../../../../src/passwords.ts";
-import { seal } from "../../../../src/seal.ts";
 import { makeToken } from "../../../../src/tokens.ts";
 import { toBase32, totpCode } from "../../../../src/totp.ts";
 import { anAccount, aSession, aUser } from "../../../database.ts";
@@ -30,8 +29,8 @@ async function aLink({ base }: Api, kind: "signup" | "invite" | "reset"): Promis
 /** A sign-in that waits for its second step, and the code that it waits for. */
 async function aPending({ base }: Api): Promise<{ token: string; code: string }> {
   const secret = toBase32(base.random(20));
-  const { id } = await aUser(base.db, { role: "viewer", email: anEmail(), totpSince: base.now() });
-  const sealed = await seal(base, "totp", id, secret);
+  const { id, accountId } = await aUser(base.db, { role: "viewer", email: anEmail(), totpSince: base.now() });
+  const sealed = await base.db.$fields.sealOwn("users", "totpSecret", { account: accountId, id }, secret);
   await base.db.$client.execute({ sql: "UPDATE users SET totp_secret = ? WHERE id = ?", args: [sealed, id] });
   const token = await makeToken(base, "sign_in", { userId: id, lifeMs: LIMITS.pendingMs });
   return { token, code: await totpCode(secret, Math.floor(base.now() / 30_000)) };
