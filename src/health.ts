@@ -1,9 +1,17 @@
 import type { Base, Db } from "./context.ts";
 import { LIMITS } from "./limits.ts";
+import { retentionHealth } from "./retention-watch.ts";
 import { appliedMigrations, MIGRATIONS } from "./store/migrations.ts";
 
 // The answer, never the promise of one: in workerd a promise dies with the request that made it.
-const lastAnswers = new WeakMap<Db, { at: number; reason: string | null }>();
+const lastAnswers = new WeakMap<Db, Health & { at: number }>();
+
+export interface Health {
+  /** Why the app cannot serve; null: it can. */
+  reason: string | null;
+  /** What somebody should look at although it can. */
+  warnings: "retention"[];
+}
 
 /**
  * Says whether the app can serve: the database answers and has every migration that this code needs. (It may have more:
@@ -11,12 +19,27 @@ const lastAnswers = new WeakMap<Db, { at: number; reason: string | null }>();
  * @returns null, or why not
  */
 export async function unhealthyReason(base: Base): Promise<string | null> {
+  return (await healthOf(base)).reason;
+}
+
+/** The same, and what needs a look: retention that has not ended well for LIMITS.retentionLateMs. */
+export async function healthOf(base: Base): Promise<Health> {
   const now = base.now();
   const last = lastAnswers.get(base.db);
-  if (last !== undefined && now >= last.at && now - last.at < LIMITS.healthMs) return last.reason;
+  if (last !== undefined && now >= last.at && now - last.at < LIMITS.healthMs) return last;
   const reason = await look(base);
-  lastAnswers.set(base.db, { at: now, reason });
-  return reason;
+  const health: Health = { reason, warnings: reason === null ? await warnings(base) : [] };
+  lastAnswers.set(base.db, { at: now, ...health });
+  return health;
+}
+
+async function warnings(base: Base): Promise<Health["warnings"]> {
+  try {
+    return (await retentionHealth(base)).late ? ["retention"] : [];
+  } catch (error) {
+    base.log.error("health.failed", {}, error);
+    return [];
+  }
 }
 
 async function look(base: Base): Promise<string | null> {

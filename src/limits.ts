@@ -297,6 +297,8 @@ export const LIMITS = {
   customerHalfMs: 10 * 60_000,
   customerHalves: 10_000,
 
+  /** Retention runs every ten minutes; when none has ended well for so long, health says so. */
+  retentionLateMs: 2 * 3_600_000,
   /** Job runs are listed for this long. */
   jobRunsMs: 30 * 24 * 3_600_000,
 } as const;

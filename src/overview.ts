@@ -2,6 +2,7 @@ import { record } from "./audit.ts";
 import type { Base, Config, Ctx } from "./context.ts";
 import { type JobStatus, listJobs, runJob } from "./jobs.ts";
 import { LIMITS } from "./limits.ts";
+import { type RetentionHealth, retentionHealth } from "./retention-watch.ts";
 import { type Figures, markBridgeSeen, type Received, readFigures } from "./store/overview.ts";
 
 // When each bridge's last delivery is written again, per isolate: the path of every frame costs a look at a map.
@@ -45,6 +46,7 @@ export interface Overview extends Omit<Figures, "received"> {
   /** `lateMs`: since when the next run was due; null: it has never run. */
   jobs: (JobStatus & { lateMs: number | null })[];
   canSendMail: boolean;
+  retention: RetentionHealth;
 }
 
 /** Positions a second: over the whole window, or of what came after the first batch that is still there. */
@@ -67,7 +69,8 @@ export async function overview(ctx: Ctx): Promise<Overview> {
     ...job,
     lateMs: job.lastRun === null ? null : Math.max(0, now - nextDue(job.cron, job.lastRun.startedAt)),
   }));
-  return { ...figures, positionsPerS: rateOf(received, now), jobs, canSendMail: ctx.sendMail !== null };
+  const retention = await retentionHealth(ctx);
+  return { ...figures, retention, positionsPerS: rateOf(received, now), jobs, canSendMail: ctx.sendMail !== null };
 }
 
 /** Runs a job because somebody wants it now. @returns rows changed @throws {AppError} not_found */

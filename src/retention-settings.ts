@@ -181,9 +181,27 @@ function applied(ctx: Ctx, before: RetentionState, change: RetentionChange): Ret
     for (const [id, device] of devices)
       if (device.groupId === removeGroup) devices.set(id, { ...device, groupId: null });
   }
-  const random = ctx.random(6).reduce((sum, byte) => sum * 256 + byte, 0);
-  return { version: random, timeZone, days: account === undefined ? before.days : account.days, groups, devices };
+  return {
+    version: newVersion(ctx),
+    timeZone,
+    days: account === undefined ? before.days : account.days,
+    groups,
+    devices,
+  };
 }
+
+// A version is the second of the change and 22 random bits.
+const VERSIONS_A_SECOND = 2 ** 22;
+const FIRST_SECOND = 1_700_000_000;
+
+function newVersion(ctx: Ctx): number {
+  const random = ctx.random(3).reduce((sum, byte) => sum * 256 + byte, 0) % VERSIONS_A_SECOND;
+  return (Math.floor(ctx.now() / 1000) - FIRST_SECOND) * VERSIONS_A_SECOND + random;
+}
+
+/** When settings with a version were made, Unix ms; 0: never changed. */
+export const changedAt = (version: number): number =>
+  version === 0 ? 0 : (Math.floor(version / VERSIONS_A_SECOND) + FIRST_SECOND) * 1000;
 
 interface Effect {
   write: store.RetentionWrite;

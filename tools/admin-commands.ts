@@ -13,6 +13,10 @@ export interface Command {
   method: "GET" | "POST" | "PATCH" | "DELETE";
   /** `:name` is an option's value. */
   path: string;
+  /** Options that it does not ask for. */
+  fixed?: Row;
+  /** Options that go into the query. */
+  query?: readonly string[];
   /** Options that go into the body as they are, or what makes it; text is sent as CSV. */
   body?: readonly string[] | ((options: Row) => Row | string);
   /** It does a part each time: called again with `after` until it is through, and the numbers of its answers added. */
@@ -286,6 +290,30 @@ export const COMMANDS: readonly Command[] = [
     path: "/v1/admin/audit",
     columns: ["id", "at", "actor", "actorId", "action", "accountId", "subject", "reason"],
   },
+  {
+    words: "retention dry-run",
+    options: [],
+    method: "GET",
+    path: "/v1/admin/retention/due",
+    columns: ["accountId", "positions", "oldest", "since"],
+  },
+  {
+    words: "retention run",
+    options: [],
+    method: "POST",
+    path: "/v1/admin/jobs/:job/run",
+    fixed: { job: "retention" },
+    json: (answer) => answer,
+    text: ({ changed }) => `Deleted ${changed} positions and commands.`,
+  },
+  {
+    words: "retention explain",
+    options: ["account!", "device", "at"],
+    method: "GET",
+    path: "/v1/admin/accounts/:account/retention",
+    query: ["device", "at"],
+    columns: ["deviceId", "scope", "period", "timeZone", "floor", "cutoff", "oldest", "endsAt", "at"],
+  },
   { words: "overview", options: [], method: "GET", path: "/v1/admin/overview", text: overviewText },
   {
     words: "activation load",
@@ -460,10 +488,18 @@ function brandText({ texts, ...facts }: Row): string {
   return `${factsText(facts)}\n\n${table(texts as Row[], ["kind", "language", "url", "sha256", "updatedAt"])}`;
 }
 
-function overviewText({ bridges, jobs, training, mails, ...facts }: Row): string {
+function overviewText({ bridges, jobs, training, mails, retention, ...facts }: Row): string {
   const { count, oldest } = mails as Row;
+  const { lastGoodAt, lagMs, late } = retention as Row;
   const sections = [
-    factsText({ ...facts, mailsWaiting: count, oldestMail: oldest }),
+    factsText({
+      ...facts,
+      mailsWaiting: count,
+      oldestMail: oldest,
+      retentionRan: lastGoodAt,
+      retentionLagMs: lagMs,
+      retentionLate: late,
+    }),
     table(bridges as Row[], ["id", "name", "lastSeenAt"]),
     table(jobs as Row[], ["name", "cron", "lateMs", "lastRun"]),
   ];
@@ -481,7 +517,11 @@ function factsText(facts: Row): string {
 function cell(value: unknown): string {
   if (value === null || value === undefined) return "-";
   if (typeof value !== "object") return String(value);
-  const { state, startedAt, error } = value as Row;
+  const { state, startedAt, error, months, days, endsAt, isPast, secretUntil } = value as Row;
+  if (months !== undefined) return months === 1 ? "1 month" : `${months} months`;
+  if (days !== undefined) return days === 1 ? "1 day" : `${days} days`;
+  if (endsAt !== undefined)
+    return `${isPast ? "past since" : "until"} ${endsAt}, its day's secret until ${secretUntil}`;
   return `${state} ${startedAt}${error === null || error === undefined ? "" : ` (${error})`}`;
 }
 

@@ -94,14 +94,15 @@ async function ask(
 
 /** A list, page after page. */
 async function askAll(at: { url: string; token: string }, path: string, limit: unknown): Promise<Row[]> {
-  if (limit !== undefined) return (await ask(at, "GET", `${path}?limit=${limit}`)).data as Row[];
+  const more = path.includes("?") ? "&" : "?";
+  if (limit !== undefined) return (await ask(at, "GET", `${path}${more}limit=${limit}`)).data as Row[];
   const rows: Row[] = [];
   let cursor: unknown = null;
   do {
     const answer = await ask(
       at,
       "GET",
-      cursor === null ? path : `${path}?cursor=${encodeURIComponent(String(cursor))}`,
+      cursor === null ? path : `${path}${more}cursor=${encodeURIComponent(String(cursor))}`,
     );
     rows.push(...(answer.data as Row[]));
     cursor = answer.nextCursor;
@@ -147,7 +148,7 @@ export async function run(args: string[]): Promise<string> {
   if (values.help === true) return usageOf(COMMANDS);
   const command = COMMANDS.find(({ words }) => beginsWith(positionals, words));
   if (command === undefined) throw new UsageError(`Unknown command ${JSON.stringify(positionals.join(" "))}.`);
-  const options: Row = { ...values };
+  const options: Row = { ...values, ...command.fixed };
   if (command.options.includes("job!")) options.job ??= positionals[2];
   for (const name of command.options.filter((option) => option.endsWith("!")).map((option) => option.slice(0, -1))) {
     if (options[name] === undefined) {
@@ -164,7 +165,7 @@ export async function run(args: string[]): Promise<string> {
       throw new UsageError(`--${name} must be ${name === "limit" ? "" : "an id, "}a whole number.`);
     }
   }
-  for (const name of ["until", "effective"]) {
+  for (const name of ["until", "effective", "at"]) {
     if (options[name] !== undefined && Number.isNaN(Date.parse(String(options[name])))) {
       throw new UsageError(`--${name} must be a date, such as 2027-03-01.`);
     }
@@ -173,7 +174,10 @@ export async function run(args: string[]): Promise<string> {
   if (options.job !== undefined && !jobs.some((name) => name === options.job)) {
     throw new UsageError(`No such job. There are ${jobs.join(", ")}.`);
   }
-  const path = command.path.replace(/:(\w+)/g, (_, name) => encodeURIComponent(String(options[name])));
+  const asked = (command.query ?? []).filter((name) => options[name] !== undefined);
+  const query = new URLSearchParams(asked.map((name) => [name, String(options[name])])).toString();
+  const named = command.path.replace(/:(\w+)/g, (_, name) => encodeURIComponent(String(options[name])));
+  const path = query === "" ? named : `${named}?${query}`;
   const at = target(values.url as string | undefined);
   if (command.columns !== undefined) {
     const data = await askAll(at, path, options.limit);

@@ -31,6 +31,7 @@ import { SEALING_PAGES } from "./pages/sealing.ts";
 import { SECURITY_PAGES } from "./pages/security.ts";
 import { POSITIONS } from "./positions.ts";
 import { RETENTION } from "./retention.ts";
+import { RETENTION_ADMIN } from "./retention-admin.ts";
 import type { Env, Route } from "./route.ts";
 import { SEALING_KEYS } from "./sealing-keys.ts";
 import { SECURITY } from "./security.ts";
@@ -47,7 +48,7 @@ const API = [
   // SECURITY before SESSIONS, whose /v1/sessions/{id} would take "passkey" for an id.
   [SIGNUP, SECURITY, SESSIONS, ME, RETENTION, SEALING_KEYS, DOCUMENTS, USERS, KEYS, SUPPORT],
   [DEVICES, ACTIVATION, MODELS, POSITIONS, COMMANDS, BRIDGE],
-  [ADMIN, STAFF, BRANDS, SETTINGS, AUDIT, OVERVIEW, OPERATIONS, HEALTH],
+  [ADMIN, STAFF, BRANDS, SETTINGS, AUDIT, OVERVIEW, RETENTION_ADMIN, OPERATIONS, HEALTH],
 ].flat(2);
 
 const PAGES = [

@@ -1,9 +1,17 @@
 import * as v from "valibot";
 import { AppError } from "../errors.ts";
-import { unhealthyReason } from "../health.ts";
+import { healthOf } from "../health.ts";
 import { type Route, route } from "./route.ts";
 
-const HealthJson = v.object({ status: v.literal("ok") });
+const HealthJson = v.object({
+  status: v.literal("ok"),
+  warnings: v.optional(
+    v.pipe(
+      v.array(v.picklist(["retention"])),
+      v.description("What somebody should look at: retention has not ended well for two hours"),
+    ),
+  ),
+});
 
 export const HEALTH: readonly Route[] = [
   route({
@@ -16,9 +24,9 @@ export const HEALTH: readonly Route[] = [
     description: "503 with the reason in `detail` when the database does not answer or lacks a migration.",
     answers: { 200: { description: "It can", schema: HealthJson } },
     handle: async ({ c, ctx }) => {
-      const reason = await unhealthyReason(ctx);
+      const { reason, warnings } = await healthOf(ctx);
       if (reason !== null) throw new AppError("unavailable", reason, { retryAfterS: 5 });
-      return c.json({ status: "ok" });
+      return c.json({ status: "ok", ...(warnings.length > 0 && { warnings }) });
     },
   }),
 ];

@@ -26,6 +26,11 @@ const OverviewJson = v.object({
       lateMs: v.pipe(v.nullable(v.number()), v.description("How long its next run has been due; null: it never ran")),
     }),
   ),
+  retention: v.object({
+    lastGoodAt: v.pipe(MaybeTime, v.description("When its last run that ended well began")),
+    lagMs: v.pipe(v.number(), v.description("For how long something past its period can have been left, at most")),
+    late: v.pipe(v.boolean(), v.description("For more than two hours")),
+  }),
   mails: v.object({ count, oldest: MaybeTime }),
   canSendMail: v.boolean(),
   template: v.pipe(v.boolean(), v.description("A text in force is the template that nobody has reviewed")),
@@ -35,8 +40,9 @@ const OverviewJson = v.object({
   ),
 });
 
-const overviewJson = ({ bridges, jobs, mails, training, ...rest }: Overview) => ({
+const overviewJson = ({ bridges, jobs, mails, training, retention, ...rest }: Overview) => ({
   ...rest,
+  retention: { ...retention, lastGoodAt: isoOrNull(retention.lastGoodAt) },
   bridges: bridges.map((bridge) => ({ ...bridge, lastSeenAt: isoOrNull(bridge.lastSeenAt) })),
   jobs: jobs.map((job) => ({ ...jobJson(job), lateMs: job.lateMs })),
   mails: { count: mails.count, oldest: isoOrNull(mails.oldest) },

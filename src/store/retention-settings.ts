@@ -62,6 +62,15 @@ export async function readRetention(db: Db, accountId: number): Promise<Retentio
   };
 }
 
+/** The version of an account's settings; 0: they were never changed. */
+export async function retentionVersion(db: Db, accountId: number): Promise<number> {
+  const { rows } = await db.$client.execute({
+    sql: "SELECT retention_version FROM accounts WHERE id = ?",
+    args: [accountId],
+  });
+  return Number(rows[0]?.[0] ?? 0);
+}
+
 /** What a change writes: only what differs. */
 export interface RetentionWrite {
   /** The version that the change was made of, and the one that it makes. */

@@ -933,6 +933,10 @@ const admin = {
     devices: "Devices",
     unclaimed: "Unknown IMEIs",
     staff: "Staff",
+    lag: "Past its period, at most for",
+    minutes: (minutes: number) => `${minutes} min`,
+    retentionLate: (hours: number) =>
+      `Retention has not ended well for ${hours} hours: what is past its period cannot be read and is still stored. Look at the job “retention” below, and run it.`,
     mails: "Mails waiting",
     mailsSince: "the oldest since",
     noMail: "This installation cannot send mail: links are shown to whoever makes them, and customers cannot sign up.",

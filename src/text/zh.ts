@@ -1046,6 +1046,10 @@ const admin: Text["admin"] = {
     devices: "设备",
     unclaimed: "未知 IMEI",
     staff: "员工",
+    lag: "到期数据最多滞留",
+    minutes: (minutes) => `${minutes} 分钟`,
+    retentionLate: (hours) =>
+      `保留期限任务已有 ${hours} 小时没有成功结束：到期的位置无法读取，但仍存储着。请查看下方的任务“retention”并运行它。`,
     mails: "待发邮件",
     mailsSince: "最早的一封自",
     noMail: "本平台无法发送邮件：链接只显示给生成者，客户无法自行注册。",

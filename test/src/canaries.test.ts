@@ -54,6 +54,12 @@ const DECLARED: readonly { who: readonly Caller[]; route: RegExp; columns: RegEx
     why: "the operator's own sentence; whether somebody still comes. Names, addresses and numbers are masked",
   },
   {
+    who: ["adminToken", "admin", "privacy"],
+    route: /\/admin\/accounts\/\{id\}\/retention$/,
+    columns: /^accounts\.timeZone$/,
+    why: "on whose calendar the periods are counted: without it no end of a period can be explained",
+  },
+  {
     who: ["finance"],
     route: /\/admin\/accounts\/\{id\}$/,
     columns: /^addresses\./,

@@ -159,6 +159,20 @@ test("admin looks after accounts: shown masked, unmasked with a reason, suspende
   expect(await said("overview")).toMatch(/^positionsPerS +0$/m);
 });
 
+test("admin says what retention would delete, why something is kept, and runs it", async () => {
+  expect(await said("retention dry-run")).toBe("None.");
+  const explained = await said("retention explain --account 1 --at 2026-01-31");
+  expect(explained).toMatch(/^deviceId +scope +period +timeZone +floor +cutoff +oldest +endsAt +at$/m);
+  expect(explained).toMatch(/^- +account +3 months +UTC +- +2\S+Z +- +- +past since 2026-05-01T00:00:00\.000Z/m);
+  expect(JSON.parse(await said("retention explain --account 1 --json")).data[0]).toMatchObject({
+    ...{ deviceId: null, scope: "account", period: { months: 3 }, at: null },
+  });
+  expect(await said("retention explain --account 1 --device 9999")).toBe("No such device");
+  expect(await said("retention explain --account 1 --at soon")).toMatch(/^--at must be a date/);
+  expect(await said("retention run")).toMatch(/^Deleted \d+ positions and commands\.$/);
+  expect(await said("overview")).toMatch(/^retentionLate +false$/m);
+});
+
 test("admin makes the setup link, invites staff, attests training and changes settings", async () => {
   expect(await said("setup link")).toMatch(/^Opens once, until .*:\nhttps:\/\/edge\.test\/setup\/[\w-]{43}$/);
   const { userId, link } = JSON.parse(await said("staff invite --email a@edge.test --role admin --json"));

@@ -20,6 +20,7 @@ export function overviewPage(view: PageView, now: Overview, state: PanelState, r
     lead: view.t.admin.lead,
     body: html`${made?.token === undefined ? "" : notice("ok", html`<p>${t.token}</p>${code(made.token)}`)}
       ${made?.ran === undefined ? "" : notice("ok", t.ran(made.ran, made.changed ?? 0))}
+      ${now.retention.late ? notice("stop", t.retentionLate(Math.floor(now.retention.lagMs / 3_600_000))) : ""}
       ${now.canSendMail ? "" : notice("warn", t.noMail)}
       ${now.template ? notice("warn", html`${t.template} ${mayPublish ? html`<a href="/admin/documents">${t.templateTo}</a>` : ""}`) : ""}
       ${
@@ -36,7 +37,10 @@ export function overviewPage(view: PageView, now: Overview, state: PanelState, r
       <div class="cards">${number(t.rate, now.positionsPerS.toFixed(now.positionsPerS < 10 ? 1 : 0))}${number(t.accounts, now.accounts)}${number(
         t.users,
         now.users,
-      )}${number(t.devices, now.devices)}${number(t.unclaimed, now.unclaimed)}${number(t.staff, now.staff)}${card(
+      )}${number(t.devices, now.devices)}${number(t.unclaimed, now.unclaimed)}${number(t.staff, now.staff)}${number(
+        t.lag,
+        t.minutes(Math.ceil(now.retention.lagMs / 60_000)),
+      )}${card(
         t.mails,
         html`<p class="number">${now.mails.count}</p>${
           now.mails.oldest === null ? "" : html`<p class="soft">${t.mailsSince} ${time(view, now.mails.oldest)}</p>`

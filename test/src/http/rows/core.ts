@@ -91,6 +91,16 @@ export const CORE_ROWS: Rows = {
   "GET /v1/admin/unclaimed": { who: OPERATOR, path: at("/v1/admin/unclaimed"), status: 200 },
   "GET /v1/admin/jobs": { who: OPERATOR, path: at("/v1/admin/jobs"), status: 200 },
   "POST /v1/admin/jobs/{name}/run": { who: OPERATOR, path: at("/v1/admin/jobs/retention/run"), status: 200 },
+  "GET /v1/admin/retention/due": {
+    who: ["adminToken", "admin", "privacy"],
+    path: at("/v1/admin/retention/due"),
+    status: 200,
+  },
+  "GET /v1/admin/accounts/{id}/retention": {
+    who: ["adminToken", "admin", "privacy"],
+    path: (things) => `/v1/admin/accounts/${things.account}/retention`,
+    status: 200,
+  },
   "GET /healthz": { who: ANYONE, path: at("/healthz"), status: 200 },
   "GET /openapi.json": { who: ANYONE, path: at("/openapi.json"), status: 200 },
   "GET /docs": { who: ANYONE, path: at("/docs"), status: 200 },
