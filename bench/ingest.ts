@@ -5,7 +5,6 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import type Database from "libsql";
 import { encodeAaa, encodeCcc, encodeCce } from "../codec/encode.ts";
 import { OUTCOMES, RequestWriter, readResponse } from "../codec/envelope.ts";
 import { Fleet } from "../tools/fleet.ts";
@@ -13,7 +12,7 @@ import { type Platform, startPlatform } from "../tools/platform.ts";
 import { benchFolder, median, needFiles, printTable, settleDisk } from "./bridge-run.ts";
 import { startCodecWorker } from "./codec-worker.ts";
 import { cpuMs, rssMb } from "./cpu.ts";
-import { aReport, deliver, imeiOf, MODEL, registerDevices } from "./prepared.ts";
+import { aReport, deliver, imeiOf, MODEL, registerDevices, StoredCount } from "./prepared.ts";
 
 const CONNECTIONS = 1000;
 /** Measured in turns, codec and app one after the other, so that whatever else the machine does meets both. */
@@ -24,9 +23,6 @@ const CODEC_ROUNDS = 150;
 const LOAD_WARM_MS = 5000;
 const LOAD_MS = 30_000;
 const DRAIN_MS = 60_000;
-
-const storedIn = (db: Database.Database) =>
-  (db.prepare("SELECT count(*) AS n FROM positions").get([]) as { n: number }).n;
 
 const started = Math.floor(Date.now() / 1000) * 1000;
 
@@ -135,8 +131,8 @@ async function measureCpu(platform: Platform): Promise<void> {
   printTable(rows);
 }
 
-async function measureLoad(platform: Platform, db: Database.Database): Promise<void> {
-  const before = storedIn(db);
+async function measureLoad(platform: Platform, stored: StoredCount): Promise<void> {
+  const before = stored.read();
   const fleet = new Fleet({
     devices: CONNECTIONS,
     model: MODEL,
@@ -149,19 +145,19 @@ async function measureLoad(platform: Platform, db: Database.Database): Promise<v
   const cpuOf = () => [...names.map((name) => cpuMs(platform.children[name] as number)), cpuMs(process.pid)];
   fleet.start();
   await sleep(LOAD_WARM_MS);
-  const from = { stored: storedIn(db), at: performance.now(), cpu: cpuOf() };
+  const from = { stored: stored.read(), at: performance.now(), cpu: cpuOf() };
   let bridgeMb = 0;
   while (performance.now() - from.at < LOAD_MS) {
     await sleep(200);
     bridgeMb = Math.max(bridgeMb, rssMb(platform.children.bridge as number));
   }
-  const stored = storedIn(db) - from.stored;
+  const count = stored.read() - from.stored;
   const seconds = (performance.now() - from.at) / 1000;
   const cpu = cpuOf().map((ms, n) => ((ms - from.cpu[n]) / seconds / 10).toFixed(0));
   await fleet.stop();
   const { sent, connected, broken } = fleet.status();
-  for (let waited = 0; storedIn(db) - before < sent && waited < DRAIN_MS; waited += 200) await sleep(200);
-  const total = storedIn(db) - before;
+  for (let waited = 0; stored.read() - before < sent && waited < DRAIN_MS; waited += 200) await sleep(200);
+  const total = stored.read() - before;
   console.log(
     `\nThe whole platform and its load on this machine: ${CONNECTIONS} connections, AAA, CCC and CCE in equal`,
   );
@@ -169,7 +165,7 @@ async function measureLoad(platform: Platform, db: Database.Database): Promise<v
   printTable([
     ["positions/s", "sent", "stored", "sent = stored", "bridge RSS MB", ...names, "load"],
     [
-      (stored / seconds).toFixed(0),
+      (count / seconds).toFixed(0),
       String(sent),
       String(total),
       sent === total ? "yes" : "NO",
@@ -187,12 +183,13 @@ const folder = benchFolder();
 try {
   settleDisk();
   const platform = await startPlatform({ dataDir: folder.path, port: 0, bridgePort: 0, bridgeHost: "127.0.0.1" });
-  const db = registerDevices(platform, CONNECTIONS);
+  await registerDevices(platform, new Array<number>(CONNECTIONS).fill(0));
+  const stored = new StoredCount(platform);
   try {
     if (values.only !== "load") await measureCpu(platform);
-    if (values.only !== "cpu") await measureLoad(platform, db);
+    if (values.only !== "cpu") await measureLoad(platform, stored);
   } finally {
-    db.close();
+    stored.close();
     await platform.stop();
   }
 } finally {

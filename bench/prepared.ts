@@ -1,6 +1,8 @@
+import { createHash, randomBytes } from "node:crypto";
 import { join } from "node:path";
 import Database from "libsql";
 import type { Report } from "../codec/encode.ts";
+import { RUNS_A_PART } from "../src/store/inbox.ts";
 import { FIRST_IMEI, imeiAfter } from "../tools/imei.ts";
 import type { Platform } from "../tools/platform.ts";
 
@@ -9,17 +11,109 @@ export const MODEL = "T366";
 /** The n-th tracker of a bench. */
 export const imeiOf = (n: number): string => imeiAfter(FIRST_IMEI, n);
 
-/** Registers devices straight in the database: the API's rate limit would make a minute of it. */
-export function registerDevices(platform: Platform, count: number): Database.Database {
+/** Requests under way at a time while devices are registered. */
+const REGISTERED_AT_ONCE = 8;
+/** Keys of an account: each is let through a limited number of requests a minute. */
+const KEYS = 8;
+
+/** Devices of a bench on a platform. */
+export interface Registered {
+  /** Ids of the trackers, `imeiOf(n)` at n. */
+  ids: number[];
+  /** Reads of account n as the API answers them, each with another of its keys. @returns the answer's body */
+  get(account: number, path: string): Promise<string>;
+}
+
+const hash = (text: string) => createHash("sha256").update(text).digest("hex");
+
+/**
+ * Registers devices. Accounts and their keys come straight into the database, since the operator's rate limit would make
+ * minutes of it; devices over the API.
+ * @param accountOf the account, from 0, of each device
+ */
+export async function registerDevices(platform: Platform, accountOf: readonly number[]): Promise<Registered> {
+  await openActivation(platform);
+  const keys = insertAccounts(platform, Math.max(...accountOf) + 1);
+  const ids = new Array<number>(accountOf.length);
+  let next = 0;
+  const some = async () => {
+    for (let n = next++; n < accountOf.length; n = next++) {
+      const key = keys[accountOf[n]!]![n % KEYS]!;
+      const response = await fetch(`${platform.url}/v1/devices`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+        body: JSON.stringify({ imei: imeiOf(n), name: "Bench", model: MODEL }),
+      });
+      const body = (await response.json()) as { id: number };
+      if (!response.ok) throw new Error(`Cannot register a device: ${JSON.stringify(body)}`);
+      ids[n] = body.id;
+    }
+  };
+  await Promise.all(Array.from({ length: REGISTERED_AT_ONCE }, some));
+  let reads = 0;
+  const get = async (account: number, path: string) => {
+    const key = keys[account]![reads++ % KEYS]!;
+    const response = await fetch(platform.url + path, { headers: { authorization: `Bearer ${key}` } });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${text}`);
+    return text;
+  };
+  return { ids, get };
+}
+
+/** So that trackers are added without the codes that came with them. */
+async function openActivation({ url, secrets }: Platform): Promise<void> {
+  const response = await fetch(`${url}/v1/admin/settings`, {
+    method: "PATCH",
+    headers: { authorization: `Bearer ${secrets.adminToken}`, "content-type": "application/json" },
+    body: JSON.stringify({ activation: "open" }),
+  });
+  if (!response.ok) throw new Error(`Cannot change a setting: ${await response.text()}`);
+}
+
+/** @returns for each account its keys, which may write */
+function insertAccounts(platform: Platform, count: number): string[][] {
   const db = new Database(join(platform.dataDir, "main.db"));
   db.exec("PRAGMA busy_timeout = 10000");
-  db.exec("BEGIN IMMEDIATE; INSERT INTO accounts (name, created_at) VALUES ('Bench', 0)");
-  const insert = db.prepare(
-    "INSERT INTO devices (account_id, imei, name, model, created_at) SELECT max(id), ?, 'Bench', ?, 0 FROM accounts",
+  db.exec("BEGIN IMMEDIATE");
+  const account = db.prepare(
+    "INSERT INTO accounts (name, created_at, privacy_accepted, terms_accepted) VALUES ('Bench', 0, 1, 1)",
   );
-  for (let n = 0; n < count; n++) insert.run([imeiOf(n), MODEL]);
+  const insert = db.prepare("INSERT INTO api_keys (account_id, scope, hash, created_at) VALUES (?, 'write', ?, 0)");
+  const keys = Array.from({ length: count }, () => {
+    const accountId = account.run([]).lastInsertRowid as number;
+    return Array.from({ length: KEYS }, () => {
+      const key = `eph_${randomBytes(32).toString("base64url")}`;
+      insert.run([accountId, hash(key)]);
+      return key;
+    });
+  });
   db.exec("COMMIT");
-  return db;
+  db.close();
+  return keys;
+}
+
+const STORED = `SELECT (SELECT coalesce(sum(positions), 0) FROM inbox WHERE id > (SELECT merged FROM settlement))
+  + (SELECT coalesce(sum(r.positions), 0) FROM runs r JOIN parts p ON p.id = r.id / ${RUNS_A_PART}
+    WHERE r.id % ${RUNS_A_PART} > p.settled)
+  + (SELECT coalesce(sum(positions), 0) FROM segments)`;
+
+/** Counts the positions of a platform in its database, wherever they are on their way into segments. */
+export class StoredCount {
+  readonly #db: Database.Database;
+
+  constructor(platform: Platform) {
+    this.#db = new Database(join(platform.dataDir, "main.db"));
+    this.#db.exec("PRAGMA busy_timeout = 10000");
+  }
+
+  read(): number {
+    return Object.values(this.#db.prepare(STORED).get([]) as Record<string, number>)[0]!;
+  }
+
+  close(): void {
+    this.#db.close();
+  }
 }
 
 /** The n-th report of a device, one a `stepS` from `fromMs` on. No two are alike. */

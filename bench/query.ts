@@ -14,8 +14,6 @@ const RECORDS_A_FRAME = 25;
 const FRAMES_A_BATCH = 200;
 const REQUESTS = 500;
 const WARM_UP = 50;
-/** Requests with one key: fewer than its rate limit lets through in a minute. */
-const REQUESTS_A_KEY = 1000;
 
 const DAY_MS = 86_400_000;
 const from = Math.floor(Date.now() / DAY_MS) * DAY_MS - DAYS * DAY_MS;
@@ -43,34 +41,8 @@ async function fill(platform: Platform): Promise<void> {
   if (request.count > 0) await send();
 }
 
-class Client {
-  readonly #platform: Platform;
-  #key = "";
-  #left = 0;
-
-  constructor(platform: Platform) {
-    this.#platform = platform;
-  }
-
-  async get(path: string): Promise<string> {
-    if (this.#left-- === 0) {
-      const response = await fetch(`${this.#platform.url}/v1/admin/accounts/1/keys`, {
-        method: "POST",
-        headers: { authorization: `Bearer ${this.#platform.secrets.adminToken}`, "content-type": "application/json" },
-        body: JSON.stringify({ scope: "read" }),
-      });
-      this.#key = ((await response.json()) as { key: string }).key;
-      this.#left = REQUESTS_A_KEY;
-    }
-    const response = await fetch(`${this.#platform.url}${path}`, { headers: { authorization: `Bearer ${this.#key}` } });
-    const text = await response.text();
-    if (!response.ok) throw new Error(`${path}: ${response.status} ${text}`);
-    return text;
-  }
-}
-
 const iso = (time: number) => new Date(time).toISOString();
-const device = (n: number) => 1 + ((n * 37) % DEVICES);
+const device = (ids: readonly number[], n: number) => ids[(n * 37) % DEVICES];
 const window = (n: number) => {
   const start = from + ((n * 7) % DAYS) * DAY_MS;
   return `from=${iso(start)}&to=${iso(start + DAY_MS)}`;
@@ -78,7 +50,7 @@ const window = (n: number) => {
 
 interface Read {
   name: string;
-  path(n: number): string;
+  path(ids: readonly number[], n: number): string;
   /** Positions that each answer must have. */
   positions: number;
   requests: number;
@@ -87,26 +59,26 @@ interface Read {
 const READS: readonly Read[] = [
   {
     name: "history, one device, one day, JSON",
-    path: (n) => `/v1/devices/${device(n)}/positions?${window(n)}&limit=1000`,
+    path: (ids, n) => `/v1/devices/${device(ids, n)}/positions?${window(n)}&limit=1000`,
     positions: POSITIONS_A_DAY,
     requests: REQUESTS,
   },
   {
     name: "history, a page of 100",
-    path: (n) => `/v1/devices/${device(n)}/positions?${window(n)}`,
+    path: (ids, n) => `/v1/devices/${device(ids, n)}/positions?${window(n)}`,
     positions: 100,
     requests: REQUESTS,
   },
   {
     name: "events of one day",
-    path: (n) => `/v1/devices/${device(n)}/events?${window(n)}`,
+    path: (ids, n) => `/v1/devices/${device(ids, n)}/events?${window(n)}`,
     positions: POSITIONS_A_DAY / 50,
     requests: REQUESTS,
   },
   { name: "latest of 100 devices", path: () => "/v1/positions/latest", positions: DEVICES, requests: REQUESTS },
   {
     name: "NDJSON export of ten days",
-    path: (n) => `/v1/devices/${device(n)}/positions?format=ndjson`,
+    path: (ids, n) => `/v1/devices/${device(ids, n)}/positions?format=ndjson`,
     positions: POSITIONS_A_DAY * DAYS,
     requests: 40,
   },
@@ -116,22 +88,21 @@ const folder = benchFolder();
 try {
   const platform = await startPlatform({ dataDir: folder.path, port: 0, bridgePort: 0, bridgeHost: "127.0.0.1" });
   try {
-    registerDevices(platform, DEVICES).close();
+    const { ids, get } = await registerDevices(platform, new Array<number>(DEVICES).fill(0));
     await fill(platform);
     settleDisk();
-    const client = new Client(platform);
     const rows = [["request", "positions", "KB", "p50 ms", "p99 ms", "worker CPU ms"]];
     for (const { name, path, positions, requests } of READS) {
-      const sample = await client.get(path(0));
+      const sample = await get(0, path(ids, 0));
       const found = sample.match(/"fixTime"/g)?.length;
       if (found !== positions) throw new Error(`${name}: ${found} positions instead of ${positions}`);
-      for (let n = 0; n < Math.min(WARM_UP, requests); n++) await client.get(path(n));
+      for (let n = 0; n < Math.min(WARM_UP, requests); n++) await get(0, path(ids, n));
       const workerd = platform.children.workerd as number;
       const before = cpuMs(workerd);
       const times: number[] = [];
       for (let n = 0; n < requests; n++) {
         const start = performance.now();
-        await client.get(path(n));
+        await get(0, path(ids, n));
         times.push(performance.now() - start);
       }
       times.sort((a, b) => a - b);

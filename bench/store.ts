@@ -5,17 +5,20 @@ import { parseArgs } from "node:util";
 import { measureAppend } from "./store/append.ts";
 import { pricesWith } from "./store/cost.ts";
 import { measureFull } from "./store/full.ts";
+import { measureLive } from "./store/live.ts";
 import { makeRows } from "./store/rows-under-test.ts";
 import { measureRowsWritten } from "./store/rows-written.ts";
+import { makeTracks } from "./store/tracks-under-test.ts";
 import type { MakeStore } from "./store/under-test.ts";
 
 /** The baseline first. */
-const STORES: Record<string, MakeStore> = { rows: makeRows };
+const STORES: Record<string, MakeStore> = { rows: makeRows, tracks: makeTracks };
 
 const MEASUREMENTS = {
   append: measureAppend,
   rows: measureRowsWritten,
   full: measureFull,
+  live: measureLive,
 } as const;
 
 const { values } = parseArgs({

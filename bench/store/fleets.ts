@@ -12,36 +12,62 @@ export const accountsOf = (devices: number, accounts: number): number[] =>
 const WIDE = { devices: 10_000, accounts: 1000, stepS: 30 } as const;
 
 /**
- * A wide fleet: in each round every device reports once, in another order each time, and batches are cut from that as
- * the reports come. Most batches hold a device once, and no two of an account.
+ * In each round every device reports once, in another order each time, and batches are cut from that as the reports come.
+ * Most batches hold a device once.
  */
-export function wideFleet(positions: number, batchSize: number) {
-  const accountIds = accountsOf(WIDE.devices, WIDE.accounts);
-  const movement = new Movement(accountIds, START_MS, WIDE.stepS);
-  const random = seededRandom(7, 0);
-  const order = accountIds.map((_, n) => n + 1);
-  const batches: Batch[] = [];
-  for (let made = 0; made < positions; ) {
+export class ShuffledFleet {
+  readonly #movement: Movement;
+  readonly #random = seededRandom(7, 0);
+  readonly #order: number[];
+  #at = 0;
+
+  constructor(accountIds: readonly number[], fromMs: number, stepS: number) {
+    this.#movement = new Movement(accountIds, fromMs, stepS);
+    this.#order = accountIds.map((_, n) => n + 1);
+    this.#shuffle();
+  }
+
+  /** The next reports, at most so many: a batch ends with its round. */
+  next(count: number): Batch {
+    if (this.#at === this.#order.length) this.#shuffle();
+    const batch = this.#movement.batch(this.#order.slice(this.#at, this.#at + count));
+    this.#at += batch.table.count;
+    return batch;
+  }
+
+  #shuffle(): void {
+    const order = this.#order;
     for (let n = order.length - 1; n > 0; n--) {
-      const other = Math.floor(random() * (n + 1));
+      const other = Math.floor(this.#random() * (n + 1));
       [order[n], order[other]] = [order[other]!, order[n]!];
     }
-    for (let at = 0; at < order.length && made < positions; at += batchSize) {
-      const batch = movement.batch(order.slice(at, at + batchSize));
-      batches.push(batch);
-      made += batch.table.count;
-    }
+    this.#at = 0;
   }
+}
+
+/** Batches of 10,000 devices of 1,000 accounts, made beforehand. */
+export function wideFleet(positions: number, batchSize: number) {
+  const accountIds = accountsOf(WIDE.devices, WIDE.accounts);
+  const fleet = new ShuffledFleet(accountIds, START_MS, WIDE.stepS);
+  const batches: Batch[] = [];
+  for (let made = 0; made < positions; made += batches.at(-1)!.table.count) batches.push(fleet.next(batchSize));
   return { accountIds, batches, positions: batches.reduce((sum, batch) => sum + batch.table.count, 0) };
 }
 
-const DENSE = { devices: 112, accounts: 14, stepS: 30, aDay: 1000, roundsABatch: 18 } as const;
+const DENSE = {
+  devices: 112,
+  accounts: 14,
+  stepS: 30,
+  aDay: 1000,
+  morningMs: 6 * 3_600_000,
+  roundsABatch: 18,
+} as const;
 
-/** A dense fleet: 112 devices of 14 accounts that report every 30 seconds, 1,000 times a day. */
+/** A dense fleet: 112 devices of 14 accounts that report every 30 seconds from 6:00 on, 1,000 times a day. */
 export class DenseFleet {
   readonly accountIds = accountsOf(DENSE.devices, DENSE.accounts);
   readonly aDay = DENSE.aDay;
-  readonly #movement = new Movement(this.accountIds, START_MS, DENSE.stepS);
+  readonly #movement = new Movement(this.accountIds, START_MS + DENSE.morningMs, DENSE.stepS);
   readonly #everybody = this.accountIds.map((_, n) => n + 1);
   #next = 0;
 

@@ -50,10 +50,25 @@ export class LogMeter {
 export type RowsWritten = Map<string, { inserted: number; updated: number; deleted: number }>;
 
 const WRITE =
-  /^\s*(?:WITH\b[\s\S]*?\)\s*)?(INSERT\s+(?:OR\s+\w+\s+)?INTO|REPLACE\s+INTO|UPDATE|DELETE\s+FROM)\s+"?(\w+)/i;
-const CHANGES = "SELECT total_changes()";
-const kindOf = (verb: string) =>
-  verb.startsWith("INSERT") || verb.startsWith("REPLACE") ? "inserted" : verb === "UPDATE" ? "updated" : "deleted";
+  /^\s*(?:WITH\b[\s\S]*?\)\s*)?(INSERT(?:\s+OR\s+\w+)?\s+INTO|REPLACE\s+INTO|UPDATE|DELETE\s+FROM)\s+"?(\w+)/i;
+
+/** What a statement writes to; null when it only reads. */
+function targetOf(
+  statement: InStatement,
+): { kind: "inserted" | "updated" | "deleted"; table: string; replaces: boolean } | null {
+  const [, verb, table] = WRITE.exec(typeof statement === "string" ? statement : statement.sql) ?? [];
+  if (verb === undefined || table === undefined) return null;
+  const first = verb.slice(0, 6).toUpperCase();
+  return {
+    kind: first === "UPDATE" ? "updated" : first === "DELETE" ? "deleted" : "inserted",
+    table,
+    replaces: /REPLACE/i.test(verb),
+  };
+}
+
+/** Rows changed so far, without those that REPLACE deleted: they show in the number of rows. */
+const countsOf = (table: string | undefined) =>
+  `SELECT total_changes(), ${table === undefined ? 0 : `(SELECT count(*) FROM ${table})`}`;
 
 /** A client of one connection that knows how long the engine was busy with each call, and what it wrote. */
 export class MeteredClient {
@@ -72,26 +87,12 @@ export class MeteredClient {
     const own = {
       execute: (statement: InStatement, args?: InArgs) =>
         this.#timed(async () => {
-          const sql = typeof statement === "string" ? statement : statement.sql;
-          const whole = typeof statement === "string" && args !== undefined ? { sql, args } : statement;
-          if (this.rows === null || !WRITE.test(sql)) return client.execute(whole);
-          const before = Number((await client.execute(CHANGES)).rows[0]![0]);
-          const result = await client.execute(whole);
-          this.#note(sql, Number((await client.execute(CHANGES)).rows[0]![0]) - before);
-          return result;
+          const whole = typeof statement === "string" ? { sql: statement, args: args ?? [] } : statement;
+          if (this.rows === null || targetOf(whole) === null) return client.execute(whole);
+          return (await this.#counted([whole], "write"))[0]!;
         }),
       batch: (statements: InStatement[], mode?: "write" | "read" | "deferred") =>
-        this.#timed(async () => {
-          if (this.rows === null) return client.batch(statements, mode);
-          const between: InStatement[] = [CHANGES, ...statements.flatMap((statement) => [statement, CHANGES])];
-          const all = await client.batch(between, mode);
-          const changes = all.filter((_, n) => n % 2 === 0).map((result) => Number(result.rows[0]![0]));
-          for (const [n, statement] of statements.entries()) {
-            const sql = typeof statement === "string" ? statement : (statement as { sql: string }).sql;
-            this.#note(sql, changes[n + 1]! - changes[n]!);
-          }
-          return all.filter((_, n) => n % 2 === 1);
-        }),
+        this.#timed(() => (this.rows === null ? client.batch(statements, mode) : this.#counted(statements, mode))),
     };
     this.metered = new Proxy(client, {
       get: (target, name) => {
@@ -112,14 +113,27 @@ export class MeteredClient {
     }
   }
 
-  #note(sql: string, changed: number): void {
-    if (changed === 0) return;
-    const [, verb, table] = WRITE.exec(sql) ?? [];
-    if (verb === undefined || table === undefined) throw new Error(`Cannot tell which table this writes: ${sql}`);
-    const rows = this.rows!;
-    const of = rows.get(table) ?? { inserted: 0, updated: 0, deleted: 0 };
-    of[kindOf(verb.toUpperCase())] += changed;
-    rows.set(table, of);
+  /** Runs statements with what they changed between them. */
+  async #counted(statements: InStatement[], mode?: "write" | "read" | "deferred"): Promise<ResultSet[]> {
+    const targets = statements.map(targetOf);
+    const between = (n: number) => countsOf(targets[n]?.replaces === true ? targets[n].table : undefined);
+    const all = await this.client.batch(
+      statements.flatMap((statement, n) => [between(n), statement, between(n)]),
+      mode,
+    );
+    const count = (result: number, column: number) => Number(all[result]!.rows[0]![column]);
+    for (const [n, target] of targets.entries()) {
+      const changed = count(3 * n + 2, 0) - count(3 * n, 0);
+      if (changed === 0) continue;
+      if (target === null) throw new Error(`Cannot tell what this writes to: ${JSON.stringify(statements[n])}`);
+      const grown = count(3 * n + 2, 1) - count(3 * n, 1);
+      const of = this.rows!.get(target.table) ?? { inserted: 0, updated: 0, deleted: 0 };
+      of[target.kind] += changed;
+      // A row that was replaced was deleted too; one that ON CONFLICT updated was not.
+      if (target.replaces) of.deleted += changed - grown;
+      this.rows!.set(target.table, of);
+    }
+    return all.filter((_, n) => n % 3 === 1);
   }
 }
 

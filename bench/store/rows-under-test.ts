@@ -70,5 +70,6 @@ class Rows implements TrackStoreUnderTest {
 export async function makeRows(folder: string, accountIds: readonly number[]): Promise<TrackStoreUnderTest> {
   const database = await new MeteredDatabase(join(folder, "rows.db")).open();
   await createRowStore(database.client, accountIds);
+  await database.begin();
   return new Rows(database, accountIds);
 }

@@ -24,10 +24,11 @@ export async function measureRowsWritten(
     const folder = benchFolder();
     try {
       const store = await make(folder.path, fleet.accountIds);
-      const { ingest, jobs, client } = store.database;
+      const { ingest, jobs, settling, client } = store.database;
       const written = new Map();
       ingest.rows = written;
       jobs.rows = written;
+      settling.rows = written;
       for (const batch of fleet.batches) await store.append(batch);
       await store.settle();
       const { used } = await store.database.bytes();

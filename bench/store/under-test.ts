@@ -14,20 +14,29 @@ export class MeteredDatabase {
   readonly ingest: MeteredClient;
   /** What reads and jobs call; ingest may come between two calls. */
   readonly jobs: MeteredClient;
+  /** What settling calls, likewise. */
+  readonly settling: MeteredClient;
   #log: LogMeter | undefined;
+  #emptyBytes = 0;
 
   constructor(path: string) {
     this.path = path;
     this.client = createClient({ url: `file:${path}`, concurrency: 1 });
     this.ingest = new MeteredClient(this.client);
     this.jobs = new MeteredClient(this.client);
+    this.settling = new MeteredClient(this.client);
     // As where the engine is another process: what has come meanwhile is served first.
-    this.jobs.before = () => nextTurn();
+    for (const meter of [this.jobs, this.settling]) meter.before = () => nextTurn();
   }
 
   async open(): Promise<this> {
     for (const pragma of PRAGMAS) await this.client.execute(`PRAGMA ${pragma}`);
     return this;
+  }
+
+  /** What is in it by now is not counted by `bytes()`. */
+  async begin(): Promise<void> {
+    this.#emptyBytes = (await databaseBytes(this.client, this.path)).used;
   }
 
   /** The meter of the write-ahead log, once the tables are made. */
@@ -42,8 +51,10 @@ export class MeteredDatabase {
     if (Number(rows[0]![0]) !== 0) throw new Error("The log is in use");
   }
 
-  bytes(): Promise<{ file: number; used: number }> {
-    return databaseBytes(this.client, this.path);
+  /** Bytes of the file since `begin()`, and of them those that hold something. */
+  async bytes(): Promise<{ file: number; used: number }> {
+    const { file, used } = await databaseBytes(this.client, this.path);
+    return { file: file - this.#emptyBytes, used: used - this.#emptyBytes };
   }
 
   close(): void {
