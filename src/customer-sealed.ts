@@ -4,7 +4,7 @@ import { LIMITS } from "./limits.ts";
 import type { RowKey } from "./segments.ts";
 import { type KeyInUse, keysInUse } from "./store/customer-keys.ts";
 import { deleteUnusedWrapped, type WrappedRow } from "./store/wrapped.ts";
-import { mainTelemetry } from "./telemetry.ts";
+import { inEach } from "./telemetry.ts";
 import { keyShares, type SealingKey } from "./vault.ts";
 
 // Accounts with sealing keys (src/customer-keys.ts): what is settled is sealed under keys of two halves, see
@@ -141,12 +141,14 @@ export async function keysOfBoth(
 }
 
 /** Deletes halves that open nothing any more. @returns rows */
-export async function purgeWrapped(ctx: Base): Promise<number> {
-  let deleted = 0;
-  for (let statements = LIMITS.deleteStatements; statements > 0; statements--) {
-    const rows = await deleteUnusedWrapped(mainTelemetry(ctx).db, LIMITS.deleteRows);
-    deleted += rows;
-    if (rows < LIMITS.deleteRows) break;
-  }
-  return deleted;
+export function purgeWrapped(ctx: Base): Promise<number> {
+  return inEach(ctx, async ({ db }) => {
+    let deleted = 0;
+    for (let statements = LIMITS.deleteStatements; statements > 0; statements--) {
+      const rows = await deleteUnusedWrapped(db, LIMITS.deleteRows);
+      deleted += rows;
+      if (rows < LIMITS.deleteRows) break;
+    }
+    return deleted;
+  });
 }

@@ -7,7 +7,7 @@ import { devicePeriodStatement, periodRow } from "./store/periods.ts";
 import type { Reach } from "./store/reach.ts";
 import { headOf, headsStatement, type SegmentHead, segmentsById } from "./store/segments.ts";
 import { openTail, tailOf, tailStatements, unsettled } from "./tail.ts";
-import { mainTelemetry } from "./telemetry.ts";
+import { readBoth, telemetryFor } from "./telemetry.ts";
 
 /** What a track holds: how many positions, and the first and last fix time; null without one. */
 export interface Extent {
@@ -35,14 +35,15 @@ export async function extentOf(
 ): Promise<Extent> {
   const { accountId, devices } = reach;
   if (devices !== null && !devices.includes(deviceId)) return NOTHING;
-  const telemetry = mainTelemetry(ctx);
-  const [period, heads, ...waiting] = await telemetry.db.$client.batch(
+  const telemetry = await telemetryFor(ctx, accountId);
+  const [[period], [heads, ...waiting]] = await readBoth(
+    ctx,
+    telemetry,
+    [devicePeriodStatement(accountId, deviceId)],
     [
-      devicePeriodStatement(accountId, deviceId),
       headsStatement(deviceId, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
       ...tailStatements(accountId, deviceId),
     ],
-    "read",
   );
   const [row] = period!.rows;
   if (row === undefined) return NOTHING;

@@ -8,7 +8,7 @@ import type { Reach } from "./store/reach.ts";
 import { arrivedStatements, type SegmentRow, segmentRows } from "./store/segments.ts";
 import { liveDevices } from "./store/settling.ts";
 import { openTail, tailStatements, unsettled } from "./tail.ts";
-import { mainTelemetry, type Telemetry } from "./telemetry.ts";
+import { type Telemetry, telemetryFor } from "./telemetry.ts";
 import { everything, type Found } from "./track.ts";
 
 /**
@@ -18,7 +18,7 @@ import { everything, type Found } from "./track.ts";
  *   does not look again at what is not the caller's
  */
 export async function feedOf(ctx: Base, reach: Reach, after: number, limit: number): Promise<Found & { seen: number }> {
-  const telemetry = mainTelemetry(ctx);
+  const telemetry = await telemetryFor(ctx, reach.accountId);
   const asked = LIMITS.segmentsARead;
   for (let from = after; ; ) {
     // In one transaction: what is settled in between would be seen twice, or not at all.

@@ -8,7 +8,7 @@ import { heldTables } from "./store/held.ts";
 import type { Reach } from "./store/reach.ts";
 import { liveDevices } from "./store/settling.ts";
 import { openTail, tailStatements, unsettled } from "./tail.ts";
-import { mainTelemetry } from "./telemetry.ts";
+import { type Telemetry, telemetryFor } from "./telemetry.ts";
 
 export type { HeldColumn, HeldTable, HeldValue } from "./store/held.ts";
 
@@ -32,6 +32,7 @@ export const isTime = (column: string) => /(At|Since|Until|Time|^at)$/.test(colu
 export async function held(ctx: Ctx, map?: AnyDataMap): Promise<Held> {
   const me = personOf(ctx);
   const isCustomer = me.kind === "user";
+  const telemetry = isCustomer ? await telemetryFor(ctx, me.accountId) : null;
   const tables = await heldTables(
     ctx.db,
     {
@@ -43,10 +44,12 @@ export async function held(ctx: Ctx, map?: AnyDataMap): Promise<Held> {
     LIMITS.heldRows,
     LIMITS.heldCount,
     map,
+    telemetry === null || telemetry.main ? ctx.db : telemetry.db,
   );
-  if (!isCustomer) return { tables, positions: [], sealed: 0 };
+  if (!isCustomer || telemetry === null) return { tables, positions: [], sealed: 0 };
   await addWaiting(
     ctx,
+    telemetry,
     me,
     tables.find(({ name }) => name === "segments"),
   );
@@ -55,8 +58,12 @@ export async function held(ctx: Ctx, map?: AnyDataMap): Promise<Held> {
 }
 
 /** Counts what waits to be settled with what is in segments: it is held in the inbox, which is nobody's table. */
-async function addWaiting(ctx: Ctx, { accountId, devices }: Reach, table: HeldTable | undefined): Promise<void> {
-  const telemetry = mainTelemetry(ctx);
+async function addWaiting(
+  ctx: Ctx,
+  telemetry: Telemetry,
+  { accountId, devices }: Reach,
+  table: HeldTable | undefined,
+): Promise<void> {
   const tail = await openTail(
     ctx,
     telemetry,

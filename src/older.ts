@@ -1,9 +1,16 @@
 import type { Base } from "./context.ts";
 import { dueOf, openSegments } from "./segments.ts";
-import { oldestStatement, partialStatement, type Span, wholeStatement } from "./store/older.ts";
+import {
+  deviceIdsOf,
+  oldestOfDevicesStatement,
+  oldestStatement,
+  partialStatement,
+  type Span,
+  wholeStatement,
+} from "./store/older.ts";
 import { segmentRows } from "./store/segments.ts";
 import { openTail, tailOf, tailStatements, unsettled } from "./tail.ts";
-import { mainTelemetry } from "./telemetry.ts";
+import { telemetryFor } from "./telemetry.ts";
 
 export type { Span } from "./store/older.ts";
 
@@ -25,7 +32,7 @@ export async function countOlder(
   accountId: number,
   spans: ReadonlyMap<number, Span>,
 ): Promise<Map<number, { positions: number; oldest: number }>> {
-  const telemetry = mainTelemetry(ctx);
+  const telemetry = await telemetryFor(ctx, accountId);
   const [whole, partial, ...waiting] = await telemetry.db.$client.batch(
     [wholeStatement(spans), partialStatement(spans), ...tailStatements(accountId, null)],
     "read",
@@ -56,9 +63,12 @@ export async function countOlder(
 
 /** The retention time of the oldest position of each of an account's devices that has one, be it past its period or not. */
 export async function oldestOf(ctx: Base, accountId: number): Promise<Map<number, number>> {
-  const telemetry = mainTelemetry(ctx);
+  const telemetry = await telemetryFor(ctx, accountId);
   const [settled, ...waiting] = await telemetry.db.$client.batch(
-    [oldestStatement(accountId), ...tailStatements(accountId, null)],
+    [
+      telemetry.main ? oldestStatement(accountId) : oldestOfDevicesStatement(await deviceIdsOf(ctx.db, accountId)),
+      ...tailStatements(accountId, null),
+    ],
     "read",
   );
   const oldest = new Map<number, number>();

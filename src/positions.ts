@@ -10,7 +10,7 @@ import { latestOf } from "./latest.ts";
 import { LIMITS } from "./limits.ts";
 import { positionsJson } from "./position-json.ts";
 import { closedStatement } from "./store/segments.ts";
-import { mainTelemetry } from "./telemetry.ts";
+import { telemetryFor } from "./telemetry.ts";
 import { type Found, type TrackQuery, trackOf } from "./track.ts";
 
 export type { StoredPosition } from "../codec/stored-position.ts";
@@ -186,7 +186,8 @@ const sealedFile = () =>
 
 /** Whether a stretch of a track has something that only the customer can open. */
 async function hasClosed(ctx: Ctx, accountId: number, deviceId: number, { from, to }: TrackQuery): Promise<boolean> {
-  const { rows } = await mainTelemetry(ctx).db.$client.execute(closedStatement(accountId, deviceId, from, to));
+  const telemetry = await telemetryFor(ctx, accountId);
+  const { rows } = await telemetry.db.$client.execute(closedStatement(accountId, deviceId, from, to));
   return rows.length > 0;
 }
 

@@ -10,16 +10,15 @@ import {
   type DeviceCutoff,
   devicesOfAccounts,
   noteDaysDestroyed,
+  type PurgedAccount,
   rescopedDevices,
 } from "./store/purge.ts";
 import { deletePurgesBefore, purgeStatement } from "./store/retention-settings.ts";
 import { assertErasing, emptyLog } from "./store/scrub.ts";
-import { mainTelemetry, type Telemetry } from "./telemetry.ts";
+import { allTelemetry, type Telemetry, telemetryNamed } from "./telemetry.ts";
 import { destroyDaysOf, OTHER_SCOPES } from "./vault.ts";
 
 const DAY_MS = 86_400_000;
-
-type Account = Awaited<ReturnType<typeof devicesOfAccounts>>[number];
 
 /**
  * Deletes what is past its period: of each account the secrets of days that are over, then the positions and commands of
@@ -29,8 +28,22 @@ type Account = Awaited<ReturnType<typeof devicesOfAccounts>>[number];
  *   left to do, or somebody who was reading kept the log of the database from being emptied: the next run does that
  */
 export async function purgeExpired(ctx: Base): Promise<number> {
-  const telemetry = mainTelemetry(ctx);
-  await assertErasing(telemetry.db);
+  await assertErasing(ctx.db);
+  /** What went wrong in databases: each is done without for the rest of the run, and the others go on. */
+  const failures = new Map<string, unknown>();
+  const among = async (name: string | null, work: (telemetry: Telemetry) => Promise<number>): Promise<number> => {
+    if (failures.has(name ?? "main")) return 0;
+    try {
+      return await work(telemetryNamed(ctx, name));
+    } catch (error) {
+      if (ctx.telemetry.others.size > 0) ctx.log.error("telemetry.failed", { database: name ?? "main" }, error);
+      failures.set(name ?? "main", error);
+      return 0;
+    }
+  };
+  for (const name of ctx.telemetry.others.keys()) {
+    await among(name, ({ db }) => assertErasing(db).then(() => 0));
+  }
   const statements = { left: LIMITS.deleteStatements };
   let deleted = 0;
   for (let after = 0; statements.left > 0; ) {
@@ -38,20 +51,50 @@ export async function purgeExpired(ctx: Base): Promise<number> {
     const last = accounts.at(-1);
     if (last === undefined) break;
     after = last.accountId;
-    deleted += await purgeAccounts(ctx, telemetry, accounts, statements);
+    for (const [name, there] of Map.groupBy(accounts, ({ database }) => database)) {
+      deleted += await among(name, (telemetry) => purgeAccounts(ctx, telemetry, there, statements));
+    }
+    for (const [name, copied] of Map.groupBy(accounts, ({ copiedTo }) => copiedTo)) {
+      if (name !== null) await among(name, (telemetry) => purgeCopies(ctx, telemetry, copied, statements));
+    }
   }
   const firstDay = Math.floor(ctx.now() / DAY_MS) - LIMITS.purgesDays;
   deleted += await inSteps((limit) => deletePurgesBefore(ctx.db, firstDay, limit), statements);
-  const log = await emptyLog(ctx.db);
+  const logs: string[] = [];
+  for (const { name } of allTelemetry(ctx)) {
+    await among(name, async ({ db }) => {
+      logs.push(await emptyLog(db));
+      return 0;
+    });
+  }
+  for (const failure of failures.values()) throw failure;
   if (statements.left <= 0) throw new Error("Cannot delete everything in one run: the next one goes on");
-  if (log === "busy") throw new Error("Cannot scrub: the log of the database is being read");
+  if (logs.includes("busy")) throw new Error("Cannot scrub: the log of the database is being read");
   return deleted;
+}
+
+/** Deletes what is past its period of tracks that are being copied, where they are copied to. It is counted at the source. */
+async function purgeCopies(
+  ctx: Base,
+  telemetry: Telemetry,
+  accounts: readonly PurgedAccount[],
+  statements: Budget,
+): Promise<number> {
+  const periods = await periodsOfAll(
+    ctx,
+    accounts.map(({ accountId }) => accountId),
+  );
+  const cutoffs = accounts.flatMap((account, i) => cutoffsOf(ctx.now(), account, periods[i]!));
+  for (let at = 0; at < cutoffs.length && statements.left > 0; at += LIMITS.devicesAStep) {
+    await purgeTracks(ctx, telemetry, cutoffs.slice(at, at + LIMITS.devicesAStep), statements);
+  }
+  return 0;
 }
 
 async function purgeAccounts(
   ctx: Base,
   telemetry: Telemetry,
-  accounts: readonly Account[],
+  accounts: readonly PurgedAccount[],
   statements: Budget,
 ): Promise<number> {
   const now = ctx.now();
@@ -59,9 +102,14 @@ async function purgeAccounts(
   const periods = await periodsOfAll(ctx, ids);
   const rescoped = await rescopedDevices(ctx.db, ids);
   const waiting: number[][] = [];
-  for (const [i, { accountId }] of accounts.entries()) {
+  for (const [i, { accountId, copiedTo }] of accounts.entries()) {
     const devices = rescoped.get(accountId) ?? [];
-    waiting.push(devices.length === 0 ? [] : await reseal(ctx, telemetry, accountId, devices, periods[i]!, statements));
+    // What is being copied is sealed anew where it then is: here it could be so behind the copy.
+    if (copiedTo !== null) waiting.push(devices.map(({ deviceId }) => deviceId));
+    else
+      waiting.push(
+        devices.length === 0 ? [] : await reseal(ctx, telemetry, accountId, devices, periods[i]!, statements),
+      );
   }
   // The key store is asked only where a day is over since, or something of the periods has changed.
   const due = accounts.flatMap(({ accountId, deviceIds, daysDestroyed }, i) => {
@@ -96,7 +144,7 @@ async function purgeAccounts(
 }
 
 /** Before when what an account's devices sent is past its period. */
-function cutoffsOf(now: number, { accountId, deviceIds }: Account, periods: Periods): DeviceCutoff[] {
+function cutoffsOf(now: number, { accountId, deviceIds }: PurgedAccount, periods: Periods): DeviceCutoff[] {
   const known = new Map<string, number>();
   return deviceIds.map((deviceId) => {
     const keeping = keepingFor(periods, deviceId);

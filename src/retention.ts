@@ -2,12 +2,14 @@ import type { Base } from "./context.ts";
 import { LIMITS } from "./limits.ts";
 import { type Budget, eraseTrack } from "./purge.ts";
 import { purgeSearches } from "./searches.ts";
+import { isMoving } from "./store/placements.ts";
 import * as store from "./store/retention.ts";
 import { emptyLog } from "./store/scrub.ts";
 import { forgetNetworks, purgeSessions } from "./store/sessions.ts";
 import { purgeTokens } from "./store/tokens.ts";
-import { mainTelemetry } from "./telemetry.ts";
+import { telemetryFor } from "./telemetry.ts";
 import { purgeThrottles } from "./throttle.ts";
+import { destroyDevice } from "./vault.ts";
 
 /** Repeats a bounded deletion until nothing is left or the run has had its share; the next run goes on. */
 export async function inSteps(step: (limit: number) => Promise<number>, statements: Budget): Promise<number> {
@@ -38,7 +40,12 @@ export async function removeDevice(
 ): Promise<boolean> {
   const accountId = await store.accountOfMarked(ctx.db, deviceId);
   if (accountId === null) return false;
-  if (!(await eraseTrack(ctx, mainTelemetry(ctx), accountId, deviceId, statements))) return false;
+  if (await isMoving(ctx.db, accountId)) {
+    // Nobody reads it any more. Its rows go when they are in one database again.
+    await destroyDevice(ctx, accountId, deviceId);
+    return false;
+  }
+  if (!(await eraseTrack(ctx, await telemetryFor(ctx, accountId), accountId, deviceId, statements))) return false;
   const removed = await store.deleteMarkedDevice(ctx.db, deviceId);
   if (removed) await scrub(ctx);
   return removed;

@@ -6,7 +6,7 @@ import { positionsJson } from "./position-json.ts";
 import { asJson, type Writer } from "./positions.ts";
 import { listCustomerKeys } from "./store/customer-keys.ts";
 import { readWrapped } from "./store/wrapped.ts";
-import { mainTelemetry } from "./telemetry.ts";
+import { telemetryFor } from "./telemetry.ts";
 import type { Closed } from "./track.ts";
 import { keyShares } from "./vault.ts";
 
@@ -67,7 +67,8 @@ async function secretsOf(ctx: Ctx, accountId: number, kids: readonly number[]): 
   if (kids.length === 0) return [];
   const keys = new Map((await listCustomerKeys(ctx.db, accountId)).map(({ id, publicKey }) => [id, publicKey]));
   const secrets = new Map<number, WrappedSecret>();
-  for (const { kid, keyId, day, wrapped } of await readWrapped(mainTelemetry(ctx).db, accountId, kids)) {
+  const telemetry = await telemetryFor(ctx, accountId);
+  for (const { kid, keyId, day, wrapped } of await readWrapped(telemetry.db, accountId, kids)) {
     const publicKey = keys.get(keyId);
     if (publicKey === undefined) continue;
     const secret = secrets.get(kid) ?? { kid, day, wrapped: [] };

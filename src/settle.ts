@@ -15,7 +15,7 @@ import {
   waitingInInbox,
   writeRuns,
 } from "./store/inbox.ts";
-import { mainTelemetry, type Telemetry } from "./telemetry.ts";
+import { inEach, mainTelemetry, type Telemetry } from "./telemetry.ts";
 import { destroyInboxKeys, inboxKey, newInboxKey } from "./vault.ts";
 
 // Positions come to rest in two steps. Merging sorts many batches into runs, one for each part of the fleet; settling
@@ -65,11 +65,12 @@ export async function settle(ctx: Base, telemetry: Telemetry = mainTelemetry(ctx
 }
 
 /** The job: settles what is due, and deletes what was settled together with the keys that it was sealed under. */
-export async function settleAndTidy(ctx: Base): Promise<number> {
-  const telemetry = mainTelemetry(ctx);
-  const moved = await settle(ctx, telemetry);
-  await tidy(ctx, telemetry);
-  return moved;
+export function settleAndTidy(ctx: Base): Promise<number> {
+  return inEach(ctx, async (telemetry) => {
+    const moved = await settle(ctx, telemetry);
+    await tidy(ctx, telemetry);
+    return moved;
+  });
 }
 
 /** Deletes what is merged or settled, and destroys the keys of the inbox that nothing is sealed under any more. */

@@ -11,7 +11,7 @@ import { devicePeriodStatement, periodRow } from "./store/periods.ts";
 import type { Reach } from "./store/reach.ts";
 import { clocklessStatement, lookedUpTo, type SegmentRow, segmentRows, stretchStatements } from "./store/segments.ts";
 import { openTail, tailOf, tailStatements } from "./tail.ts";
-import { mainTelemetry, type Telemetry } from "./telemetry.ts";
+import { readBoth, type Telemetry, telemetryFor } from "./telemetry.ts";
 
 /** Which positions of a device: `from` <= fix time < `to`, beyond `after` in the given order. */
 export interface TrackQuery {
@@ -73,21 +73,22 @@ interface Read {
 export async function trackOf(ctx: Base, reach: Reach, deviceId: number, query: TrackQuery): Promise<Found | null> {
   const { accountId, devices } = reach;
   if (devices !== null && !devices.includes(deviceId)) return null;
-  const telemetry = mainTelemetry(ctx);
+  const telemetry = await telemetryFor(ctx, accountId);
   const { descending, after, limit } = query;
   let from = !descending && after !== null ? Math.max(query.from, after.fixTime) : query.from;
   let to = descending && after !== null ? Math.min(query.to, after.fixTime + 1) : query.to;
   let segments = Math.min(2 + Math.ceil(limit / LIMITS.segmentPositionsMin), LIMITS.segmentsARead);
   const alarms = query.events === "alarms" || (query.events?.every(isAlarm) ?? false);
   const stretch = () => stretchStatements({ deviceId, from, to, descending, alarms, limit: segments });
-  const [period, clockless, inbox, runs, ...first] = await telemetry.db.$client.batch(
+  const [[period], [clockless, inbox, runs, ...first]] = await readBoth(
+    ctx,
+    telemetry,
+    [devicePeriodStatement(accountId, deviceId)],
     [
-      devicePeriodStatement(accountId, deviceId),
       clocklessStatement([deviceId], ctx.now() - LIMITS.clocklessMs),
       ...tailStatements(accountId, deviceId),
       ...stretch(),
     ],
-    "read",
   );
   const [row] = period!.rows;
   if (row === undefined) return null;

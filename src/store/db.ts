@@ -9,6 +9,8 @@ import type { Fields } from "./sealed.ts";
  */
 export type Db = LibSQLDatabase<typeof schema> & { $client: Client; $fields: Fields };
 
+export type { ResultSet } from "@libsql/client";
+
 /**
  * One statement for `$client.execute` or `$client.batch`. The arguments are always an array: the libsql binding ends
  * the whole process when a lone buffer is bound (tursodatabase/libsql-js 114).

@@ -67,6 +67,7 @@ interface Reader {
  * @param limit rows of a table whose values are shown
  * @param countLimit up to how many rows of trackers are counted
  * @param map the data map; a test gives an altered one
+ * @param tracks the database with the tracks, where that is another
  */
 export async function heldTables(
   db: Db,
@@ -74,16 +75,40 @@ export async function heldTables(
   limit: number,
   countLimit: number,
   map: AnyDataMap = DATA_MAP,
+  tracks: Db = db,
 ): Promise<HeldTable[]> {
-  const readers = Object.entries(map).flatMap(([name, entry]) => readerOf(name, entry, who, limit, countLimit) ?? []);
-  const results = await db.$client.batch(
-    readers.map(({ statement }) => statement),
-    "read",
+  const apart = tracks !== db;
+  const readers = Object.entries(map).flatMap(
+    ([name, entry]) => readerOf(name, entry, who, limit, countLimit, apart) ?? [],
   );
-  return Promise.all(readers.map(({ table }, i) => filled(db, table, results[i]!)));
+  const isApart = ({ table }: Reader) => apart && OF_TRACKS.has(table.name);
+  const [there, here] = [readers.filter(isApart), readers.filter((reader) => !isApart(reader))];
+  const read = (from: Db, of: Reader[]) =>
+    of.length === 0
+      ? []
+      : from.$client.batch(
+          of.map(({ statement }) => statement),
+          "read",
+        );
+  const [results, elsewhere] = await Promise.all([read(db, here), read(tracks, there)]);
+  const found = new Map([
+    ...here.map((reader, i) => [reader, results[i]!] as const),
+    ...there.map((reader, i) => [reader, elsewhere[i]!] as const),
+  ]);
+  return Promise.all(readers.map((reader) => filled(db, reader.table, found.get(reader)!)));
 }
 
-function readerOf(name: string, entry: TableMap, who: Holder, limit: number, countLimit: number): Reader | null {
+/** Tables that lie where an account's tracks are. */
+const OF_TRACKS: ReadonlySet<string> = new Set(["segments", "newest", "wrappedSecrets", "residents"]);
+
+function readerOf(
+  name: string,
+  entry: TableMap,
+  who: Holder,
+  limit: number,
+  countLimit: number,
+  apart: boolean,
+): Reader | null {
   const table = TABLES[name];
   if (!is(table, SQLiteTable) || entry.of === "platform") return null;
   const { name: sqlName, columns: sqlColumns } = getTableConfig(table);
@@ -120,7 +145,9 @@ function readerOf(name: string, entry: TableMap, who: Holder, limit: number, cou
   };
   if (held.values === null) {
     const time = sqlColumns.some((column) => column.name === "fix_time") ? "fix_time" : "created_at";
-    return { table: held, statement: bound(countOf(sqlName, time, where, deviceCondition(who)), countLimit) };
+    const count =
+      apart && sqlName === "segments" ? countApart(who) : countOf(sqlName, time, where, deviceCondition(who));
+    return { table: held, statement: bound(count, countLimit) };
   }
   const selected = columns.map((column) => `"${byName[column.name]?.name ?? column.name}"`);
   const owner = name in SEALED ? SEALED[name as SealedTable].account : "NULL";
@@ -142,6 +169,13 @@ function countOf(table: string, time: string, where: string, reach: string): str
   return `SELECT (SELECT count(*) FROM (SELECT 1 FROM ${table} WHERE ${where} LIMIT :limit)),
     (SELECT min(at) FROM (SELECT (SELECT min(t.${time}) ${ofDevice}) AS at FROM devices d WHERE ${reach})),
     (SELECT max(at) FROM (SELECT (SELECT max(t.${time}) ${ofDevice}) AS at FROM devices d WHERE ${reach}))`;
+}
+
+/** The same of segments where the devices are in another database: so many segments are looked at. */
+function countApart({ devices }: Holder): string {
+  const limited = devices === null ? "" : "AND device_id IN (SELECT value FROM json_each(:devices))";
+  return `SELECT min(coalesce(sum(positions), 0), :limit), min(from_time), max(to_time) FROM (
+    SELECT positions, from_time, to_time FROM segments WHERE account_id = :account ${limited} ORDER BY last_id DESC LIMIT :limit)`;
 }
 
 /** Positions, not rows; device by device along the ids, which are in the order of days. */

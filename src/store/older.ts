@@ -1,4 +1,4 @@
-import type { Statement } from "./db.ts";
+import type { Db, Statement } from "./db.ts";
 import { firstIdOf, headColumns, idsOf, SEGMENTS_A_DAY } from "./segments.ts";
 
 /** Retention times, Unix ms: from <= time < to. */
@@ -45,11 +45,28 @@ const FIRST = 16;
  * in the order of their fixes, so that only the first have to be looked at.
  */
 export function oldestStatement(accountId: number): Statement {
-  const [from, to] = idsOf(1);
   return {
-    sql: `SELECT d.id, (SELECT min(due) FROM (SELECT ${DUE_FROM} AS due FROM segments s
-        WHERE s.id >= d.id * ${to - from} AND s.id < (d.id + 1) * ${to - from} ORDER BY s.id LIMIT ${FIRST}))
-      FROM devices d WHERE d.account_id = ? AND d.deleting_at IS NULL`,
+    sql: `SELECT d.id, ${firstDue("d.id")} FROM devices d WHERE d.account_id = ? AND d.deleting_at IS NULL`,
     args: [accountId],
   };
+}
+
+/** The same of devices by their ids, where they are in another database than their segments. */
+export function oldestOfDevicesStatement(deviceIds: readonly number[]): Statement {
+  return { sql: `SELECT d.value, ${firstDue("d.value")} FROM json_each(?) d`, args: [JSON.stringify(deviceIds)] };
+}
+
+/** The devices of an account that are not being removed. */
+export async function deviceIdsOf(db: Db, accountId: number): Promise<number[]> {
+  const { rows } = await db.$client.execute({
+    sql: "SELECT id FROM devices WHERE account_id = ? AND deleting_at IS NULL",
+    args: [accountId],
+  });
+  return rows.map((row) => Number(row[0]));
+}
+
+function firstDue(device: string): string {
+  const [from, to] = idsOf(1);
+  return `(SELECT min(due) FROM (SELECT ${DUE_FROM} AS due FROM segments s
+    WHERE s.id >= ${device} * ${to - from} AND s.id < (${device} + 1) * ${to - from} ORDER BY s.id LIMIT ${FIRST}))`;
 }

@@ -75,21 +75,32 @@ export function replaceNewestStatement(id: number, before: Uint8Array, after: Ui
   return { sql: "UPDATE newest SET fixes = ? WHERE id = ? AND fixes = ?", args: [after, id, before] };
 }
 
-/** Accounts with their devices, those that are being removed too, by id. */
-export async function devicesOfAccounts(
-  db: Db,
-  after: number,
-  limit: number,
-): Promise<{ accountId: number; deviceIds: number[]; daysDestroyed: string | null }[]> {
+/** An account with its devices, those that are being removed too. */
+export interface PurgedAccount {
+  accountId: number;
+  deviceIds: number[];
+  daysDestroyed: string | null;
+  /** The database with its tracks; null: the one with the accounts. */
+  database: string | null;
+  /** The database that they are being copied to; null: none. */
+  copiedTo: string | null;
+}
+
+/** Accounts by id. */
+export async function devicesOfAccounts(db: Db, after: number, limit: number): Promise<PurgedAccount[]> {
   const { rows } = await db.$client.execute({
-    sql: `SELECT a.id, (SELECT json_group_array(d.id) FROM devices d WHERE d.account_id = a.id), a.days_destroyed
+    sql: `SELECT a.id, (SELECT json_group_array(d.id) FROM devices d WHERE d.account_id = a.id), a.days_destroyed, a.telemetry,
+        (SELECT to_database FROM placements p WHERE p.account_id = a.id AND p.state IN ('copying', 'holding'))
       FROM accounts a WHERE a.id > ? ORDER BY a.id LIMIT ?`,
     args: [after, limit],
   });
+  const text = (value: unknown) => (value === null ? null : String(value));
   return rows.map((row) => ({
     accountId: Number(row[0]),
     deviceIds: JSON.parse(String(row[1])) as number[],
-    daysDestroyed: row[2] === null ? null : String(row[2]),
+    daysDestroyed: text(row[2]),
+    database: text(row[3]),
+    copiedTo: text(row[4]),
   }));
 }
 

@@ -5,19 +5,22 @@ import { PERIOD_COLUMNS, type PeriodRow, periodRow } from "./periods.ts";
 /** A device whose positions can be settled, with what decides how long they are kept. */
 export interface SettledDevice extends PeriodRow {
   accountId: number;
+  /** The database with its account's tracks; null: the one with the accounts. */
+  database: string | null;
 }
 
 /** Those of the devices that are there and not being removed. */
 export async function liveDevices(db: Db, deviceIds: readonly number[]): Promise<Map<number, SettledDevice>> {
   const { rows } = await db.$client.execute({
-    sql: `SELECT d.account_id, ${PERIOD_COLUMNS} FROM json_each(?) j JOIN devices d ON d.id = j.value
+    sql: `SELECT d.account_id, a.telemetry, ${PERIOD_COLUMNS} FROM json_each(?) j JOIN devices d ON d.id = j.value
       JOIN accounts a ON a.id = d.account_id LEFT JOIN device_groups g ON g.id = d.group_id WHERE d.deleting_at IS NULL`,
     args: [JSON.stringify(deviceIds)],
   });
   return new Map(
     rows.map((row: Row) => {
-      const period = periodRow(row, 1);
-      return [period.deviceId, { ...period, accountId: Number(row[0]) }];
+      const period = periodRow(row, 2);
+      const database = row[1] === null ? null : String(row[1]);
+      return [period.deviceId, { ...period, accountId: Number(row[0]), database }];
     }),
   );
 }
