@@ -1,15 +1,18 @@
 import { StoredPositions } from "../codec/segment.ts";
 import { isAlarm } from "./alarms.ts";
 import type { Base } from "./context.ts";
+import { partOf } from "./inbox.ts";
 import { LIMITS } from "./limits.ts";
 import { dueOf, openSegments, sealSegment } from "./segments.ts";
 import { settle, tidy } from "./settle.ts";
 import { bytesOf } from "./store/db.ts";
+import { isSettled, lastBatch } from "./store/inbox.ts";
 import { newestIdOf, newestStatement, readFixes, writeFixes } from "./store/newest.ts";
 import {
   type DeviceCutoff,
   deletePastSegments,
   deleteSegmentsOf,
+  devicesGone,
   newestOfAccounts,
   replaceNewestStatement,
   SEGMENT_IS,
@@ -58,7 +61,7 @@ export async function purgeTracks(
     // What cannot be opened cannot be cut; it goes whole when all of it is due.
     if (found.length < LIMITS.rewriteSegments || broken === found.length) break;
   }
-  await purgeNewest(telemetry, devices);
+  await purgeNewest(ctx, telemetry, devices);
   return deleted;
 }
 
@@ -99,12 +102,17 @@ async function cutSegments(
 }
 
 /** Forgets newest fixes that are past their period. */
-async function purgeNewest(telemetry: Telemetry, devices: readonly DeviceCutoff[]): Promise<void> {
+async function purgeNewest(ctx: Base, telemetry: Telemetry, devices: readonly DeviceCutoff[]): Promise<void> {
   const cutoffs = new Map(devices.map(({ deviceId, cutoff }) => [deviceId, cutoff]));
   const idOf = ({ accountId, deviceId }: DeviceCutoff) => newestIdOf(accountId, deviceId, LIMITS.newestDevices);
   for (const { id, fixes: before } of await newestOfAccounts(telemetry.db, [...new Set(devices.map(idOf))])) {
     const fixes = readFixes(before);
-    const kept = fixes.filter(({ deviceId, due }) => due >= (cutoffs.get(deviceId) ?? Number.NEGATIVE_INFINITY));
+    const others = fixes.flatMap(({ deviceId }) => (cutoffs.has(deviceId) ? [] : [deviceId]));
+    const gone = await devicesGone(ctx.db, others);
+    const kept = fixes.filter(({ deviceId, due }) => {
+      // A settler that was at work when a device was removed may have written its fix once more.
+      return !gone.has(deviceId) && due >= (cutoffs.get(deviceId) ?? Number.NEGATIVE_INFINITY);
+    });
     if (kept.length === fixes.length) continue;
     await telemetry.db.$client.execute(replaceNewestStatement(id, before, writeFixes(kept)));
   }
@@ -124,9 +132,12 @@ export async function eraseTrack(
 ): Promise<boolean> {
   await assertErasing(telemetry.db);
   await destroyDevice(ctx, accountId, deviceId);
-  // Its positions in the inbox are dropped when that is settled: the device is marked, and its secret is gone.
+  // Its positions in the inbox are dropped when that is settled: the device is marked, and its secret is gone. As long as
+  // somebody else settles what came before that, they may not know it yet, and write segments of it still.
+  const last = await lastBatch(telemetry.db);
   await settle(ctx, telemetry, { all: true });
   await tidy(ctx, telemetry);
+  if (!(await isSettled(telemetry.db, partOf(accountId), last))) return false;
   let ended = false;
   while (!ended && statements.left-- > 0) {
     ended = (await deleteSegmentsOf(telemetry.db, deviceId, LIMITS.deleteSegments)) < LIMITS.deleteSegments;
@@ -135,7 +146,12 @@ export async function eraseTrack(
   const { rows } = await telemetry.db.$client.execute(newestStatement([id]));
   for (const row of rows) {
     const before = bytesOf(row[1]);
-    const kept = readFixes(before).filter((fix) => fix.deviceId !== deviceId);
+    const fixes = readFixes(before).filter((fix) => fix.deviceId !== deviceId);
+    const gone = await devicesGone(
+      ctx.db,
+      fixes.map((fix) => fix.deviceId),
+    );
+    const kept = fixes.filter((fix) => !gone.has(fix.deviceId));
     await telemetry.db.$client.execute(replaceNewestStatement(id, before, writeFixes(kept)));
   }
   return ended;

@@ -46,9 +46,20 @@ const DELETED_AN_APPEND = 2;
 /**
  * Appends batches, if the key that they are sealed under is still the one to use and the registry is still at `version`.
  * @param version null: the registry is in another database
+ * @param accounts where it is: those that the positions are of, all of which must be placed here
  */
-export function appendStatements(batches: readonly SealedBatch[], version: number | null): Statement[] {
-  const known = version === null ? "" : "AND (SELECT version FROM registry) = ?";
+export function appendStatements(
+  batches: readonly SealedBatch[],
+  version: number | null,
+  accounts: readonly number[] = [],
+): Statement[] {
+  const known =
+    version !== null
+      ? "AND (SELECT version FROM registry) = ?"
+      : accounts.length > 0
+        ? `AND NOT EXISTS (${STRANGERS})`
+        : "";
+  const condition = version !== null ? [version] : accounts.length > 0 ? [JSON.stringify(accounts)] : [];
   return [
     {
       sql: `DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE id <= (SELECT merged FROM settlement) ORDER BY id LIMIT ?)`,
@@ -66,10 +77,42 @@ export function appendStatements(batches: readonly SealedBatch[], version: numbe
         batch.directory,
         batch.chunks,
         batch.kid,
-        ...(version === null ? [] : [version]),
+        ...condition,
       ],
     })),
   ];
+}
+
+/** Of accounts, as JSON, those that are not placed in this database. */
+const STRANGERS = `SELECT 1 FROM json_each(?) j
+  WHERE NOT EXISTS (SELECT 1 FROM residents r WHERE r.account_id = j.value AND r.state = 'here')`;
+
+/** What appending to a database without the registry came to. */
+export interface Appended {
+  /** As it was found: with another key than that of the batches, nothing was written. */
+  settlement: Settlement;
+  /** The last batch. */
+  lastBatch: number;
+  /** Not all of the accounts are placed there, and nothing was written. */
+  refused: boolean;
+}
+
+/** Appends batches to a database without the registry, all of them or none. */
+export async function append(db: Db, batches: readonly SealedBatch[], accounts: readonly number[]): Promise<Appended> {
+  const results = await db.$client.batch(
+    [
+      ...appendStatements(batches, null, accounts),
+      SETTLEMENT,
+      { sql: `SELECT EXISTS (${STRANGERS})`, args: [JSON.stringify(accounts)] },
+    ],
+    "write",
+  );
+  const [written, state, strangers] = results.slice(-3);
+  return {
+    settlement: settlementOf(state!.rows[0]!),
+    lastBatch: Number(written!.lastInsertRowid ?? 0),
+    refused: strangers!.rows[0]![0] === 1,
+  };
 }
 
 /** The place in a directory of the chunk with the number that SQL gives, from 0. */
@@ -274,6 +317,23 @@ export async function deleteSettled(db: Db): Promise<number> {
     "write",
   );
   return results.reduce((sum, { rowsAffected }) => sum + rowsAffected, 0);
+}
+
+/** The last batch that was ever appended. */
+export async function lastBatch(db: Db): Promise<number> {
+  const { rows } = await db.$client.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'inbox'");
+  return Number(rows[0]![0]);
+}
+
+/** Whether whatever came for a part up to a batch is settled. */
+export async function isSettled(db: Db, part: number, batch: number): Promise<boolean> {
+  const { rows } = await db.$client.execute({
+    sql: `SELECT s.merged >= ?2 AND (p.settled >= ?2 OR NOT EXISTS (
+        SELECT 1 FROM runs WHERE id > ?1 * ${RUNS_A_PART} + p.settled AND id < (?1 + 1) * ${RUNS_A_PART}))
+      FROM settlement s, parts p WHERE p.id = ?1`,
+    args: [part, batch],
+  });
+  return Number(rows[0]![0]) === 1;
 }
 
 export interface Part {

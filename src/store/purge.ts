@@ -112,6 +112,16 @@ export async function noteDaysDestroyed(db: Db, notes: readonly { accountId: num
   });
 }
 
+/** Those of some devices that are not there any more. */
+export async function devicesGone(db: Db, deviceIds: readonly number[]): Promise<Set<number>> {
+  if (deviceIds.length === 0) return new Set();
+  const { rows } = await db.$client.execute({
+    sql: "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM devices)",
+    args: [JSON.stringify(deviceIds)],
+  });
+  return new Set(rows.map((row) => Number(row[0])));
+}
+
 /** A device about which another period began to decide, and when (Unix ms). */
 export interface RescopedDevice {
   deviceId: number;

@@ -7,6 +7,7 @@ import { keepingOf } from "../../src/periods.ts";
 import { events, extentOf, feed, history, latest, type Page, type StoredPosition } from "../../src/positions.ts";
 import { removeDevice } from "../../src/retention.ts";
 import { settle, tidy } from "../../src/settle.ts";
+import { readFixes } from "../../src/store/newest.ts";
 import { mainTelemetry } from "../../src/telemetry.ts";
 import {
   aBase,
@@ -15,6 +16,7 @@ import {
   aDevice,
   anAccount,
   asKey,
+  NOON,
   type TestBase,
   type TestDatabase,
 } from "../database.ts";
@@ -67,40 +69,62 @@ const sending = fc.record({
   valid: fc.boolean(),
 });
 const isolate = fc.constantFrom(0, 1);
-const step = fc.oneof(
-  {
-    weight: 12,
-    arbitrary: fc.record({
-      do: fc.constant("send" as const),
-      isolate,
-      sendings: fc.array(sending, { minLength: 1, maxLength: 12 }),
-    }),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.record({
-      do: fc.constant("burst" as const),
-      isolate,
-      device: fc.nat(),
-      count: fc.integer({ min: 50, max: 400 }),
-      everyS: fc.constantFrom(1, 10, 40, 300),
-    }),
-  },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant("merge" as const), isolate }) },
-  { weight: 6, arbitrary: fc.record({ do: fc.constant("settle" as const), isolate }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant("settle twice" as const) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant("tidy" as const), isolate }) },
-  {
-    weight: 6,
-    arbitrary: fc.record({
-      do: fc.constant("wait" as const),
-      ms: fc.constantFrom(MINUTE, 11 * MINUTE, 40 * MINUTE, 5 * HOUR, DAY, 9 * DAY, 40 * DAY),
-    }),
-  },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant("purge" as const), isolate }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("register" as const), account: fc.nat() }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("remove" as const), device: fc.nat(), isolate }) },
+const WAITS = [MINUTE, 11 * MINUTE, 40 * MINUTE, 5 * HOUR, DAY, 9 * DAY, 40 * DAY];
+const STEPS = {
+  send: fc.record({
+    do: fc.constant("send" as const),
+    isolate,
+    sendings: fc.array(sending, { minLength: 1, maxLength: 12 }),
+  }),
+  burst: fc.record({
+    do: fc.constant("burst" as const),
+    isolate,
+    device: fc.nat(),
+    count: fc.integer({ min: 50, max: 400 }),
+    everyS: fc.constantFrom(1, 10, 40, 300),
+  }),
+  wait: fc.record({ do: fc.constant("wait" as const), ms: fc.constantFrom(...WAITS) }),
+  /** As if the lease had run out under the first settler. */
+  twice: fc.record({ do: fc.constant("settle twice" as const) }),
+  job: fc.record({
+    do: fc.constantFrom("merge" as const, "settle" as const, "settle" as const, "tidy" as const),
+    isolate,
+  }),
+  retention: fc.record({ do: fc.constantFrom("purge" as const, "finish" as const), isolate }),
+  register: fc.record({ do: fc.constant("register" as const), account: fc.nat() }),
+  remove: fc.record({ do: fc.constant("remove" as const), device: fc.nat(), isolate }),
+};
+const simple = fc.oneof(
+  { weight: 12, arbitrary: STEPS.send },
+  { weight: 2, arbitrary: STEPS.burst },
+  { weight: 6, arbitrary: STEPS.wait },
+  { weight: 2, arbitrary: STEPS.twice },
+  { weight: 8, arbitrary: STEPS.job },
+  { weight: 3, arbitrary: STEPS.retention },
+  { weight: 1, arbitrary: STEPS.register },
+  { weight: 1, arbitrary: STEPS.remove },
 );
+/** One thing after some round trip of another. */
+const amid = fc.record({
+  do: fc.constant("amid" as const),
+  outer: fc.oneof(STEPS.send, STEPS.job, STEPS.job, STEPS.retention, STEPS.remove),
+  trip: fc.nat(12),
+  inner: fc.oneof(STEPS.send, STEPS.job, STEPS.job, STEPS.retention, STEPS.remove),
+});
+const READS = ["asc", "desc", "events", "extent", "latest", "feed"] as const;
+const readAmid = fc.record({
+  do: fc.constant("read amid" as const),
+  read: fc.constantFrom(...READS),
+  device: fc.nat(),
+  trip: fc.nat(3),
+  inner: fc.oneof(STEPS.job, STEPS.retention),
+});
+const step = fc.oneof(
+  { weight: 6, arbitrary: simple },
+  { weight: 2, arbitrary: amid },
+  { weight: 2, arbitrary: readAmid },
+);
+type Simple = typeof simple extends fc.Arbitrary<infer T> ? T : never;
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
 /** How one look at everything is done. */
@@ -173,18 +197,74 @@ class World {
   }
 
   async send(isolate: number, sendings: Sending[]): Promise<void> {
+    const isRemoved = sendings.map(({ record }) => this.model.removed.has(record.device.id));
     const outcomes = await send(this.bases[isolate]!, sendings);
     for (const [i, one] of sendings.entries()) {
-      const removed = this.model.removed.has(one.record.device.id);
-      const fresh = !removed && this.model.arrive(one);
-      if (!removed) this.sent.push({ record: one.record, at: this.now });
-      if (removed) expect(outcomes[i]).toBe(OUTCOMES.unknown_device);
+      const fresh = !isRemoved[i] && this.model.arrive(one);
+      if (isRemoved[i]) expect(outcomes[i]).toBe(OUTCOMES.unknown_device);
+      // Removed meanwhile: before or after what was sent came.
+      else if (this.model.removed.has(one.record.device.id)) continue;
       else if (fresh) expect(outcomes[i]).toBe(OUTCOMES.stored);
       else expect([OUTCOMES.stored, OUTCOMES.duplicate]).toContain(outcomes[i]);
+      if (!isRemoved[i]) this.sent.push({ record: one.record, at: this.now });
     }
   }
 
+  /** Does something else after a round trip to the database from now on. @returns ends the wait for it */
+  intrude(trip: number, what: () => Promise<void>): () => void {
+    const { client } = this.database;
+    const { batch, execute } = client;
+    const end = () => Object.assign(client, { batch, execute });
+    let left = trip;
+    type Call = (...args: never[]) => Promise<unknown>;
+    const counted =
+      (call: Call): Call =>
+      async (...args) => {
+        const result = await call.apply(client, args);
+        if (left-- === 0) {
+          end();
+          await what();
+        }
+        return result;
+      };
+    Object.assign(client, { batch: counted(batch as Call), execute: counted(execute as Call) });
+    return end;
+  }
+
   async do(step: Step): Promise<void> {
+    if (step.do === "amid") {
+      const end = this.intrude(step.trip, () => this.doSimple(step.inner));
+      await this.doSimple(step.outer);
+      end();
+    } else if (step.do === "read amid") {
+      const device = this.living()[step.device % this.living().length]!;
+      const end = this.intrude(step.trip, () => this.doSimple(step.inner));
+      await this.readOne(step.read, device);
+      end();
+    } else await this.doSimple(step);
+  }
+
+  /** One read that is not told apart from what happens meanwhile. */
+  async readOne(read: (typeof READS)[number], device: ModelDevice): Promise<void> {
+    const { model, now } = this;
+    const ctx = this.ctx(device.accountId);
+    const track = model.track(device, now).map(briefly);
+    const devices = this.living().filter(({ accountId }) => accountId === device.accountId);
+    if (read === "asc" || read === "desc") {
+      const shown = await this.pages((of) => history(ctx, device.id, { order: read, limit: 100, ...of }));
+      expect(shown.map(brief)).toEqual(read === "asc" ? track : track.reverse());
+    } else if (read === "events") {
+      const shown = await this.pages((of) => events(ctx, device.id, { limit: 100, ...of }));
+      expect(shown.map(brief)).toEqual(model.events(device, now).map(briefly));
+    } else if (read === "extent") expect((await extentOf(ctx, device.id)).positions).toBe(track.length);
+    else if (read === "latest") await this.checkLatest(ctx, devices, 100);
+    else {
+      const { got } = await this.feedFrom(ctx, undefined, 50);
+      expect(got.map(brief)).toEqual(model.feed(devices, now).map(briefly));
+    }
+  }
+
+  async doSimple(step: Simple): Promise<void> {
     const { now } = this;
     const base = this.bases["isolate" in step ? step.isolate : 0]!;
     const telemetry = mainTelemetry(base);
@@ -219,13 +299,15 @@ class World {
       await Promise.all([first, second]);
     } else if (step.do === "tidy") await tidy(base, telemetry);
     else if (step.do === "wait") for (const each of this.bases) each.advance(step.ms);
-    else if (step.do === "purge") await runJob(base!, "retention");
+    else if (step.do === "purge") await runJob(base, "retention");
+    else if (step.do === "finish") await runJob(base, "finish-removals");
     else if (step.do === "register") await this.register(pick(this.accounts, step.account));
     else if (step.do === "remove" && this.living().length > 2) {
       const { id } = pick(this.living(), step.device);
       await this.database.client.execute({ sql: "UPDATE devices SET deleting_at = 1 WHERE id = ?", args: [id] });
       this.model.removed.add(id);
-      expect(await removeDevice(base, id)).toBe(true);
+      // False when somebody settles at that moment; then the job ends it.
+      await removeDevice(base, id);
     }
   }
 
@@ -271,11 +353,7 @@ class World {
     const { model, now } = this;
     const ctx = this.ctx(accountId);
     const devices = this.living().filter((device) => device.accountId === accountId);
-    const shown = await this.pages((of) => latest(ctx, { limit, ...of }));
-    const newest = devices.map((device) => model.newest(device, now)).filter((fixes) => fixes.length > 0);
-    expect(shown.map(({ deviceId }) => deviceId)).toEqual(newest.map(([{ device }]) => device.id));
-    for (const [i, fixes] of newest.entries()) expect(fixes.map(briefly)).toContainEqual(brief(shown[i]!));
-
+    await this.checkLatest(ctx, devices, limit);
     const arrived = model.feed(devices, now);
     const after = arrived[cursor % (arrived.length + 1)]?.id ?? 0;
     const size = Math.min(1000, Math.max(limit, Math.ceil(arrived.length / 12)));
@@ -290,6 +368,13 @@ class World {
       expect(reader.got.has(id)).toBe(false);
       reader.got.add(id);
     }
+  }
+
+  async checkLatest(ctx: Ctx, devices: readonly ModelDevice[], limit: number): Promise<void> {
+    const newest = devices.map((device) => this.model.newest(device, this.now)).filter((fixes) => fixes.length > 0);
+    const shown = await this.pages((of) => latest(ctx, { limit, ...of }));
+    expect(shown.map(({ deviceId }) => deviceId)).toEqual(newest.map((fixes) => fixes[0]!.device.id));
+    for (const [i, fixes] of newest.entries()) expect(fixes.map(briefly)).toContainEqual(brief(shown[i]!));
   }
 
   /** Lets the readers of the feeds catch up: they have got whatever can be read now. */
@@ -343,8 +428,23 @@ async function play(
     await world.check(look);
   }
   await world.finish();
+  await removedAreGone(world);
   for (const { logged } of bases) expect(logged.filter((line) => line.includes("broken"))).toEqual([]);
   await leavesNothing(world);
+}
+
+/** After the jobs nothing is left of a device that was removed. */
+async function removedAreGone({ database, bases, model }: World): Promise<void> {
+  const [base] = bases;
+  await settle(base!, mainTelemetry(base!), { all: true });
+  await runJob(base!, "finish-removals");
+  await runJob(base!, "retention");
+  const { rows: segments } = await database.client.execute("SELECT DISTINCT device_id FROM segments");
+  const { rows: newest } = await database.client.execute("SELECT fixes FROM newest");
+  const { rows: devices } = await database.client.execute("SELECT id FROM devices");
+  const found = [...segments.map((row) => row[0]), ...devices.map((row) => row[0])];
+  for (const row of newest) for (const { deviceId } of readFixes(row[0])) found.push(deviceId);
+  expect(found.filter((id) => model.removed.has(Number(id)))).toEqual([]);
 }
 
 /** When every period is over, the jobs leave nothing of any track, nor a key of one. */
@@ -378,3 +478,29 @@ test("whatever is sent, merged, settled and purged in whatever order, every read
       : { numRuns: RUNS, seed: Number(SEED), interruptAfterTimeLimit: 400_000, markInterruptAsFailure: true },
   );
 }, 600_000);
+
+test("a device that is removed at any moment of a settler's work leaves nothing behind", async () => {
+  for (let trip = 0; trip < 12; trip++) {
+    const database = await aDatabase();
+    const world = await World.make(database, [aBase(database.db), aBase(database.db)]);
+    const [first, second] = world.devices;
+    const record = (device: ModelDevice, number: number) => ({
+      device,
+      number,
+      deviceTime: NOON,
+      event: 35,
+      valid: true,
+    });
+    const both = (number: number) =>
+      [first!, second!].map((device) => ({ record: record(device, number), receivedAt: NOON }));
+    await world.send(0, both(1));
+    await world.do({ do: "settle", isolate: 0 });
+    await world.send(0, both(2));
+    const end = world.intrude(trip, () => world.doSimple({ do: "remove", device: 0, isolate: 1 }));
+    await world.do({ do: "settle", isolate: 0 });
+    end();
+    await removedAreGone(world);
+    await world.check({ limit: 10, from: 0, to: 0, cursor: 0 });
+    database.close();
+  }
+});
