@@ -23,12 +23,22 @@ export interface Batch {
   outcomes: number[];
   /** Bytes to write to a frame's connection once its positions are stored. */
   replies: Map<number, Uint8Array>;
+  /** Those for the database with the accounts. */
   positions: StoredPositions;
+  /** Those for others, by name, and the accounts that they are of. */
+  elsewhere: ReadonlyMap<string, Elsewhere>;
+  /** A device's account is just being moved: the batch must come again. */
+  held: boolean;
   candidates: Candidate[];
   /** IMEI of each frame that belongs to no device. */
   unknown: string[];
   claims: { commandId: number; connection: number }[];
   releases: number[];
+}
+
+export interface Elsewhere {
+  positions: StoredPositions;
+  accounts: Set<number>;
 }
 
 const { ok } = FRAME_STATUS;
@@ -46,6 +56,7 @@ export class BatchReader implements EntryVisitor {
   readonly #bounds = newBounds();
   readonly #table = new PositionTable(64);
   readonly #stored = new StoredPositions(1024);
+  #elsewhere = new Map<string, Elsewhere>();
   readonly #options = { scale: 0, offsetS: 0 };
   #registry = new Registry();
   #recent = new Recent();
@@ -67,11 +78,12 @@ export class BatchReader implements EntryVisitor {
     this.#body = body;
     this.#now = now;
     this.#stored.reset();
+    if (this.#elsewhere.size > 0) this.#elsewhere = new Map();
     const batch = emptyBatch(registry.version);
     this.#batch = batch;
     forEachEntry(body, this);
     this.#body = NO_BYTES;
-    return { ...batch, positions: this.#stored };
+    return { ...batch, positions: this.#stored, elsewhere: this.#elsewhere };
   }
 
   frame(_connection: number, receivedAt: number, start: number, end: number): void {
@@ -105,6 +117,8 @@ export class BatchReader implements EntryVisitor {
     const device = this.#devices[found];
     // It waited in a spool while the IMEI was another device's, of another account perhaps, or nobody's.
     if (receivedAt < device.createdAt - LIMITS.registeredSkewMs) return OUTCOMES.unknown_device;
+    if (device.held) this.#batch.held = true;
+    const stored = device.database === null ? this.#stored : this.#storedFor(device.database, device.accountId);
     const table = this.#table;
     const options = this.#options;
     options.scale = device.scale;
@@ -128,7 +142,7 @@ export class BatchReader implements EntryVisitor {
       collect(table, row, device.collection);
       const time = table.fixTimeAt(row);
       const clock = time === null || time < LIMITS.fixTimeMinMs || time > receivedAt + LIMITS.fixTimeAheadMs;
-      this.#stored.add(table, row, 0, device.id, device.bucket, receivedAt, clock);
+      stored.add(table, row, 0, device.id, device.bucket, receivedAt, clock);
     }
     if (rows === 0 && REFUSED.includes(frameMeaning(this.#type()))) return OUTCOMES.refused;
     if (rows === 0 || located) this.#candidate(device.id, located, receivedAt);
@@ -138,6 +152,16 @@ export class BatchReader implements EntryVisitor {
       if (reply !== null) this.#batch.replies.set(this.#batch.outcomes.length, reply);
     }
     return fresh ? OUTCOMES.stored : OUTCOMES.duplicate;
+  }
+
+  #storedFor(database: string, accountId: number): StoredPositions {
+    let elsewhere = this.#elsewhere.get(database);
+    if (elsewhere === undefined) {
+      elsewhere = { positions: new StoredPositions(64), accounts: new Set() };
+      this.#elsewhere.set(database, elsewhere);
+    }
+    elsewhere.accounts.add(accountId);
+    return elsewhere.positions;
   }
 
   #type(): string {
@@ -156,12 +180,13 @@ export class BatchReader implements EntryVisitor {
   }
 }
 
-function emptyBatch(version: number): Omit<Batch, "positions"> {
+function emptyBatch(version: number): Omit<Batch, "positions" | "elsewhere"> {
   return {
     version,
     unread: new Set(),
     outcomes: [],
     replies: new Map(),
+    held: false,
     candidates: [],
     unknown: [],
     claims: [],

@@ -10,9 +10,9 @@ import { recentOf } from "./recent.ts";
 import { type Registry, registryOf } from "./registry.ts";
 import { keyInForce, settle } from "./settle.ts";
 import { type Exchange, exchange } from "./store/exchange.ts";
-import type { SealedBatch } from "./store/inbox.ts";
+import { type Appended, append, type SealedBatch } from "./store/inbox.ts";
 import { readRegistry } from "./store/registry.ts";
-import { mainTelemetry, type Telemetry } from "./telemetry.ts";
+import { mainTelemetry, type Telemetry, telemetryNamed } from "./telemetry.ts";
 import { flushUnclaimed, noteUnclaimed } from "./unclaimed.ts";
 
 /**
@@ -44,39 +44,113 @@ async function store(ctx: Base, reader: BatchReader, bridgeId: number, body: Uin
   let commands: Exchange | null = null;
   for (let tries = 0; tries < LIMITS.registryRetries; tries++) {
     const batch = await readKnown(ctx, reader, registry, bridgeId, body);
+    if (batch.held) {
+      // Only what is read anew can say that it is over.
+      registry.restart(-1);
+      throw new AppError("unavailable", "The tracks of an account are just being moved", { retryAfterS: 1 });
+    }
     const candidates = commands === null ? batch.candidates : [];
     const answers = candidates.length === 0 ? [] : await answersOf(ctx, candidates);
     const batches = batch.positions.count === 0 ? [] : await sealed(ctx, telemetry, batch.positions);
+    const isApart = batch.elsewhere.size > 0;
+    const claims = batch.claims.map((claim) => claim.commandId);
+    const write = { version: batch.version, bridgeId, now: ctx.now(), offers: ENVELOPE_LIMITS.offers };
     const done = await exchange(ctx.db, {
-      version: batch.version,
-      bridgeId,
+      ...write,
       batches,
       answers,
       releases: commands === null ? batch.releases : [],
-      claims: commands === null ? batch.claims.map((claim) => claim.commandId) : [],
-      now: ctx.now(),
-      offers: ENVELOPE_LIMITS.offers,
+      claims: commands === null && !isApart ? claims : [],
     });
     const { kid } = done.settlement;
     const sameKey = batches.every((sealed) => sealed.kid === kid);
     if (done.version === batch.version) {
       commands ??= done;
-      if (sameKey) return respond(ctx, batch, commands, done);
+      if (sameKey) {
+        recentOf(ctx).add(batch.positions);
+        settleSoon(ctx, telemetry, done, batch.positions.count);
+        if (!isApart) return respond(ctx, batch, commands, done);
+        await storeElsewhere(ctx, batch.elsewhere);
+        const none = { batches: [], answers: [], releases: [] };
+        if (claims.length > 0) commands = await exchange(ctx.db, { ...write, ...none, claims });
+        return respond(ctx, batch, commands, done);
+      }
     } else if (registry.version !== done.version) registry.restart(done.version);
     // A device or a bridge has changed since it was read, or the inbox has another key by now; no position was stored.
-    if (!sameKey) KEYS.delete(ctx.config);
+    if (!sameKey) inboxesOf(ctx).delete(telemetry.name);
   }
   throw new AppError("unavailable", "Devices are changing too fast to store this batch", { retryAfterS: 1 });
 }
 
-/** The key of the inbox as this isolate knows it; one that is old is refused by the write. */
-const KEYS = new WeakMap<Config, { kid: number; key: CryptoKey }>();
+// A batch for several databases is no transaction. First comes the one with the accounts, as its write tells that the
+// registry is as it was read: an old view of it stores nothing. Then the others, each of which takes nothing for an account
+// that is not placed there, whoever believes so. If one of them fails, the whole request does, and the bridge repeats it:
+// what the others have stored by then are duplicates. Commands are claimed last, as they cannot be claimed twice.
+// A device may be removed between the two writes: settling drops what is of no device. An account cannot be moved away
+// between them: its database takes nothing for it any more from when the last of it is copied.
+
+async function storeElsewhere(ctx: Base, elsewhere: Batch["elsewhere"]): Promise<void> {
+  const results = await Promise.allSettled(
+    [...elsewhere].map(([name, { positions, accounts }]) =>
+      positions.count === 0 ? null : storeIn(ctx, telemetryNamed(ctx, name), positions, [...accounts]),
+    ),
+  );
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+}
+
+async function storeIn(
+  ctx: Base,
+  telemetry: Telemetry,
+  positions: StoredPositions,
+  accounts: readonly number[],
+): Promise<void> {
+  const { name, db } = telemetry;
+  const unavailable = new AppError("unavailable", "A database with tracks does not take them", { retryAfterS: 5 });
+  for (let tries = 0; tries < LIMITS.registryRetries; tries++) {
+    const batches = await sealed(ctx, telemetry, positions).catch(failure(ctx, name, unavailable));
+    const done: Appended = await append(db, batches, accounts).catch(failure(ctx, name, unavailable));
+    if (done.refused) {
+      ctx.log.error("telemetry.refused", { database: name });
+      throw unavailable;
+    }
+    if (batches.every(({ kid }) => kid === done.settlement.kid)) {
+      recentOf(ctx).add(positions);
+      settleSoon(ctx, telemetry, done, positions.count);
+      return;
+    }
+    inboxesOf(ctx).delete(name);
+  }
+  throw unavailable;
+}
+
+const failure = (ctx: Base, database: string, answer: AppError) => (error: unknown) => {
+  ctx.log.error("telemetry.failed", { database }, error);
+  throw answer;
+};
+
+interface Inbox {
+  /** The key as this isolate knows it; one that is old is refused by the write. */
+  kid: number;
+  key: CryptoKey;
+}
+
+const INBOXES = new WeakMap<Config, Map<string, Inbox>>();
+
+function inboxesOf(ctx: Base): Map<string, Inbox> {
+  let inboxes = INBOXES.get(ctx.config);
+  if (inboxes === undefined) {
+    inboxes = new Map();
+    INBOXES.set(ctx.config, inboxes);
+  }
+  return inboxes;
+}
 
 async function sealed(ctx: Base, telemetry: Telemetry, positions: StoredPositions): Promise<SealedBatch[]> {
-  let inForce = KEYS.get(ctx.config);
+  let inForce = inboxesOf(ctx).get(telemetry.name);
   if (inForce === undefined) {
     inForce = await keyInForce(ctx, telemetry);
-    KEYS.set(ctx.config, inForce);
+    inboxesOf(ctx).set(telemetry.name, inForce);
   }
   return sealBatches(ctx, telemetry, positions, inForce.kid, inForce.key);
 }
@@ -107,8 +181,6 @@ type FrameAnswer = ResponseParts["frames"][number];
 function respond(ctx: Base, batch: Batch, commands: Exchange, done: Exchange): Uint8Array {
   for (const imei of batch.unknown) noteUnclaimed(ctx, imei);
   flushUnclaimed(ctx);
-  recentOf(ctx).add(batch.positions);
-  settleSoon(ctx, done, batch.positions.count);
   const downlinks = [];
   for (const { commandId, connection } of batch.claims) {
     const bytes = commands.claimed.get(commandId);
@@ -121,13 +193,23 @@ function respond(ctx: Base, batch: Batch, commands: Exchange, done: Exchange): U
   return encodeResponse({ frames, downlinks, offers: done.offers });
 }
 
-/** Positions that this isolate has appended since it last settled. */
-const APPENDED = new WeakMap<Config, number>();
+/** Positions that this isolate has appended to a database since it last settled it. */
+const APPENDED = new WeakMap<Config, Map<string, number>>();
 
 /** Settles after the response when enough waits. The job settles what waits long. */
-function settleSoon(ctx: Base, { lastBatch, settlement }: Exchange, positions: number): void {
-  const appended = (APPENDED.get(ctx.config) ?? 0) + positions;
+function settleSoon(
+  ctx: Base,
+  telemetry: Telemetry,
+  { lastBatch, settlement }: Pick<Exchange, "lastBatch" | "settlement">,
+  positions: number,
+): void {
+  let counts = APPENDED.get(ctx.config);
+  if (counts === undefined) {
+    counts = new Map();
+    APPENDED.set(ctx.config, counts);
+  }
+  const appended = (counts.get(telemetry.name) ?? 0) + positions;
   const due = lastBatch - settlement.merged >= LIMITS.mergeBatches || appended >= LIMITS.mergePositions;
-  APPENDED.set(ctx.config, due ? 0 : appended);
-  if (due) ctx.defer(settle(ctx));
+  counts.set(telemetry.name, due ? 0 : appended);
+  if (due) ctx.defer(settle(ctx, telemetry));
 }

@@ -10,6 +10,10 @@ export interface RegisteredDevice {
   confirmCce: boolean;
   /** What of its positions is not stored: bits of codec/collect.ts. */
   collection: number;
+  /** The database with its account's tracks; null: the one with the accounts. */
+  database: string | null;
+  /** Its account's tracks are just being moved: nothing is taken for it until they are. */
+  held: boolean;
   /** Unix ms. What was received before belongs to whoever had the IMEI then. */
   createdAt: number;
 }
@@ -35,7 +39,9 @@ export async function readRegistry(db: Db, bridgeId: number, imeis: readonly str
       },
       {
         sql: `SELECT id, account_id, imei_index, model, clock_offset_minutes, confirm_cce, created_at,
-            (SELECT collection FROM accounts WHERE accounts.id = devices.account_id) FROM devices
+            (SELECT collection FROM accounts WHERE accounts.id = devices.account_id),
+            (SELECT telemetry FROM accounts WHERE accounts.id = devices.account_id),
+            EXISTS (SELECT 1 FROM placements p WHERE p.account_id = devices.account_id AND p.state = 'holding') FROM devices
           WHERE imei_index IN (SELECT value FROM json_each(?)) AND deleting_at IS NULL`,
         args: [JSON.stringify([...byIndex.keys()])],
       },
@@ -55,6 +61,8 @@ export async function readRegistry(db: Db, bridgeId: number, imeis: readonly str
       confirmCce: row[5] === 1,
       createdAt: Number(row[6]),
       collection: Number(row[7]),
+      database: row[8] === null ? null : String(row[8]),
+      held: row[9] === 1,
     })),
   };
 }

@@ -35,6 +35,8 @@ test("Registry.find() gives a device that was read, with what ingest needs of it
     clockOffsetMinutes: 480,
     confirmCce: true,
     collection: 0,
+    database: null,
+    held: false,
     createdAt: NOON,
     scale: scaleOf("T366"),
     offsetS: 8 * 3600,
@@ -63,6 +65,8 @@ test("Registry.find() keeps many IMEIs apart, leading zeros included", () => {
     clockOffsetMinutes: 0,
     confirmCce: false,
     collection: 0,
+    database: null,
+    held: false,
     createdAt: NOON,
   }));
   registry.learn({ version: 1, bridgeId: 0, bridge: true, devices }, imeis);
