@@ -53,6 +53,7 @@ export const retention = {
   loss: (positions: string, count: number, from: string) =>
     `${positions} ${count === 1 ? "position" : "positions"}, the oldest of ${from}, will be deleted within the hour; at once they can no longer be read.`,
   lossNone: "No position is old enough to go now. From now on they go earlier.",
+  fromNow: (period: string) => `From now on positions are kept for ${period}.`,
   final: "This cannot be undone: a longer period later brings nothing back.",
   positions: "Positions",
   confirm: "Shorten and delete them",

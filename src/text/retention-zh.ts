@@ -52,6 +52,7 @@ export const retention: typeof en = {
   previewTitle: "请查看将被删除的内容",
   loss: (positions, _, from) => `${positions} 条位置（最早为 ${from}）将在一小时内删除，并立即无法读取。`,
   lossNone: "目前没有需要删除的位置。今后的位置会更早删除。",
+  fromNow: (period) => `从现在起，位置数据保留 ${period}。`,
   final: "此操作无法撤销：以后延长期限也不会恢复任何数据。",
   positions: "位置数",
   confirm: "缩短期限并删除",

@@ -128,7 +128,9 @@ function previewOf(view: PageView, { positions, oldest, devices, confirm, form: 
   const fields = Object.entries(typed).filter(
     (entry): entry is [string, string] => typeof entry[1] === "string" && !["act", "confirm"].includes(entry[0]),
   );
+  const days = typeof typed.days === "string" && typed.act === "save" ? Number(typed.days.trim()) : 0;
   return html`<h2 tabindex="-1" autofocus>${t.previewTitle}</h2>
+    ${days > 0 ? html`<p>${t.fromNow(t.days(days))}</p>` : ""}
     ${notice("warn", html`<p>${positions === 0 ? t.lossNone : t.loss(number(positions), positions, from)}</p>${positions === 0 ? "" : html`<p>${t.final}</p>`}`)}
     ${
       devices.length < 2

@@ -102,6 +102,7 @@ test("the page shows the oldest position and when it goes, and takes a shorter p
   const preview = await said(`${path}?lang=en`, { act: "save", days: "7", groupId: "" });
   expect(preview.status).toBe(200);
   expect(preview.text).toContain("1,100 positions, the oldest of February 9, 2026, will be deleted within the hour");
+  expect(preview.text).toContain("From now on positions are kept for 7 days.");
   const fields = Object.fromEntries(
     [...preview.text.matchAll(/type="hidden" name="(\w+)" value="([^"]*)"/g)].map(([, name, value]) => [name!, value!]),
   );
