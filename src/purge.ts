@@ -15,7 +15,7 @@ import {
   devicesGone,
   newestOfAccounts,
   replaceNewestStatement,
-  SEGMENT_IS,
+  segmentIs,
   straddlingSegments,
 } from "./store/purge.ts";
 import { assertErasing } from "./store/scrub.ts";
@@ -94,7 +94,7 @@ async function cutSegments(
     const order = Uint32Array.from(kept);
     const shorter = await sealSegment(ctx, id, accountId, sealing, stored, order, 0, kept.length, isAlarm);
     const { rowsAffected } = await telemetry.db.$client.execute(
-      writeSegmentsStatement([shorter], SEGMENT_IS, [id, segment.lastId]),
+      writeSegmentsStatement([shorter], segmentIs(segment), [id, segment.lastId]),
     );
     if (rowsAffected > 0) cut += segment.positions - kept.length;
   }

@@ -7,7 +7,7 @@ import { openFixes, openSegments, sealFix, sealSegment } from "./segments.ts";
 import { withPositions } from "./spare.ts";
 import { bytesOf } from "./store/db.ts";
 import { newestIdOf, newestStatement, readFixes, writeFixes } from "./store/newest.ts";
-import { clearRescopedStatement, type RescopedDevice, replaceNewestStatement, SEGMENT_IS } from "./store/purge.ts";
+import { clearRescopedStatement, type RescopedDevice, replaceNewestStatement, segmentIs } from "./store/purge.ts";
 import { headOf, headsStatement, type SegmentHead, segmentsById, writeSegmentsStatement } from "./store/segments.ts";
 import type { Telemetry } from "./telemetry.ts";
 import { type SealingKey, sealingKeys } from "./vault.ts";
@@ -130,7 +130,7 @@ function resealSome(
       }),
     );
     const writes = again.flatMap((segment) =>
-      segment === null ? [] : writeSegmentsStatement([segment], SEGMENT_IS, [segment.id, segment.lastId]),
+      segment === null ? [] : writeSegmentsStatement([segment], segmentIs(segment), [segment.id, segment.lastId]),
     );
     if (writes.length > 0) await telemetry.db.$client.batch(writes, "write");
     return heads.length;

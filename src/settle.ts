@@ -35,10 +35,9 @@ interface Due {
  * @returns positions that were moved
  */
 export async function settle(ctx: Base, telemetry: Telemetry = mainTelemetry(ctx), due: Due = {}): Promise<number> {
-  const [high = 0, low = 0] = new Uint32Array(ctx.random(8).buffer, 0, 2);
-  const holder = (high >>> 11) * 2 ** 32 + low + 1;
+  const lease = leaseOf(ctx, telemetry);
+  if (!(await lease.take())) return 0;
   const begin = ctx.now();
-  if (!(await takeLease(telemetry.db, holder, begin, begin + LIMITS.settleLeaseMs))) return 0;
   let moved = 0;
   try {
     await keyInForce(ctx, telemetry);
@@ -59,9 +58,19 @@ export async function settle(ctx: Base, telemetry: Telemetry = mainTelemetry(ctx
       moved += merged;
     }
   } finally {
-    await endLease(telemetry.db, holder);
+    await lease.end();
   }
   return moved;
+}
+
+/** The right to write segments. `take()` also makes it last longer, and gives false while somebody else has it. */
+export function leaseOf(ctx: Base, { db }: Telemetry): { take(): Promise<boolean>; end(): Promise<void> } {
+  const [high = 0, low = 0] = new Uint32Array(ctx.random(8).buffer, 0, 2);
+  const holder = (high >>> 11) * 2 ** 32 + low + 1;
+  return {
+    take: () => takeLease(db, holder, ctx.now(), ctx.now() + LIMITS.settleLeaseMs),
+    end: () => endLease(db, holder),
+  };
 }
 
 /** The job: settles what is due, and deletes what was settled together with the keys that it was sealed under. */

@@ -26,6 +26,15 @@ export async function oldestRows(db: Db, limit: number): Promise<PlainRow[]> {
   }));
 }
 
+export async function hasRows(db: Db): Promise<boolean> {
+  const { rows } = await db.$client.execute("SELECT EXISTS (SELECT 1 FROM positions)");
+  return Number(rows[0]![0]) === 1;
+}
+
+/** Of statements that move rows: the first and the last of them have not been moved yet. */
+export const STILL_THERE =
+  "EXISTS (SELECT 1 FROM positions WHERE id = ?1) AND EXISTS (SELECT 1 FROM positions WHERE id = ?2)";
+
 export function deleteRowsStatement(ids: readonly number[]): Statement {
   return { sql: "DELETE FROM positions WHERE id IN (SELECT value FROM json_each(?))", args: [JSON.stringify(ids)] };
 }

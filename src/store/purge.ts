@@ -57,8 +57,9 @@ export async function straddlingSegments(
   return segmentRows(rows);
 }
 
-/** Of a statement that changes one segment: it is as it was read. */
-export const SEGMENT_IS = "(SELECT last_id FROM segments WHERE id = ?1) = ?2";
+/** Of a statement that changes one segment, with its id and last position: it is as it was read. */
+export const segmentIs = ({ positions }: Pick<SegmentRow, "positions">): string =>
+  `(SELECT last_id FROM segments WHERE id = ?1 AND positions = ${positions}) = ?2`;
 
 /** Deletes at most `limit` segments of a device. @returns segments */
 export async function deleteSegmentsOf(db: Db, deviceId: number, limit: number): Promise<number> {

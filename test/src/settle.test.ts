@@ -211,24 +211,8 @@ class World {
   }
 
   /** Does something else after a round trip to the database from now on. @returns ends the wait for it */
-  intrude(trip: number, what: () => Promise<void>): () => void {
-    const { client } = this.database;
-    const { batch, execute } = client;
-    const end = () => Object.assign(client, { batch, execute });
-    let left = trip;
-    type Call = (...args: never[]) => Promise<unknown>;
-    const counted =
-      (call: Call): Call =>
-      async (...args) => {
-        const result = await call.apply(client, args);
-        if (left-- === 0) {
-          end();
-          await what();
-        }
-        return result;
-      };
-    Object.assign(client, { batch: counted(batch as Call), execute: counted(execute as Call) });
-    return end;
+  intrude(trip: number, what: () => Promise<void>): () => boolean {
+    return intrude(this.database.client, trip, what);
   }
 
   async do(step: Step): Promise<void> {
@@ -304,8 +288,8 @@ class World {
     else if (step.do === "register") await this.register(pick(this.accounts, step.account));
     else if (step.do === "remove" && this.living().length > 2) {
       const { id } = pick(this.living(), step.device);
-      await this.database.client.execute({ sql: "UPDATE devices SET deleting_at = 1 WHERE id = ?", args: [id] });
       this.model.removed.add(id);
+      await this.database.client.execute({ sql: "UPDATE devices SET deleting_at = 1 WHERE id = ?", args: [id] });
       // False when somebody settles at that moment; then the job ends it.
       await removeDevice(base, id);
     }
