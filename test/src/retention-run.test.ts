@@ -1,10 +1,14 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { keyFileText, newKeyFile, readKeyFile } from "../../client/key-file.ts";
+import { openTrack, readAnswer } from "../../client/track.ts";
+import { addCustomerKey } from "../../src/customer-keys.ts";
 import type { AppError } from "../../src/errors.ts";
 import { changeGroup, createGroup, removeGroup } from "../../src/groups.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { history, latest } from "../../src/positions.ts";
 import { purgeExpired } from "../../src/retention-run.ts";
 import { changeRetention, type RetentionChange, retentionOf } from "../../src/retention-settings.ts";
+import { asAnswer } from "../../src/sealed-answer.ts";
 import { openingKeys } from "../../src/vault.ts";
 import type { TestBase, TestDatabase } from "../database.ts";
 import { aBase, aContext, aDatabase, aDevice, anAccount, asUser, aUser, NOON } from "../database.ts";
@@ -252,5 +256,25 @@ describe("when another period begins to decide about a device", () => {
       ...{ deviceId: Number(row[0]), dayKid: Number(row[1]), deviceKid: Number(row[2]) },
     }));
     expect(await openingKeys(base, accountId, before)).toEqual([null, null, null]);
+  });
+
+  test("what is sealed to a key of the customer stays under its secrets, which are kept for as long as it needs them", async () => {
+    const file = await newKeyFile(base.now());
+    await addCustomerKey(ctx(), { kind: "everyday", ...file, lostKeyIsFinal: true });
+    const key = await readKeyFile(keyFileText(file));
+    const [kept, other] = [await device(), await device()];
+    for (const id of [kept, other]) await put(id, fixes);
+    await done({ devices: [{ id: kept, days: 400 }] });
+    base.advance(200 * DAY);
+    await purgeExpired(base);
+    const { json } = await history(ctx(), kept, {}, asAnswer(ctx()));
+    const { positions, unopened } = await openTrack(readAnswer(json), key);
+    expect([positions.length, unopened]).toEqual([3, []]);
+    expect(await held()).toBe(3);
+    base.advance(400 * DAY);
+    await purgeExpired(base);
+    await purgeExpired(base);
+    expect([await held(), await opens(kept)]).toEqual([0, []]);
+    expect((await run("SELECT count(*) FROM devices WHERE rescoped_at IS NOT NULL")).rows[0]![0]).toBe(0);
   });
 });
