@@ -20,6 +20,7 @@ import {
   type TestBase,
   type TestDatabase,
 } from "../database.ts";
+import { intrude } from "./intrude.ts";
 import {
   type ModelDevice,
   type ModelPosition,
