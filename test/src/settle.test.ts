@@ -485,7 +485,7 @@ test("a device that is removed at any moment of a settler's work leaves nothing 
     await world.do({ do: "settle", isolate: 0 });
     end();
     await removedAreGone(world);
-    await world.check({ limit: 10, from: 0, to: 0, cursor: 0 });
+    await world.check({ limit: 7, from: 0, to: 0, cursor: 0 });
     database.close();
   }
 });
