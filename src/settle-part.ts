@@ -299,11 +299,13 @@ async function sealedPlans(
     })),
   ];
   const keys: (RowKey | null)[] = [];
-  for (const [accountId, places] of Map.groupBy(wishes.keys(), (i) => wishes[i].accountId)) {
-    const wanted = places.map((i) => wishes[i]);
-    const made = await keysOfBoth(ctx, accountId, wanted, await sealingKeys(ctx, accountId, wanted), halves);
-    for (const [n, i] of places.entries()) keys[i] = made[n];
-  }
+  await Promise.all(
+    [...Map.groupBy(wishes.keys(), (i) => wishes[i].accountId)].map(async ([accountId, places]) => {
+      const wanted = places.map((i) => wishes[i]);
+      const made = await keysOfBoth(ctx, accountId, wanted, await sealingKeys(ctx, accountId, wanted), halves);
+      for (const [n, i] of places.entries()) keys[i] = made[n];
+    }),
+  );
   const segments = await Promise.all(
     plans.flatMap(({ accountId, id, rows }, i) => {
       const key = keys[i];

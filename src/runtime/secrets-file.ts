@@ -26,10 +26,25 @@ export function fileSecrets(folder: string | null): Secrets & { close(): void } 
   return { copies: [a, b], escrow, close };
 }
 
+interface Statement {
+  sql: string;
+  args: (string | Uint8Array)[];
+}
+
+interface Write {
+  statement: Statement;
+  resolve(done: boolean): void;
+  reject(error: unknown): void;
+}
+
+/** Writes that come within this time of the first are committed with it. */
+const TOGETHER_MS = 1;
+
 /** One copy, opened when it is first used. */
 class FileCopy implements SecretCopy {
   readonly #path: string | null;
   #opening: Promise<Client> | null = null;
+  readonly #waiting: Write[] = [];
 
   constructor(path: string | null) {
     this.#path = path;
@@ -41,29 +56,24 @@ class FileCopy implements SecretCopy {
     return { bytes: new Uint8Array(rows[0].bytes as ArrayBuffer), version: String(rows[0].version) };
   }
 
-  async put(name: string, bytes: Uint8Array, expected: string | null): Promise<boolean> {
-    await this.#assertErasing();
+  put(name: string, bytes: Uint8Array, expected: string | null): Promise<boolean> {
     // A version never comes back, so that a writer cannot take another's object for the one that it read.
     const version = crypto.randomUUID();
-    const { rowsAffected } =
+    return this.#write(
       expected === null
-        ? await this.#run("INSERT INTO objects (name, version, bytes) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", [
-            name,
-            version,
-            bytes,
-          ])
-        : await this.#run("UPDATE objects SET version = ?, bytes = ? WHERE name = ? AND version = ?", [
-            version,
-            bytes,
-            name,
-            expected,
-          ]);
-    return rowsAffected === 1;
+        ? {
+            sql: "INSERT INTO objects (name, version, bytes) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            args: [name, version, bytes],
+          }
+        : {
+            sql: "UPDATE objects SET version = ?, bytes = ? WHERE name = ? AND version = ?",
+            args: [version, bytes, name, expected],
+          },
+    );
   }
 
   async delete(name: string): Promise<void> {
-    await this.#assertErasing();
-    await this.#run("DELETE FROM objects WHERE name = ?", [name]);
+    await this.#write({ sql: "DELETE FROM objects WHERE name = ?", args: [name] });
   }
 
   async list(prefix: string): Promise<string[]> {
@@ -79,7 +89,30 @@ class FileCopy implements SecretCopy {
     this.#opening = null;
   }
 
-  async #run(sql: string, args: (string | Uint8Array)[]) {
+  /** Settling changes the objects of several accounts at once: what comes together is one transaction, and one sync. */
+  #write(statement: Statement): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ statement, resolve, reject });
+      if (this.#waiting.length === 1) setTimeout(() => void this.#flush(), TOGETHER_MS);
+    });
+  }
+
+  async #flush(): Promise<void> {
+    const writes = this.#waiting.splice(0);
+    try {
+      await this.#assertErasing();
+      const client = await this.#client();
+      const results = await client.batch(
+        writes.map(({ statement }) => statement),
+        "write",
+      );
+      for (const [i, { resolve }] of writes.entries()) resolve(results[i].rowsAffected === 1);
+    } catch (error) {
+      for (const { reject } of writes) reject(error);
+    }
+  }
+
+  async #run(sql: string, args: string[]) {
     return (await this.#client()).execute(sql, args);
   }
 
