@@ -156,8 +156,8 @@ export async function judge(
   let after = cursor;
   for (;;) {
     const page = await read(`/v1/positions/feed?limit=1000${moreOf(after)}`);
-    // A page may be short before the end; there is nothing more when it is empty.
-    if (page.data.length === 0) break;
+    // A page may be short before the end.
+    if (page.data.length === 0 && page.nextCursor === after) break;
     for (const position of page.data) {
       digest.update(JSON.stringify(position));
       judging.take(position);
