@@ -16,8 +16,8 @@ export interface EdgeOptions extends Pick<ChildSpec, "logDir" | "report"> {
   url: string;
   /** The app's own bindings or variables. */
   bindings: Record<string, string | undefined>;
-  /** The bundled Worker; null on Deno. */
-  worker: BuiltWorker | null;
+  /** The bundled Worker, which Deno has none of, and the files that are served beside the app. */
+  built: { script: BuiltWorker["script"] | undefined; assets: BuiltWorker["assets"] };
 }
 
 /** The process that runs the app: a host of workerd, or Deno. */
@@ -28,15 +28,15 @@ export class Edge {
   #workerd: number | undefined;
   #nextFiring = 1;
 
-  constructor({ runtime, host, port, url, bindings, worker, logDir, report }: EdgeOptions) {
+  constructor({ runtime, host, port, url, bindings, built, logDir, report }: EdgeOptions) {
     this.#url = url;
     const env = {
       ...OFFLINE,
       ...bindings,
       HOST: host,
       PORT: String(port),
-      WORKER_SCRIPT: worker?.script,
-      ASSETS_DIR: worker?.assets,
+      WORKER_SCRIPT: built.script,
+      ASSETS_DIR: built.assets,
       DENO_NO_UPDATE_CHECK: "1",
     };
     this.child = new Child({

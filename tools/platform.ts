@@ -5,6 +5,7 @@ import { JOBS } from "../src/jobs.ts";
 import { fileUrl } from "../src/runtime/config.ts";
 import { readDatabases } from "../src/runtime/databases.ts";
 import { viaSmtp } from "../src/runtime/smtp.ts";
+import { writeAssets } from "./assets.ts";
 import { copyWorker } from "./bundle.ts";
 import { Child } from "./child.ts";
 import { startCrons } from "./crons.ts";
@@ -66,6 +67,12 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
   }
 }
 
+/** What the app on Deno serves beside itself: it may start no other program, such as a bundler. */
+async function denoAssets(assets: string): Promise<{ script: undefined; assets: string }> {
+  await writeAssets(assets);
+  return { script: undefined, assets };
+}
+
 async function start(
   options: PlatformOptions,
   undo: (() => void | Promise<void>)[],
@@ -97,7 +104,7 @@ async function start(
   };
 
   // The bundle needs a core for two seconds: it is made while the database starts.
-  const bundle = runtime === "workerd" ? copyWorker(dataDir) : Promise.resolve(null);
+  const bundle = runtime === "workerd" ? copyWorker(dataDir) : denoAssets(join(dataDir, "assets"));
   bundle.catch(() => undefined);
   const database: { url: string; authToken?: string | undefined } = { url: fileUrl(join(dataDir, "main.db")) };
   if (options.databaseUrl !== undefined) {
@@ -136,7 +143,7 @@ async function start(
     MAIL_FROM: options.mailFrom,
     ...mail.bindings,
   };
-  const edge = new Edge({ ...common, runtime, host, port, url, bindings, worker: await bundle });
+  const edge = new Edge({ ...common, runtime, host, port, url, bindings, built: await bundle });
   await run("edge", edge.child, () => edge.start());
   if (runtime === "workerd") {
     const endCrons = startCrons(

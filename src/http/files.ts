@@ -12,8 +12,13 @@ import { SCHEMAS } from "./schemas.ts";
 // What the app serves and does not change while it runs is made here, once, and kept beside the Worker as its static
 // assets: a tenth of the Worker's size would otherwise be what describes it. Imported by the build, by Deno and by tests.
 
-/** Every file by name: the API's description, the reference page, stylesheets, icons and islands. */
-export async function staticFiles(): Promise<ReadonlyMap<string, string>> {
+/**
+ * Every file by name: the API's description, the reference page, stylesheets, icons and islands.
+ * @param bundled files that pages load and a bundler makes, by the name that a page uses
+ */
+export async function staticFiles(
+  bundled: Readonly<Record<string, string>> = {},
+): Promise<ReadonlyMap<string, string>> {
   const document = openApi(
     ROUTES.filter(({ page }) => page !== true),
     ORIGIN,
@@ -33,18 +38,22 @@ export async function staticFiles(): Promise<ReadonlyMap<string, string>> {
     [DOCS_FILES.style, DOCS_STYLE],
   ]);
   const names: Record<string, string> = {};
-  for (const [name, { text }] of Object.entries(ASSETS)) {
+  const own = Object.entries(ASSETS).map(([name, { text }]) => [name, text] as const);
+  for (const [name, text] of [...own, ...Object.entries(bundled)]) {
     names[name] = fingerprinted(name, text);
     files.set(names[name], text);
   }
   return files.set("manifest.json", JSON.stringify(names));
 }
 
-/** `Base.asset` where the files are made in the process that serves them. */
-export function assetsInMemory(): Base["asset"] {
+/**
+ * `Base.asset` where the files are made in the process that serves them.
+ * @param bundle makes those that a bundler makes; absent: there are none
+ */
+export function assetsInMemory(bundle?: () => Promise<Record<string, string>>): Base["asset"] {
   let files: ReadonlyMap<string, string> | undefined;
   return async (name) => {
-    files ??= await staticFiles();
+    files ??= await staticFiles(await bundle?.());
     return files.get(name) ?? null;
   };
 }

@@ -1,3 +1,5 @@
+import { readFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { createClient } from "@libsql/client";
 import { drizzle } from "drizzle-orm/libsql";
 import type { Base, Db } from "../context.ts";
@@ -7,6 +9,7 @@ import { JOBS, runCron } from "../jobs.ts";
 import * as schema from "../store/schema.ts";
 import { clientAddress } from "./address.ts";
 import { sharedBase, withDefer } from "./base.ts";
+import { clientBundle } from "./client-bundle.ts";
 import { ConfigError, fileUrl, readConfig } from "./config.ts";
 import { mailer } from "./mail.ts";
 import { fileSecrets } from "./secrets-file.ts";
@@ -45,6 +48,21 @@ async function connect(url: string, authToken: string | undefined): Promise<Db> 
   return drizzle(client, { schema }) as Db;
 }
 
+/** Where the bundler is not there, or may not run, the page that opens sealed tracks says so; everything else works. */
+async function bundled(): Promise<Record<string, string>> {
+  try {
+    return await clientBundle();
+  } catch (error) {
+    console.error(`Cannot bundle the client for browsers: ${error instanceof Error ? error.message : error}`);
+    return {};
+  }
+}
+
+/** `Base.asset` of files that `tools/assets.ts` wrote. */
+function assetsInFolder(folder: string): Base["asset"] {
+  return (name) => readFile(join(folder, basename(name)), "utf8").catch(() => null);
+}
+
 async function openBase(env: Record<string, string>): Promise<{ base: Base; close(): Promise<void> }> {
   const file = env.DATABASE_PATH ? { DATABASE_URL: fileUrl(env.DATABASE_PATH) } : {};
   const { config, databaseUrl, databaseToken, mainRegion, databases, ...mail } = readConfig({ ...env, ...file });
@@ -61,7 +79,8 @@ async function openBase(env: Record<string, string>): Promise<{ base: Base; clos
   // A folder that cannot be used is found now, and not by the first who sends a position.
   for (const copy of [...secrets.copies, secrets.escrow]) await copy.list("");
   const telemetry = { region: mainRegion, others };
-  const base = withDefer(sharedBase(db, config, sendMail, assetsInMemory(), secrets, telemetry), (work) => {
+  const asset = env.ASSETS_DIR ? assetsInFolder(env.ASSETS_DIR) : assetsInMemory(bundled);
+  const base = withDefer(sharedBase(db, config, sendMail, asset, secrets, telemetry), (work) => {
     pending.add(work);
     void work.finally(() => pending.delete(work));
   });

@@ -42,7 +42,7 @@ export function sealingPage(view: PageView, { keys, mayChange, done }: SealingCo
         }`,
       )}
       ${card(s.ways, waysTable(view, used.length > 0))}
-      ${keys.length === 0 ? "" : card(s.openTitle, html`<p>${s.open}</p>${code(OPEN)}`)}
+      ${keys.length === 0 ? "" : card(s.openTitle, html`<p><a class="button quiet" href="/profile/sealing/open">${s.openPage}</a></p><p>${s.open}</p>${code(OPEN)}`)}
       <p><a href="/profile">${view.t.common.back}</a></p>`,
   });
 }
@@ -83,6 +83,38 @@ function waysTable(view: PageView, isSealed: boolean): Html {
     ],
     "",
   );
+}
+
+/** Opens what is sealed in the browser: the key stays there. Hidden until client/browser.ts runs. */
+export function openSealedPage(view: PageView, devices: readonly { id: number; name: string }[]): Html {
+  const s = view.t.sealing;
+  const { devices: d } = view.t;
+  const head = [s.fixTime, d.coordinates, `${d.speed} (km/h)`, s.event];
+  return frame(view, {
+    title: s.openPage,
+    lead: s.openLead,
+    islands: ["unseal.js"],
+    body: html`<div id="unseal-missing">${notice("info", s.openScript)}</div>
+      ${
+        devices.length === 0
+          ? html`<p>${d.emptyTitle}</p>`
+          : html`<div id="unseal" hidden data-no-file="${s.noFile}">
+        ${field({ name: "keyFile", label: s.keyFile, hint: s.keyFileHint, type: "file", accept: ".key,application/json" })}
+        ${field({ name: "device", label: d.list, choices: devices.map(({ id, name }) => [String(id), name]) })}
+        ${field({ name: "from", label: s.from, hint: s.whenHint, type: "datetime-local" })}
+        ${field({ name: "to", label: s.to, hint: s.whenHint, type: "datetime-local" })}
+        <p class="actions"><button type="button" class="primary">${s.openIt}</button></p>
+        <p id="unseal-said" class="error" role="alert"></p>
+        <div id="unseal-result" role="status" hidden>
+          <p><strong id="unseal-count"></strong> ${s.opened}
+            <a id="unseal-geojson" href="#" download="track.geojson">GeoJSON</a> <a id="unseal-ndjson" href="#" download="positions.ndjson">NDJSON</a></p>
+          <p id="unseal-unopened">${s.unopened}</p><p id="unseal-more">${s.openMore}</p>
+          <div class="wide" tabindex="0" role="region" aria-label="${s.openPage}"><table><caption class="hide">${s.openPage}</caption>
+            <thead><tr>${head.map((name) => html`<th scope="col">${name}</th>`)}</tr></thead><tbody id="unseal-rows"></tbody></table></div>
+        </div></div>`
+      }
+      <p><a href="/profile/sealing">${view.t.common.back}</a></p>`,
+  });
 }
 
 /** What a lost key means, then making one, then registering it. */

@@ -1,10 +1,10 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
+import { gzipSync } from "node:zlib";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { encodeAaa } from "../../codec/encode.ts";
@@ -25,20 +25,6 @@ const TOTAL = BATCHES * IN_BATCH;
 
 const found = findBrowser();
 const missing = found === undefined ? " (without a browser: no Chromium is installed, see CONTRIBUTING.md)" : "";
-
-/** The open client as a page would load it. */
-async function clientForBrowsers(): Promise<string> {
-  const contents = `export * from "./client/key-file.ts"; export * from "./client/track.ts";`;
-  const { outputFiles } = await build({
-    stdin: { contents, resolveDir: ROOT, loader: "ts" },
-    bundle: true,
-    format: "iife",
-    globalName: "client",
-    platform: "browser",
-    write: false,
-  });
-  return outputFiles[0]!.text;
-}
 
 describe.each(["workerd", "deno"] as const)(`sealed at the edge to the customer's key in %s${missing}`, (runtime) => {
   // One browser is enough: the pages are the same.
@@ -211,18 +197,37 @@ describe.each(["workerd", "deno"] as const)(`sealed at the edge to the customer'
     expect(lost.stdout).toBe("");
   });
 
-  test.skipIf(executable === undefined)("the same client opens it in a page of the browser", LONG, async () => {
-    const page = ada!.page;
-    await page.evaluate(await clientForBrowsers());
-    const given = [readFileSync(at("everyday.key"), "utf8"), readFileSync(at("0.json"), "utf8")];
-    const opened: { positions: number; unopened: number; first: string } = await page.evaluate(
-      `(async ([file, text]) => {
-        const { positions, unopened } = await client.openTrack(client.readAnswer(text), await client.readKeyFile(file));
-        return { positions: positions.length, unopened: unopened.length, first: JSON.stringify(positions[0]) };
-      })(${JSON.stringify(given)})`,
-    );
-    const inNode = unseal("--key", at("everyday.key"), at("0.json")).stdout.trim().split("\n");
-    expect(opened).toEqual({ positions: inNode.length, unopened: 0, first: inNode[0] });
+  test("a page has what opens it in a browser", LONG, async () => {
+    const page = await (await call("GET", "/profile/sealing/open")).text();
+    const script = /<script type="module" src="(\/assets\/unseal\.[0-9a-f]{8}\.js)">/.exec(page)?.[1];
+    const response = await fetch(`${platform.url}${script}`);
+    expect(response.status).toBe(200);
+    expect(response.headers.get("content-type")).toMatch(/^text\/javascript/);
+    // HPKE and the codec, in the size that README says.
+    expect(gzipSync(await response.text()).length).toBeLessThan(30 * 1024);
+  });
+
+  test.skipIf(executable === undefined)("which gives the same as the tool", LONG, async () => {
+    const { page } = ada!;
+    await ada!.go(`${platform.url.replace("127.0.0.1", "localhost")}/profile/sealing/open`);
+    await ada!.press(sealing.openIt);
+    await page.getByText(sealing.noFile).waitFor();
+    await ada!.look("sealing-open");
+    await page.getByLabel(sealing.keyFile).setInputFiles(at("everyday.key"));
+    await page.getByRole("button", { name: sealing.openIt, exact: true }).click();
+    await page.locator("#unseal-result").waitFor();
+    expect(await page.locator("#unseal-count").innerText()).toBe(String(TOTAL + IN_BATCH));
+    await ada!.look("sealing-opened");
+    const [download] = await Promise.all([page.waitForEvent("download"), page.locator("#unseal-ndjson").click()]);
+    await download.saveAs(at("browser.ndjson"));
+    const pages = readdirSync(folder).filter((name) => /^\d+\.json$/.test(name));
+    const inNode = unseal("--key", at("everyday.key"), ...pages.map(at)).stdout;
+    expect(readFileSync(at("browser.ndjson"), "utf8") === inNode).toBe(true);
+    // With a key that it was not sealed to there is only what is not sealed yet.
+    await page.getByLabel(sealing.keyFile).setInputFiles(at("lost.key"));
+    await page.getByRole("button", { name: sealing.openIt, exact: true }).click();
+    await page.getByText(sealing.unopened).waitFor();
+    expect(await page.locator("#unseal-count").innerText()).toBe(String(IN_BATCH));
     expect(ada!.problems.splice(0)).toEqual([]);
   });
 

@@ -1,11 +1,15 @@
 import type { Ctx } from "../../context.ts";
 import { addCustomerKey, checkOfKey, listCustomerKeys, revokeCustomerKey } from "../../customer-keys.ts";
+import { listDevices } from "../../devices.ts";
 import { AppError } from "../../errors.ts";
-import { newSealingKeyPage, sealingPage } from "../../web/sealing.ts";
+import { newSealingKeyPage, openSealedPage, sealingPage } from "../../web/sealing.ts";
 import { page, typed } from "../page.ts";
 import type { Route } from "../route.ts";
 import { NewSealingKey } from "../sealing-keys.ts";
 import { parse } from "../validate.ts";
+
+/** Trackers that one can choose from. */
+const LISTED = 1000;
 
 const isOwner = ({ principal }: Ctx) => principal.kind === "user" && principal.role === "owner";
 
@@ -27,6 +31,12 @@ export const SEALING_PAGES: readonly Route[] = [
         return "/profile/sealing?done=sealingRevoked";
       },
     },
+  }),
+  page({
+    path: "/profile/sealing/open",
+    access: "customer",
+    summary: "Open sealed positions in the browser, with the file of one's key",
+    show: async ({ ctx, view }) => openSealedPage(view, await listDevices(ctx, 0, LISTED)),
   }),
   page({
     path: "/profile/sealing/new",

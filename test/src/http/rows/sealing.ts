@@ -43,6 +43,7 @@ export const SEALING_ROWS: Rows = {
     body: async (things) => ({ act: "revoke", id: String(await keyId(things)) }),
     status: 303,
   },
+  "GET /profile/sealing/open": { who: CUSTOMERS, path: at("/profile/sealing/open"), status: 200 },
   "GET /profile/sealing/new": { who: ["owner"], path: at("/profile/sealing/new"), status: 200 },
   "POST /profile/sealing/new": {
     who: ["owner"],
