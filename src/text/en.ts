@@ -1146,7 +1146,8 @@ const sealing = {
   openTitle: "Read what is sealed",
   open: "Or with a program: the API gives what is sealed as it is, and this opens it on your machine:",
   openPage: "Open sealed positions",
-  openLead: "They are opened in this browser. The key's file goes nowhere.",
+  openLead:
+    "They are opened in this browser; the key's file goes nowhere. The page itself comes from this service: who does not want to trust it uses the program.",
   openScript: "This page needs a script that is not running in this browser. The program “unseal” opens the same.",
   keyFile: "File of your key",
   keyFileHint: "It is read by this page and not sent.",
