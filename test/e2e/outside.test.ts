@@ -33,11 +33,12 @@ test.each(["workerd", "deno"] as const)(
       body: JSON.stringify({ name: runtime }),
     });
     expect(response.status).toBe(201);
+    const { id } = (await response.json()) as { id: number };
     await platform.stop();
     const client = createClient({ url: server.url, authToken: token });
     const { rows } = await client.execute({
-      sql: "SELECT count(*) AS n FROM accounts WHERE name = ?",
-      args: [runtime],
+      sql: "SELECT count(*) AS n FROM accounts WHERE id = ?",
+      args: [id],
     });
     client.close();
     expect(rows[0].n).toBe(1);

@@ -88,7 +88,9 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 }, 60_000);
 
-test("npm start refuses a bad setting with a sentence that names it, and creates nothing", async () => {
+test("npm start refuses a bad setting with a sentence that names it, and creates nothing", {
+  timeout: 60_000,
+}, async () => {
   const port = String((taken.address() as { port: number }).port);
   const cases: [Record<string, string>, RegExp][] = [
     [{ PORT: "http" }, /^PORT must be a whole number .*\.\n$/],

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
+import { createClient } from "@libsql/client";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { latin1 } from "../../codec/bytes.ts";
 import { encodeAaa, encodeAff, encodeCcc, encodeCce } from "../../codec/encode.ts";
@@ -262,6 +263,62 @@ export function suite(runtime: Runtime): void {
     expect(platform.secrets).toEqual(secrets);
     expect(await positionsOf(id)).toHaveLength(1);
     tracker.close();
+  });
+
+  test("what is settled reads as it did while it waited, also when everything has started again", {
+    timeout: 60_000,
+  }, async () => {
+    const { id, imei } = await aDevice();
+    const tracker = new Tracker(platform.bridgePort);
+    for (const numbers of [
+      [0, 1, 2],
+      [5, 4, 3],
+      [2, 6],
+    ]) {
+      const reports = numbers.map((n) => aReport(n));
+      tracker.send(encodeCcc({ identifier: "A", imei, reports }));
+      expect(await tracker.receive()).not.toBeNull();
+    }
+    const read = async () => {
+      const ofDevice = ({ json }: { json: Json }) => json.data.filter(({ deviceId }) => deviceId === id);
+      const feed: Json[] = [];
+      for (let cursor = ""; ; ) {
+        const page = await call("GET", `/v1/positions/feed?limit=1000${cursor}`);
+        if (page.json.data.length === 0) break;
+        feed.push(...ofDevice(page));
+        cursor = `&cursor=${page.json.nextCursor}`;
+      }
+      return {
+        history: await positionsOf(id),
+        latest: ofDevice(await call("GET", "/v1/positions/latest?limit=1000")),
+        feed,
+      };
+    };
+    const waiting = await read();
+    expect(waiting.history.map(({ odometerM }) => Number(odometerM) - 1_000_000)).toEqual([0, 1, 2, 3, 4, 5, 6]);
+    expect(waiting.latest).toEqual([waiting.history.at(-1)]);
+    expect(waiting.feed.map(({ id }) => id)).toEqual(waiting.history.map(({ id }) => id).toSorted((a, b) => a - b));
+    // The removal of a device settles whatever waits.
+    const gone = await aDevice();
+    expect((await call("DELETE", `/v1/devices/${gone.id}`)).status).toBe(204);
+    const client = createClient({ url: `file:${join(dataDir, "main.db")}` });
+    const { rows } = await client.execute(
+      `SELECT (SELECT sum(positions) FROM segments WHERE device_id = ${id}), (SELECT count(*) FROM inbox), (SELECT count(*) FROM runs)`,
+    );
+    client.close();
+    expect(Object.values(rows[0])).toEqual([7, 0, 0]);
+    expect(await read()).toEqual(waiting);
+    await platform.stop();
+    platform = await startPlatform(options);
+    expect(await read()).toEqual(waiting);
+    // Sent again after all of this it is known.
+    const again = new Tracker(platform.bridgePort);
+    again.send(encodeCcc({ identifier: "B", imei, reports: [aReport(3), aReport(7)] }));
+    expect(await again.receive()).not.toBeNull();
+    const { history } = await read();
+    expect(history.slice(0, 7)).toEqual(waiting.history);
+    expect(history).toHaveLength(8);
+    for (const each of [tracker, again]) each.close();
   });
 
   test("a second platform on the same data is refused, and the first goes on", async () => {
