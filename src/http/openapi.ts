@@ -130,6 +130,7 @@ function problemsOf(route: Route): ProblemCode[] {
   if (route.params !== undefined) codes.push("not_found");
   if (route.confirmed === true) codes.push("confirmation_required");
   else if (route.method !== "GET" && route.body !== undefined) codes.push("conflict");
+  if (route.refusesSealed === true) codes.push("sealed");
   if (route.etag === true && route.method !== "GET") codes.push("precondition_failed");
   if (route.body !== undefined || route.binary !== undefined) codes.push("too_large");
   if (route.body !== undefined) codes.push("pan_not_accepted");

@@ -227,6 +227,7 @@ export const POSITIONS: readonly Route[] = [
     params: DevicePath,
     query: HistoryQuery,
     find: findDevice,
+    refusesSealed: true,
     answers: { 200: { ...positionPage, media: { ...files, ...positionPage.media } } },
     handle: async ({ c, ctx, object, query }) => {
       const { format = acceptedFormat(c.req.header("accept")), ...window } = query;

@@ -79,6 +79,8 @@ interface Definition<P, Q, B, O> {
   confirmed?: true;
   /** Honours Idempotency-Key. Never where the answer shows a secret: the answer is kept. */
   idempotent?: true;
+  /** Refuses what is sealed to the account's own key, and can be no file, or nobody's but the customer's to see. */
+  refusesSealed?: true;
   /** Answers with an ETag: 304 on GET, 412 on PATCH and DELETE. */
   etag?: true;
   /** Not counted against a rate limit. */

@@ -157,10 +157,13 @@ export const SUPPORT: readonly Route[] = [
     access: "support",
     tag: "Administration",
     summary: "Read where an account's devices are, inside a window",
-    description: "403 unless an owner of the account has opened a support window. The customer sees who looked.",
+    description:
+      "403 unless an owner of the account has opened a support window, 409 where it seals positions to a key of its own. " +
+      "The customer sees who looked.",
     params: v.object({ id: PathId }),
     query: v.strictObject({ limit: Limit, cursor: Cursor }),
     find: (ctx, { id }) => accountById(ctx, id),
+    refusesSealed: true,
     answers: { 200: positionPage },
     handle: async ({ c, ctx, object, query }) =>
       c.json(await latest(await lookInto(ctx, object.id, null, "latest"), query)),
@@ -171,10 +174,13 @@ export const SUPPORT: readonly Route[] = [
     access: "support",
     tag: "Administration",
     summary: "Read a customer's track, inside a window",
-    description: "403 unless an owner of the account has opened a support window. The customer sees who looked.",
+    description:
+      "403 unless an owner of the account has opened a support window, 409 where it seals positions to a key of its own. " +
+      "The customer sees who looked.",
     params: v.object({ id: PathId, deviceId: PathId }),
     query: v.strictObject({ ...WINDOW, limit: Limit, cursor: Cursor }),
     find: async (ctx, { id, deviceId }) => deviceOf(asAccount(ctx, (await accountById(ctx, id)).id), deviceId),
+    refusesSealed: true,
     answers: { 200: positionPage },
     handle: async ({ c, ctx, object, query }) =>
       c.json(await history(await lookInto(ctx, object.accountId, object.id, "track"), object.id, query)),
