@@ -81,7 +81,7 @@ export async function accountDetail(ctx: Ctx, account: AccountRow): Promise<Acco
 }
 
 /** A sentence that the customer reads. @throws {AppError} invalid, field `reason` */
-function requireReason(given: string): string {
+export function requireReason(given: string): string {
   const reason = given.trim();
   const { reasonMinCharacters: min, reasonMaxCharacters: max } = LIMITS;
   if ([...reason].length < min || [...reason].length > max || /\p{Cc}/u.test(reason)) {

@@ -5,6 +5,7 @@ import { announceDocuments } from "./documents.ts";
 import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 import { sendDueMails } from "./mail.ts";
+import { moveTracks } from "./move.ts";
 import {
   finishRemovals,
   forgetOldSearches,
@@ -61,6 +62,12 @@ export const JOBS = [
     cron: "* * * * *",
     summary: "Seals what was stored about people before it was stored sealed",
     run: sealClearFields,
+  },
+  {
+    name: "move-tracks",
+    cron: "* * * * *",
+    summary: "Goes on moving tracks of accounts that were placed in another database, and erases them at the source",
+    run: moveTracks,
   },
   {
     name: "finish-removals",

@@ -138,6 +138,23 @@ export const LIMITS = {
   deleteStatements: 9000,
   /** Statements within a request that removes a device; the job goes on with the rest. */
   removalStatements: 200,
+  /** Moves of tracks that one run of the job takes up; how long it copies; how long an account's trackers wait at most. */
+  movesPerRun: 20,
+  moveRunMs: 30_000,
+  moveHoldMs: 10_000,
+  /** Devices, and days of devices, whose segments are compared at a time; what one statement copies or erases. */
+  moveDevices: 50,
+  moveDays: 100,
+  moveSegments: 200,
+  moveNewest: 100,
+  /** What was moved is erased at its source after this long: reads that began before have ended. */
+  moveGraceMs: 60_000,
+  /** Batches that may come to the source while a move ends, for whomever: the ids of the other database begin beyond. */
+  moveBatches: 1_000_000,
+  /** Steps that one part is settled in, when all of it must be at once. */
+  drainTries: 1000,
+  /** Placements of an account that are shown. */
+  placementsShown: 50,
   /** Devices whose removal one run of the job takes up. */
   removalsPerRun: 100,
   /** A session ends this long after sign-in, and when nothing was asked with it for the idle time. */

@@ -2,7 +2,7 @@ import type { Base } from "./context.ts";
 import { LIMITS } from "./limits.ts";
 import { type Budget, eraseTrack } from "./purge.ts";
 import { purgeSearches } from "./searches.ts";
-import { isMoving } from "./store/placements.ts";
+import { moveOf } from "./store/placements.ts";
 import * as store from "./store/retention.ts";
 import { emptyLog } from "./store/scrub.ts";
 import { forgetNetworks, purgeSessions } from "./store/sessions.ts";
@@ -40,8 +40,9 @@ export async function removeDevice(
 ): Promise<boolean> {
   const accountId = await store.accountOfMarked(ctx.db, deviceId);
   if (accountId === null) return false;
-  if (await isMoving(ctx.db, accountId)) {
-    // Nobody reads it any more. Its rows go when they are in one database again.
+  const move = await moveOf(ctx.db, accountId);
+  if (move === "copying" || move === "holding") {
+    // Nobody reads it any more. Its rows go when nothing is copied any more.
     await destroyDevice(ctx, accountId, deviceId);
     return false;
   }

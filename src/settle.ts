@@ -9,6 +9,8 @@ import {
   endLease,
   fullParts,
   keysInUse,
+  lastBatch,
+  partWaits,
   readSettlement,
   takeLease,
   unmerged,
@@ -102,6 +104,21 @@ export async function keyInForce(ctx: Base, telemetry: Telemetry): Promise<{ kid
     await changeKey(telemetry.db, kid, await newInboxKey(ctx, telemetry.name), ctx.now());
   }
   throw new Error("Cannot seal the inbox: its key changes too fast");
+}
+
+/**
+ * Settles what waits of a part at this moment, whatever it is, beside whichever settler is at work.
+ * @returns false when something of it is left
+ */
+export async function drainPart(ctx: Base, telemetry: Telemetry, part: number): Promise<boolean> {
+  const last = await lastBatch(telemetry.db);
+  for (let tries = 0; tries < LIMITS.drainTries; tries++) {
+    const waits = await partWaits(telemetry.db, part, last);
+    if (waits === "nowhere") return true;
+    if (waits === "inbox") await merge(ctx, telemetry);
+    else await settlePart(ctx, telemetry, part);
+  }
+  return false;
 }
 
 async function mergeIfDue(ctx: Base, telemetry: Telemetry, { all = false }: Due): Promise<number> {

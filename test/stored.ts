@@ -4,7 +4,7 @@ import { bucketOf, sealBatches } from "../src/inbox.ts";
 import { LIMITS } from "../src/limits.ts";
 import { keyInForce, settle } from "../src/settle.ts";
 import { appendStatements } from "../src/store/inbox.ts";
-import { mainTelemetry } from "../src/telemetry.ts";
+import { allTelemetry, telemetryFor } from "../src/telemetry.ts";
 import { NOON, type TestBase } from "./database.ts";
 
 /** A position for the database as tests describe it; each is another record unless `record` says otherwise. */
@@ -53,16 +53,21 @@ export async function stored(
   device: { id: number; accountId: number },
   specs: readonly PositionSpec[],
 ): Promise<number> {
-  const telemetry = mainTelemetry(base);
+  const telemetry = await telemetryFor(base, device.accountId);
   const { kid, key } = await keyInForce(base, telemetry);
   const batches = await sealBatches(base, telemetry, packed(device, specs), kid, key);
-  const results = await base.db.$client.batch(appendStatements(batches, null), "write");
+  const accounts = telemetry.main ? [] : [device.accountId];
+  const results = await telemetry.db.$client.batch(appendStatements(batches, null, accounts), "write");
   return Number(results.at(-1)!.lastInsertRowid) * LIMITS.batchPositions + batches.at(-1)!.positions - 1;
 }
 
 /** Settles whatever waits. @returns positions that segments hold */
 export async function settled(base: TestBase): Promise<number> {
-  await settle(base, mainTelemetry(base), { all: true });
-  const { rows } = await base.db.$client.execute("SELECT coalesce(sum(positions), 0) FROM segments");
-  return Number(rows[0]![0]);
+  let positions = 0;
+  for (const telemetry of allTelemetry(base)) {
+    await settle(base, telemetry, { all: true });
+    const { rows } = await telemetry.db.$client.execute("SELECT coalesce(sum(positions), 0) FROM segments");
+    positions += Number(rows[0]![0]);
+  }
+  return positions;
 }

@@ -371,6 +371,23 @@ export async function partRuns(db: Db, part: number): Promise<{ settled: number;
   return { settled, last, rows: chunkRows(found!.rows) };
 }
 
+/** The batch up to which everything of a part is in segments. */
+export async function settledUpTo(db: Db, part: number): Promise<number> {
+  const { rows } = await db.$client.execute({ sql: "SELECT settled FROM parts WHERE id = ?", args: [part] });
+  return Number(rows[0]![0]);
+}
+
+/** Where something of a part and of batches up to `last` still waits. */
+export async function partWaits(db: Db, part: number, last: number): Promise<"inbox" | "runs" | "nowhere"> {
+  const start = part * RUNS_A_PART;
+  const { rows } = await db.$client.execute({
+    sql: `SELECT EXISTS (SELECT 1 FROM inbox WHERE id > (SELECT merged FROM settlement) AND id <= ?1),
+      EXISTS (SELECT 1 FROM runs WHERE id > ?2 + (SELECT settled FROM parts WHERE id = ?3) AND id < ?4)`,
+    args: [last, start, part, start + RUNS_A_PART],
+  });
+  return rows[0]![0] === 1 ? "inbox" : rows[0]![1] === 1 ? "runs" : "nowhere";
+}
+
 /** Of statements that settle a part: it is settled as far as was known. */
 export const STILL_AT = "(SELECT settled FROM parts WHERE id = ?1) = ?2";
 

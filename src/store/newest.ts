@@ -15,7 +15,7 @@ export interface StoredFix {
 }
 
 /** Account in the id of a row. */
-const ROWS_AN_ACCOUNT = 2 ** 21;
+export const ROWS_AN_ACCOUNT: number = 2 ** 21;
 
 export function newestIdOf(accountId: number, deviceId: number, devices: number): number {
   return accountId * ROWS_AN_ACCOUNT + Math.floor(deviceId / devices);
