@@ -29,7 +29,7 @@ function addresses({ url, bridgePort, metricsUrl, outboxUrl, dataDir, runtime }:
     ["trackers", `port ${bridgePort}, TCP and UDP`],
     ["bridge metrics", metricsUrl],
     ["mails", outboxUrl ?? "sent by the server in SMTP_URL"],
-    ["data", `${dataDir} (database, spool, secrets, logs)`],
+    ["data", `${dataDir} (database, keys, spool, secrets, logs)`],
   ];
   return [
     `Ephemeris runs on this machine (${TITLES[runtime]}).`,
