@@ -48,7 +48,7 @@ const text = new TextEncoder();
 
 /** Binds a chunk to the database and the kind of row that it is in; its number is part of the nonce. */
 const boundTo = (telemetry: Telemetry, kind: "batch" | "run", kid: number, shift: number) =>
-  text.encode(`inbox|1|${telemetry.name}|${kind}|${kid}|${shift}`);
+  text.encode(`inbox|1|${telemetry.name}|${kind}|${kid}|${shift}`) as Uint8Array<ArrayBuffer>;
 
 function nonceOf(nonce: Uint8Array, chunk: number): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(12);
