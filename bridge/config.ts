@@ -112,6 +112,7 @@ function openFiles(): number {
 export function readConfig(env: Env): Config {
   const segmentBytes = integer(env, "SPOOL_SEGMENT_BYTES", MIB, 1024 * MIB, LIMITS.segmentBytes);
   const spoolBytes = integer(env, "SPOOL_BYTES", 2 * segmentBytes, 2 ** 43, LIMITS.spoolBytes);
+  const segmentAgeMs = 1000 * integer(env, "SPOOL_AGE_S", 1, 86_400, LIMITS.segmentAgeMs / 1000);
   const wanted = integer(env, "MAX_CONNECTIONS", 1, 1_000_000, LIMITS.connections);
   const connections = Math.max(1, Math.min(wanted, openFiles() - OTHER_FILES));
   return {
@@ -122,7 +123,7 @@ export function readConfig(env: Env): Config {
     metricsPort: integer(env, "METRICS_PORT", 0, 65_535, DEFAULTS.METRICS_PORT),
     spoolFolder: text(env, "SPOOL_DIR", DEFAULTS.SPOOL_DIR),
     tls: tls(env),
-    limits: { ...LIMITS, connections, segmentBytes, spoolBytes },
+    limits: { ...LIMITS, connections, segmentBytes, segmentAgeMs, spoolBytes },
     connectionsWanted: wanted,
     reach: failPoint(env),
   };

@@ -33,6 +33,7 @@ const BAD: [name: string, value: string | undefined, env?: Record<string, string
   ["MAX_CONNECTIONS", "0"],
   ["SPOOL_BYTES", "1000"],
   ["SPOOL_SEGMENT_BYTES", "1000"],
+  ["SPOOL_AGE_S", "0"],
   ["BRIDGE_FAILPOINT", "Z:1"],
   ["BRIDGE_FAILPOINT", "A:0"],
   ["TLS_PORT", "5021"],

@@ -460,7 +460,12 @@ test("whatever is sent, merged, settled and purged in whatever order, every read
     SEED === undefined
       ? // Whoever looks for the smallest example gives the seed that is told.
         { numRuns: RUNS, endOnFailure: true }
-      : { numRuns: RUNS, seed: Number(SEED), interruptAfterTimeLimit: 400_000, markInterruptAsFailure: true },
+      : {
+          numRuns: RUNS,
+          seed: Number(SEED),
+          path: process.env.SETTLE_PATH ?? "",
+          endOnFailure: process.env.SETTLE_SHRINK === undefined,
+        },
   );
 }, 600_000);
 
