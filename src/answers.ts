@@ -64,6 +64,8 @@ export async function answersOf(ctx: Base, candidates: readonly Candidate[]): Pr
     const refused = candidate.events.length === 0 && parseReply(candidate.uplink).outcome === "error";
     answers.push({
       id: best.id,
+      deviceId: best.deviceId,
+      accountId: best.accountId,
       state: refused ? "refused" : "acked",
       answeredAt: candidate.receivedAt,
       reply: replyText(candidate),

@@ -83,7 +83,7 @@ export async function deleteDevice(ctx: Ctx, id: number): Promise<void> {
   if (!marked) throw new AppError("not_found", "No such device");
   await record(ctx, "device.removed", { accountId: accountOf(ctx), subject: `device ${id}` });
   try {
-    await forgetAnswers(ctx.db, accountOf(ctx), `/v1/devices/${id}`);
+    await forgetAnswers(ctx.db, accountOf(ctx), id);
     await removeDevice(ctx, id);
   } catch (error) {
     ctx.log.error("device.removal_unfinished", { requestId: ctx.requestId, deviceId: id }, error);

@@ -58,7 +58,9 @@ export async function once(
     if (refused(error)) await release(ctx.db, accountId, hash);
     throw error;
   }
-  await keepAnswer(ctx.db, accountId, hash, answer.status, JSON.stringify(answer));
+  const deviceId = Number(/^\/v1\/devices\/(\d+)/.exec(answer.headers.location ?? "")?.[1] ?? 0) || null;
+  const { status } = answer;
+  await keepAnswer(ctx.db, accountId, hash, { status, response: JSON.stringify(answer), deviceId });
   return { ...answer, repeated: false };
 }
 

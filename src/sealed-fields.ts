@@ -1,7 +1,7 @@
 import type { Base } from "./context.ts";
 import { AppError } from "./errors.ts";
 import { fromBase64Url, toBase64Url } from "./seal.ts";
-import { type Fields, type IndexPurpose, type Owner, SEALED, type SealedTable } from "./store/sealed.ts";
+import { type Fields, type IndexPurpose, SEALED, type SealedTable } from "./store/sealed.ts";
 import { accountKey, blindKey } from "./vault-own.ts";
 
 // Personal fields in the control database: AES-256-GCM under the secret of the account that they are about, which goes
@@ -42,23 +42,60 @@ export function fieldsOf(base: Base): Fields {
     return key;
   }
 
-  const fields: Fields = {
-    async seal(table, account, row) {
-      const sealed = { ...row } as Record<string, unknown>;
-      const key = await sealingKey(account);
-      for (const [column, { index, own }] of columnsOf(table)) {
-        const value = sealed[column];
-        if (own === true || value === undefined) continue;
-        if (index !== undefined) {
-          sealed[`${column}Index`] = value === null ? null : await fields.index(index, String(value));
-        }
-        if (value !== null) sealed[column] = await encrypt(base, key, place(table, column, account), value as Value);
-      }
-      return sealed as never;
-    },
+  async function sealAll(table: SealedTable, account: number | null, rows: readonly object[]): Promise<object[]> {
+    const key = await sealingKey(account);
+    // Once for all: of many at a time that find no pepper each would try to make it.
+    const pepper = columnsOf(table).some(([, { index }]) => index !== undefined) ? await blindKey(base) : null;
+    return Promise.all(rows.map((row) => sealRow(table, account, { key, pepper }, row)));
+  }
 
-    open(table, rows, account) {
-      return Promise.all(rows.map((row) => opened(table, row, account)));
+  async function sealRow(
+    table: SealedTable,
+    account: number | null,
+    { key, pepper }: { key: CryptoKey; pepper: CryptoKey | null },
+    row: object,
+  ): Promise<object> {
+    const sealed = { ...row } as Record<string, unknown>;
+    for (const [column, { index, own }] of columnsOf(table)) {
+      const value = sealed[column] as Value | null | undefined;
+      if (own === true || value === undefined) continue;
+      if (index !== undefined && pepper !== null) {
+        sealed[`${column}Index`] = value === null ? null : await indexOf(pepper, index, String(value));
+      }
+      if (value !== null) sealed[column] = await encrypt(base, key, place(table, column, account), value);
+    }
+    return sealed;
+  }
+
+  async function openRow(table: SealedTable, account: number | null, key: CryptoKey | null, row: object) {
+    const clear = { ...row } as Record<string, unknown>;
+    for (const column of sealedColumns(table, row)) {
+      const value = clear[column] as Value;
+      clear[column] = typeof value === "string" ? "" : new Uint8Array(0);
+      if (key === null) continue;
+      try {
+        clear[column] = await decrypt(key, place(table, column, account), value);
+      } catch (error) {
+        base.log.error("field.refused", { table, column, account }, error);
+      }
+    }
+    return clear;
+  }
+
+  return {
+    seal: async (table, account, row) => (await sealAll(table, account, [row]))[0] as never,
+
+    sealAll: (table, account, rows) => sealAll(table, account, rows) as never,
+
+    async open(table, rows, owner) {
+      const accounts = rows.map((row) => (typeof owner === "function" ? owner(row) : owner));
+      const needed = new Set(accounts.filter((_, i) => sealedColumns(table, rows[i]!).length > 0));
+      const keys = new Map(
+        await Promise.all([...needed].map(async (account) => [account, await keyOf(account, false)] as const)),
+      );
+      return Promise.all(
+        rows.map((row, i) => openRow(table, accounts[i]!, keys.get(accounts[i]!) ?? null, row)),
+      ) as never;
     },
 
     async sealOwn(table, column, { account, id }, value) {
@@ -72,36 +109,26 @@ export function fieldsOf(base: Base): Fields {
       return (await decrypt(key, place(table, column, account, id), sealed)) as string;
     },
 
-    async index(purpose, given) {
-      const data = text.encode(`${purpose}\0${NORMAL[purpose](given)}`);
-      return toBase64Url(new Uint8Array(await crypto.subtle.sign("HMAC", await blindKey(base), data)));
+    index: async (purpose, given) => indexOf(await blindKey(base), purpose, given),
+
+    async indexAll(purpose, texts) {
+      const pepper = await blindKey(base);
+      return Promise.all(texts.map((each) => indexOf(pepper, purpose, each)));
     },
   };
+}
 
-  async function opened<R extends object>(table: SealedTable, row: R, owner: Owner<R>): Promise<R> {
-    const clear = { ...row } as Record<string, unknown>;
-    const account = typeof owner === "function" ? owner(row) : owner;
-    for (const [column, { own }] of columnsOf(table)) {
-      const value = clear[column] as Value | null | undefined;
-      if (own === true || value == null || !isSealed(value)) continue;
-      clear[column] = await attempt(table, column, account, value);
-    }
-    return clear as R;
-  }
+async function indexOf(pepper: CryptoKey, purpose: IndexPurpose, given: string): Promise<string> {
+  const data = text.encode(`${purpose}\0${NORMAL[purpose](given)}`);
+  return toBase64Url(new Uint8Array(await crypto.subtle.sign("HMAC", pepper, data)));
+}
 
-  async function attempt(table: SealedTable, column: string, account: number | null, value: Value): Promise<Value> {
-    const nothing = typeof value === "string" ? "" : new Uint8Array(0);
-    const key = await keyOf(account, false);
-    if (key === null) return nothing;
-    try {
-      return await decrypt(key, place(table, column, account), value);
-    } catch (error) {
-      base.log.error("field.refused", { table, column, account }, error);
-      return nothing;
-    }
-  }
-
-  return fields;
+/** Columns of a row that hold something sealed. */
+function sealedColumns(table: SealedTable, row: object): string[] {
+  return columnsOf(table).flatMap(([column, { own }]) => {
+    const value = (row as Record<string, Value | null | undefined>)[column];
+    return own === true || value == null || !isSealed(value) ? [] : [column];
+  });
 }
 
 const columnsOf = (table: SealedTable) =>

@@ -74,7 +74,8 @@ export async function confirmTotp(ctx: Ctx, code: string): Promise<string[]> {
     const text = toBase32(ctx.random(10)).toLowerCase();
     return text.match(/.{4}/g)!.join("-");
   });
-  const hashes = await Promise.all(codes.map((each) => recoveryHash(ctx, user.id, each)));
+  const hashes: string[] = [];
+  for (const each of codes) hashes.push(await recoveryHash(ctx, user.id, each));
   if (!(await store.confirmTotp(ctx.db, user.id, { sealed, step, now: ctx.now(), hashes }))) throw nothing;
   // This session has shown the second factor. It has not proved anew who the person is.
   await markSessionProved(ctx.db, user.id, sessionId, provedAt, true);

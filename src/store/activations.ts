@@ -13,7 +13,7 @@ export type NewActivation = Pick<
 
 /** Loads trackers. One that is loaded already gets its new code, and can be activated once more. */
 export async function loadActivations(db: Db, list: readonly NewActivation[], loadedAt: number): Promise<void> {
-  const sealed = await Promise.all(list.map((row) => db.$fields.seal("activations", null, row)));
+  const sealed = await db.$fields.sealAll("activations", null, list);
   await db.$client.execute({
     sql: `INSERT INTO activations (imei, imei_index, model, firmware, order_reference, code_hash, loaded_at)
       SELECT value ->> 'imei', value ->> 'imeiIndex', value ->> 'model', value ->> 'firmware', value ->> 'orderReference',

@@ -34,6 +34,17 @@ const columnsAt = (now: number) => ({
   reply: commands.reply,
 });
 
+/** Rows as they are read, opened. */
+async function opened(
+  db: Db,
+  accountId: number,
+  rows: readonly (Omit<CommandRow, "arguments"> & { arguments: string })[],
+): Promise<CommandRow[]> {
+  const clear = await db.$fields.open("commands", rows, accountId);
+  // Of an account that was erased there is nothing to parse.
+  return clear.map((row) => ({ ...row, arguments: JSON.parse(row.arguments || "{}") as Record<string, unknown> }));
+}
+
 export async function insertCommand(
   db: Db,
   accountId: number,
@@ -42,11 +53,13 @@ export async function insertCommand(
     frame: Uint8Array;
   },
 ): Promise<CommandRow> {
-  const [row] = await db
+  const clear = { ...command, arguments: JSON.stringify(command.arguments) };
+  const sealed = await db.$fields.seal("commands", accountId, clear);
+  const rows = await db
     .insert(commands)
-    .values({ ...command, accountId, state: "queued" })
+    .values({ ...sealed, accountId, state: "queued" })
     .returning(columnsAt(command.createdAt));
-  return row;
+  return (await opened(db, accountId, rows))[0]!;
 }
 
 export async function commandById(
@@ -56,17 +69,17 @@ export async function commandById(
   id: number,
   now: number,
 ): Promise<CommandRow | null> {
-  const [row] = await db
+  const rows = await db
     .select(columnsAt(now))
     .from(commands)
     .where(
       and(eq(commands.id, id), eq(commands.deviceId, deviceId), within(reach, commands.accountId, commands.deviceId)),
     );
-  return row ?? null;
+  return (await opened(db, reach.accountId, rows))[0] ?? null;
 }
 
 /** Commands of a device, newest first. @param before the last id of the page before, or null for the first page */
-export function listCommands(
+export async function listCommands(
   db: Db,
   reach: Reach,
   deviceId: number,
@@ -74,7 +87,7 @@ export function listCommands(
   limit: number,
   now: number,
 ): Promise<CommandRow[]> {
-  return db
+  const rows = await db
     .select(columnsAt(now))
     .from(commands)
     .where(
@@ -86,6 +99,7 @@ export function listCommands(
     )
     .orderBy(desc(commands.id))
     .limit(limit);
+  return opened(db, reach.accountId, rows);
 }
 
 /**
@@ -129,20 +143,22 @@ export function releaseStatement(bridgeId: number, ids: readonly number[], versi
   };
 }
 
-/** Gives each queued command to the first bridge that claims it. Rows: id, frame. */
+/** Gives each queued command to the first bridge that claims it. Rows for claimedFrames(). */
 export function claimStatement(bridgeId: number, ids: readonly number[], version: number, now: number): Statement {
   return {
     sql: `UPDATE commands SET state = 'sent', sent_at = ?, bridge_id = ?
       WHERE id IN (SELECT value FROM json_each(?)) AND state = 'queued' AND expires_at > ? AND ${AT_VERSION}
         AND device_id IN (SELECT id FROM devices WHERE deleting_at IS NULL)
-      RETURNING id, frame`,
+      RETURNING id, frame, account_id`,
     args: [now, bridgeId, JSON.stringify(ids), now, version],
   };
 }
 
-/** The rows of `claimStatement`, by command id. */
-export function claimedFrames(rows: readonly ArrayLike<unknown>[]): Map<number, Uint8Array> {
-  return new Map(rows.map((row) => [Number(row[0]), bytesOf(row[1])]));
+/** The rows of `claimStatement`, by command id. Without those of an account that was erased: nobody can open them. */
+export async function claimedFrames(db: Db, rows: readonly ArrayLike<unknown>[]): Promise<Map<number, Uint8Array>> {
+  const claimed = rows.map((row) => ({ id: Number(row[0]), frame: bytesOf(row[1]), accountId: Number(row[2]) }));
+  const open = await db.$fields.open("commands", claimed, (row) => row.accountId);
+  return new Map(open.flatMap(({ id, frame }) => (frame.length === 0 ? [] : [[id, frame]])));
 }
 
 /**
@@ -173,6 +189,7 @@ export async function openedOffers(
 export interface SentCommand {
   id: number;
   deviceId: number;
+  accountId: number;
   code: string;
   identifier: string;
   sentAt: number;
@@ -181,7 +198,7 @@ export interface SentCommand {
 /** Sent commands of these devices that may still be answered, oldest first. */
 export async function sentCommands(db: Db, deviceIds: readonly number[], sentSince: number): Promise<SentCommand[]> {
   const { rows } = await db.$client.execute({
-    sql: `SELECT id, device_id, code, identifier, sent_at FROM commands
+    sql: `SELECT id, device_id, code, identifier, sent_at, account_id FROM commands
       WHERE state = 'sent' AND sent_at > ? AND device_id IN (SELECT value FROM json_each(?)) ORDER BY id`,
     args: [sentSince, JSON.stringify(deviceIds)],
   });
@@ -191,11 +208,14 @@ export async function sentCommands(db: Db, deviceIds: readonly number[], sentSin
     code: String(row[2]),
     identifier: String(row[3]),
     sentAt: Number(row[4]),
+    accountId: Number(row[5]),
   }));
 }
 
 export interface Answer {
   id: number;
+  deviceId: number;
+  accountId: number;
   state: "acked" | "refused";
   answeredAt: number;
   reply: string | null;
@@ -206,17 +226,25 @@ export interface Answer {
 /**
  * Records the replies. A command that was answered meanwhile keeps its first answer. A reply that a bridge delivers
  * again, because it never heard that it was stored, answers nothing else: it has the words and the receive time of one
- * that another command has already.
+ * that another command has already. Words are told by a keyed hash, of which each device has its own.
  */
-export function answerStatement(answers: readonly Answer[], version: number): Statement {
+export async function answerStatement(db: Db, answers: readonly Answer[], version: number): Promise<Statement> {
+  const { $fields } = db;
+  const sealed = await Promise.all(
+    answers.map(async (answer) => ({
+      ...(await $fields.seal("commands", answer.accountId, answer)),
+      replyIndex: answer.reply === null ? null : await $fields.index("reply", `${answer.deviceId} ${answer.reply}`),
+    })),
+  );
   return {
-    sql: `UPDATE commands SET state = a.value ->> 'state', answered_at = a.value ->> 'answeredAt', reply = a.value ->> 'reply'
+    sql: `UPDATE commands SET state = a.value ->> 'state', answered_at = a.value ->> 'answeredAt', reply = a.value ->> 'reply',
+        reply_index = a.value ->> 'replyIndex'
       FROM json_each(?) AS a
       WHERE commands.id = a.value ->> 'id' AND commands.state = 'sent' AND ${AT_VERSION}
         AND (a.value ->> 'certain' OR NOT EXISTS (SELECT 1 FROM commands AS answered
           WHERE answered.device_id = commands.device_id AND answered.code = commands.code
-            AND answered.answered_at = a.value ->> 'answeredAt' AND answered.reply IS a.value ->> 'reply'))`,
-    args: [JSON.stringify(answers), version],
+            AND answered.answered_at = a.value ->> 'answeredAt' AND answered.reply_index IS a.value ->> 'replyIndex'))`,
+    args: [JSON.stringify(sealed), version],
   };
 }
 

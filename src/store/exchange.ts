@@ -44,7 +44,7 @@ export async function exchange(db: Db, write: ExchangeWrite): Promise<Exchange> 
   let append = -1;
   let claim = -1;
   if (batches.length > 0) for (const statement of appendStatements(batches, version)) append = add(statement);
-  if (write.answers.length > 0) add(answerStatement(write.answers, version));
+  if (write.answers.length > 0) add(await answerStatement(db, write.answers, version));
   if (write.releases.length > 0) add(releaseStatement(bridgeId, write.releases, version));
   if (write.claims.length > 0) claim = add(claimStatement(bridgeId, write.claims, version, now));
   const mode = statements.length > 0 ? "write" : "deferred";
@@ -61,7 +61,7 @@ export async function exchange(db: Db, write: ExchangeWrite): Promise<Exchange> 
     version: Number(registry[0]),
     settlement: settlementOf(results[settlement].rows[0]),
     lastBatch: append < 0 ? 0 : Number(results[append].lastInsertRowid ?? 0),
-    claimed: claim < 0 ? new Map() : claimedFrames(results[claim].rows),
+    claimed: claim < 0 ? new Map() : await claimedFrames(db, results[claim].rows),
     offers: await openedOffers(db, offered),
   };
 }

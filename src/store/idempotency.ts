@@ -38,24 +38,31 @@ export async function reserve(db: Db, accountId: number, reservation: Reservatio
     })
     .from(idempotencyKeys)
     .where(of(accountId, reservation.key));
+  if (kept !== undefined) return (await db.$fields.open("idempotencyKeys", [kept], accountId))[0]!;
   // Released between the two statements: the caller that held it failed, and this one may be told to try again.
-  return kept ?? { requestHash: reservation.requestHash, status: null, response: null };
+  return { requestHash: reservation.requestHash, status: null, response: null };
 }
 
-export async function keepAnswer(db: Db, accountId: number, key: string, status: number, response: string) {
-  await db.update(idempotencyKeys).set({ status, response }).where(of(accountId, key));
+/** @param deviceId the device that the answer is about; null: none */
+export async function keepAnswer(
+  db: Db,
+  accountId: number,
+  key: string,
+  answer: { status: number; response: string; deviceId: number | null },
+): Promise<void> {
+  const sealed = await db.$fields.seal("idempotencyKeys", accountId, answer);
+  await db.update(idempotencyKeys).set(sealed).where(of(accountId, key));
 }
 
 /**
  * Forgets what was answered about a device that is being removed. The keys stay taken: a creation that is repeated late
  * must not bring it back.
  */
-export async function forgetAnswers(db: Db, accountId: number, devicePath: string): Promise<void> {
-  await db.$client.execute({
-    sql: `UPDATE idempotency_keys SET status = NULL, response = NULL
-      WHERE account_id = ? AND (response ->> '$.headers.location' = ? OR response ->> '$.headers.location' LIKE ?)`,
-    args: [accountId, devicePath, `${devicePath}/%`],
-  });
+export async function forgetAnswers(db: Db, accountId: number, deviceId: number): Promise<void> {
+  await db
+    .update(idempotencyKeys)
+    .set({ status: null, response: null, deviceId: null })
+    .where(and(eq(idempotencyKeys.accountId, accountId), eq(idempotencyKeys.deviceId, deviceId)));
 }
 
 /** Gives a key back whose request failed: nothing was done, so it may be tried again. */

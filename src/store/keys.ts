@@ -35,8 +35,11 @@ const visible = (db: Db) => db.select(VISIBLE).from(apiKeys).leftJoin(users, eq(
 /** Who makes a key is of its account. */
 async function opened(db: Db, rows: readonly KeyRow[]): Promise<KeyRow[]> {
   const makers = rows.map(({ accountId, makerName }) => ({ accountId, name: makerName }));
-  const names = await db.$fields.open("users", makers, (row) => row.accountId);
-  return rows.map((row, i) => ({ ...row, makerName: names[i]!.name }));
+  const [keys, names] = await Promise.all([
+    db.$fields.open("apiKeys", rows, (row) => row.accountId),
+    db.$fields.open("users", makers, (row) => row.accountId),
+  ]);
+  return keys.map((row, i) => ({ ...row, makerName: names[i]!.name }));
 }
 
 /** @param devices null: all of the account's. Those that are another account's are left out */
@@ -49,7 +52,11 @@ export async function insertKey(
   // Limited before it has its devices: what stops half-way opens nothing.
   const [made] = await db
     .insert(apiKeys)
-    .values({ ...key, accountId, deviceLimited: devices === null ? 0 : 1 })
+    .values({
+      ...(await db.$fields.seal("apiKeys", accountId, key)),
+      accountId,
+      deviceLimited: devices === null ? 0 : 1,
+    })
     .returning({ id: apiKeys.id });
   if (devices !== null) {
     await db.$client.execute({

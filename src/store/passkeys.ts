@@ -1,23 +1,33 @@
-import { and, asc, eq, sql } from "drizzle-orm";
+import { and, asc, eq, getTableColumns, sql } from "drizzle-orm";
 import type { Db } from "./db.ts";
 import { passkeys } from "./schema.ts";
+import { accountOfUser } from "./users.ts";
 
 export type PasskeyRow = typeof passkeys.$inferSelect;
 
 /** @returns null when the credential is known already, whosever it is */
 export async function insertPasskey(db: Db, passkey: typeof passkeys.$inferInsert): Promise<PasskeyRow | null> {
-  const [row] = await db.insert(passkeys).values(passkey).onConflictDoNothing().returning();
-  return row ?? null;
+  const account = await accountOfUser(db, passkey.userId);
+  const sealed = await db.$fields.seal("passkeys", account, passkey);
+  const rows = await db.insert(passkeys).values(sealed).onConflictDoNothing().returning();
+  return (await db.$fields.open("passkeys", rows, account))[0] ?? null;
 }
 
 /** A user's passkeys, oldest first. */
-export function listPasskeys(db: Db, userId: number, limit: number): Promise<PasskeyRow[]> {
-  return db.select().from(passkeys).where(eq(passkeys.userId, userId)).orderBy(asc(passkeys.id)).limit(limit);
+export async function listPasskeys(db: Db, userId: number, limit: number): Promise<PasskeyRow[]> {
+  const rows = await db
+    .select()
+    .from(passkeys)
+    .where(eq(passkeys.userId, userId))
+    .orderBy(asc(passkeys.id))
+    .limit(limit);
+  return db.$fields.open("passkeys", rows, await accountOfUser(db, userId));
 }
 
-/** Whosever it is: a passkey says itself who signs in. */
-export async function passkeyOfCredential(db: Db, credentialId: string): Promise<PasskeyRow | null> {
-  const [row] = await db.select().from(passkeys).where(eq(passkeys.credentialId, credentialId));
+/** Whosever it is: a passkey says itself who signs in. Its name is not needed for that and stays sealed. */
+export async function passkeyOfCredential(db: Db, credentialId: string): Promise<Omit<PasskeyRow, "name"> | null> {
+  const { name: _, ...columns } = getTableColumns(passkeys);
+  const [row] = await db.select(columns).from(passkeys).where(eq(passkeys.credentialId, credentialId));
   return row ?? null;
 }
 

@@ -29,8 +29,8 @@ export interface RegistryRead {
 
 /** Reads the devices that have one of these IMEIs. */
 export async function readRegistry(db: Db, bridgeId: number, imeis: readonly string[]): Promise<RegistryRead> {
-  const byIndex = new Map<unknown, string>();
-  await Promise.all(imeis.map(async (imei) => byIndex.set(await db.$fields.index("imei", imei), imei)));
+  const indexes = await db.$fields.indexAll("imei", imeis);
+  const byIndex = new Map<unknown, string>(indexes.map((index, i) => [index, imeis[i]!]));
   const [state, devices] = await db.$client.batch(
     [
       {
@@ -43,7 +43,7 @@ export async function readRegistry(db: Db, bridgeId: number, imeis: readonly str
             (SELECT telemetry FROM accounts WHERE accounts.id = devices.account_id),
             EXISTS (SELECT 1 FROM placements p WHERE p.account_id = devices.account_id AND p.state = 'holding') FROM devices
           WHERE imei_index IN (SELECT value FROM json_each(?)) AND deleting_at IS NULL`,
-        args: [JSON.stringify([...byIndex.keys()])],
+        args: [JSON.stringify(indexes)],
       },
     ],
     "deferred",

@@ -705,7 +705,8 @@ export const commands = sqliteTable(
     accountId: integer("account_id").notNull(),
     /** A row of the command table: A10, C01, ... */
     code: text("code").notNull(),
-    arguments: text("arguments", { mode: "json" }).$type<Record<string, unknown>>().notNull(),
+    /** JSON */
+    arguments: text("arguments").notNull(),
     /** The frame's identifier byte, repeated by the reply. */
     identifier: text("identifier").notNull(),
     frame: bytes("frame").notNull(),

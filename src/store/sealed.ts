@@ -20,6 +20,8 @@ type Sealed = {
   };
 };
 
+const OF_USER = "(SELECT u.account_id FROM users u WHERE u.id = user_id)";
+
 /** Every column that never lies open: sealed with AES-256-GCM under the secret of its account (src/sealed-fields.ts). */
 export const SEALED = {
   accounts: { account: "id", columns: { name: { index: "accountName" }, stateReason: {} } },
@@ -36,6 +38,13 @@ export const SEALED = {
   /** Until somebody activates it, a sold tracker is the operator's. */
   activations: { account: "account_id", columns: { imei: { index: "imei" }, orderReference: {} } },
   unclaimed: { account: "NULL", columns: { imei: { index: "imei" } } },
+  commands: { account: "account_id", columns: { arguments: {}, frame: {}, reply: {} } },
+  apiKeys: { account: "account_id", columns: { name: {} } },
+  sessions: { account: OF_USER, columns: { browser: {}, network: {} } },
+  passkeys: { account: OF_USER, columns: { name: {} } },
+  searches: { account: OF_USER, columns: { term: {} } },
+  audit: { account: "account_id", columns: { reason: {} } },
+  idempotencyKeys: { account: "account_id", columns: { response: {} } },
 } as const satisfies Sealed;
 
 export type SealedTable = keyof typeof SEALED;
@@ -44,7 +53,7 @@ export type ColumnOf<T extends SealedTable> = keyof (typeof SEALED)[T]["columns"
 /** The account of a row; null: the operator. */
 export type Owner<R> = number | null | ((row: R) => number | null);
 /** Blind indexes that `seal()` adds. */
-export type Indexes = Partial<Record<"emailIndex" | "imeiIndex" | "nameIndex" | "replyIndex", string | null>>;
+export type Indexes = Partial<Record<"emailIndex" | "imeiIndex" | "nameIndex", string | null>>;
 
 /**
  * Seals and opens what the table names. Store functions take and give clear values; only what they bind to a statement
@@ -53,6 +62,8 @@ export type Indexes = Partial<Record<"emailIndex" | "imeiIndex" | "nameIndex" | 
 export interface Fields {
   /** Seals those values of a row that are to be, adding their blind indexes. The others stay as they are. */
   seal<R extends object>(table: SealedTable, account: number | null, row: R): Promise<R & Indexes>;
+  /** The same for rows of one account. */
+  sealAll<R extends object>(table: SealedTable, account: number | null, rows: readonly R[]): Promise<(R & Indexes)[]>;
   /**
    * Opens what is sealed in rows. What nobody can open any more, as its secret was destroyed, or what was altered or
    * moved, is "": it must not keep the others from being read.
@@ -64,6 +75,7 @@ export interface Fields {
   openOwn<T extends SealedTable>(table: T, column: ColumnOf<T>, at: Place, sealed: string): Promise<string>;
   /** What a text is looked up by. */
   index(purpose: IndexPurpose, text: string): Promise<string>;
+  indexAll(purpose: IndexPurpose, texts: readonly string[]): Promise<string[]>;
 }
 
 export interface Place {

@@ -2,6 +2,7 @@ import { and, asc, desc, eq, gt, inArray, isNull, lt } from "drizzle-orm";
 import type { Db } from "./db.ts";
 import { type Reach, within } from "./reach.ts";
 import { devices, searches } from "./schema.ts";
+import { accountOfUser } from "./users.ts";
 
 export interface SearchRow {
   id: number;
@@ -44,20 +45,22 @@ export async function findDevices(db: Db, reach: Reach, term: string, limit: num
 
 /** Keeps a term, if the user wants them kept at that moment. */
 export async function insertSearch(db: Db, userId: number, term: string, now: number): Promise<void> {
+  const sealed = await db.$fields.seal("searches", await accountOfUser(db, userId), { term });
   await db.$client.execute({
     sql: "INSERT INTO searches (user_id, term, searched_at) SELECT id, ?, ? FROM users WHERE id = ? AND search_history = 1",
-    args: [term, now, userId],
+    args: [sealed.term, now, userId],
   });
 }
 
 /** Newest first. */
-export function listSearches(db: Db, userId: number, limit: number): Promise<SearchRow[]> {
-  return db
+export async function listSearches(db: Db, userId: number, limit: number): Promise<SearchRow[]> {
+  const rows = await db
     .select({ id: searches.id, term: searches.term, searchedAt: searches.searchedAt })
     .from(searches)
     .where(eq(searches.userId, userId))
     .orderBy(desc(searches.id))
     .limit(limit);
+  return db.$fields.open("searches", rows, await accountOfUser(db, userId));
 }
 
 export async function deleteSearches(db: Db, userId: number): Promise<void> {

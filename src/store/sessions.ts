@@ -2,6 +2,7 @@ import { and, desc, eq, isNotNull, lt, ne, sql } from "drizzle-orm";
 import type { Db } from "./db.ts";
 import { sessions } from "./schema.ts";
 import { ACCOUNT_STANDING, type Admitted, admittedOf } from "./standing.ts";
+import { accountOfUser } from "./users.ts";
 
 export type SessionRow = Omit<typeof sessions.$inferSelect, "hash">;
 
@@ -35,8 +36,10 @@ export interface AdmittedSession extends Admitted {
 }
 
 export async function insertSession(db: Db, session: typeof sessions.$inferInsert): Promise<SessionRow> {
-  const [row] = await db.insert(sessions).values(session).returning(VISIBLE);
-  return row;
+  const account = await accountOfUser(db, session.userId);
+  const sealed = await db.$fields.seal("sessions", account, session);
+  const rows = await db.insert(sessions).values(sealed).returning(VISIBLE);
+  return (await db.$fields.open("sessions", rows, account))[0]!;
 }
 
 /** The session with this hash, who it belongs to and what that account may do, unless it is over. */
@@ -84,13 +87,14 @@ export async function markSessionProved(db: Db, userId: number, id: number, now:
 }
 
 /** Sessions of a user that are not over, newest first. */
-export function listSessions(db: Db, userId: number, now: number, limit: number): Promise<SessionRow[]> {
-  return db
+export async function listSessions(db: Db, userId: number, now: number, limit: number): Promise<SessionRow[]> {
+  const rows = await db
     .select(VISIBLE)
     .from(sessions)
     .where(and(eq(sessions.userId, userId), sql`${sessions.expiresAt} > ${now}`))
     .orderBy(desc(sessions.id))
     .limit(limit);
+  return db.$fields.open("sessions", rows, await accountOfUser(db, userId));
 }
 
 /** @returns false when the user has no such session */

@@ -6,7 +6,7 @@ export type UnclaimedRow = Omit<typeof unclaimed.$inferSelect, "imeiIndex">;
 
 /** Adds to what is known of these IMEIs and keeps the newest `keep` of all. */
 export async function recordUnclaimed(db: Db, seen: readonly UnclaimedRow[], keep: number): Promise<void> {
-  const sealed = await Promise.all(seen.map((row) => db.$fields.seal("unclaimed", null, row)));
+  const sealed = await db.$fields.sealAll("unclaimed", null, seen);
   await db.$client.batch(
     [
       {

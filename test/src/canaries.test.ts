@@ -33,7 +33,7 @@ interface Canary {
 const NOT_PLANTED = [
   ...["documents", "brands", "brandTexts", "settings", "bridgeSeen", "bridges", "registry", "jobRuns", "migrations"],
   ...["throttles", "positions", "latest", "inbox", "runs", "parts", "settlement", "segments", "newest"],
-  ...["purges", "wrappedSecrets"],
+  ...["purges", "wrappedSecrets", "placements"],
 ];
 
 /**
@@ -194,7 +194,7 @@ beforeAll(async () => {
     ...{ account_id: account, user_id: user.id, device_id: theirs.id, key_id: key, made_by: user.id },
     ...{ opened_by: user.id, actor_id: user.id, staff_id: 1, window_id: 1, document_id: document, bridge_id: 0 },
   };
-  await plant("accounts", ids, { id: account, state: "active", privacyAccepted: 1, termsAccepted: 1 });
+  await plant("accounts", ids, { id: account, state: "active", privacyAccepted: 1, termsAccepted: 1, telemetry: null });
   const email = `${aWord()}@${aWord()}.test`;
   const person = { email, mobile: "+499876543210", language: "en", timeZone: "UTC", disabledAt: null };
   await plant("users", ids, { id: user.id, role: "owner", accountId: account, deviceLimited: 0, ...person });
@@ -213,7 +213,11 @@ beforeAll(async () => {
   await plant("mails", ids, { dueAt: NOON + 1e9 });
   const others = [...Object.keys(MAP)].filter((name) => !planted.some(({ at }) => at.startsWith(`${name}.`)));
   for (const name of others.filter((each) => !NOT_PLANTED.includes(each))) {
-    await plant(name, ids, name === "unclaimed" ? { imei: anImei(), lastSeen: NOON } : {});
+    const given: Record<string, Row> = {
+      unclaimed: { imei: anImei(), lastSeen: NOON },
+      commands: { arguments: JSON.stringify({ text: aWord() }) },
+    };
+    await plant(name, ids, given[name]);
   }
   await deliver(theirs.imei, 33.123457, 44.765432);
   planted.push({ at: "positions.record", secret: false, texts: ["33.123457"] });
@@ -273,7 +277,7 @@ const foundIn = (text: string, which: readonly Canary[] = planted) =>
 
 /** What has no free text and no time of its own: a word of a list, a count, a switch, a hash, or what the frame has. */
 const FIXED =
-  /^(\w+\.(\w+Index|retentionDays|collection)|(purges|inbox|runs|segments|newest|wrappedSecrets)\.\w+|customerKeys\.kind|accounts\.(state|paymentMode|(privacy|terms)Accepted)|users\.(role|language|units|timeZone|personalisation|searchHistory|deviceLimited|disabledAt)|userDevices\.mayEdit|apiKeys\.(scope|revokedAt|deviceLimited)|addresses\.(kind|country)|sessions\.(expiresAt|secondFactor)|tokens\.(kind|expiresAt)|acceptances\.(kind|version|language)|(audit|looks)\.actor|devices\.(clockOffsetMinutes|confirmCce)|(positions|latest)\.(fixTime|receivedAt|clock|event|valid)|commands\.state|unclaimed\.(firstSeen|lastSeen|frames)|bridges\.hash)$/;
+  /^(\w+\.(\w+Index|retentionDays|collection)|(placements|purges|inbox|runs|segments|newest|wrappedSecrets)\.\w+|customerKeys\.kind|accounts\.telemetry|accounts\.(state|paymentMode|(privacy|terms)Accepted)|users\.(role|language|units|timeZone|personalisation|searchHistory|deviceLimited|disabledAt)|userDevices\.mayEdit|apiKeys\.(scope|revokedAt|deviceLimited)|addresses\.(kind|country)|sessions\.(expiresAt|secondFactor)|tokens\.(kind|expiresAt)|acceptances\.(kind|version|language)|(audit|looks)\.actor|devices\.(clockOffsetMinutes|confirmCce)|(positions|latest)\.(fixTime|receivedAt|clock|event|valid)|commands\.state|unclaimed\.(firstSeen|lastSeen|frames)|bridges\.hash)$/;
 
 test("every column that says something about somebody holds a canary, or words of a list only", () => {
   const there = new Set(planted.map(({ at }) => at));

@@ -4,6 +4,7 @@ import { AppError } from "../../src/errors.ts";
 import { JOBS, listJobs, runCron, runJob } from "../../src/jobs.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { signUp } from "../../src/signup.ts";
+import { listSessions } from "../../src/store/sessions.ts";
 import {
   aBase,
   aContext,
@@ -173,7 +174,7 @@ test("purge-sessions forgets what is over and where older sessions came from", a
   ]);
   expect(await runJob(base, "purge-sessions")).toBe(2);
   expect(await counts()).toMatchObject({ sessions: 1, tokens: 1, throttles: 1 });
-  const network = async () => (await database.client.execute("SELECT network FROM sessions")).rows[0]?.network;
+  const network = async () => (await listSessions(database.db, user.id, 0, 1))[0]?.network;
   expect(await network()).toBe("192.0.2.0/24");
   base.at(NOON + LIMITS.networkMs + 1);
   await database.client.execute(`UPDATE sessions SET expires_at = ${base.now() + 1}`);

@@ -49,7 +49,10 @@ test("POST commands queues the frame that the tracker will get, and answers with
     sql: "SELECT frame FROM commands WHERE id = ?",
     args: [command.id],
   });
-  const frame = parseFrame(new Uint8Array(rows[0]![0] as ArrayBuffer));
+  const sealed = new Uint8Array(rows[0]![0] as ArrayBuffer);
+  expect(Buffer.from(sealed).toString("latin1")).not.toContain(imei);
+  const [opened] = await api.base.db.$fields.open("commands", [{ frame: sealed }], api.accountId);
+  const frame = parseFrame(opened!.frame);
   expect({ ...frame, content: new TextDecoder().decode(frame.content) }).toMatchObject({
     direction: "down",
     imei,

@@ -48,7 +48,7 @@ const run = async (statement: Statement) => database.client.execute(statement);
 const stateOf = async (id: number, now = NOON) =>
   (await commandById(database.db, all(device), device.id, id, now))?.state;
 const claim = async (ids: number[], bridge = 0, now = NOON, at = version) =>
-  claimedFrames((await run(claimStatement(bridge, ids, at, now))).rows);
+  claimedFrames(database.db, (await run(claimStatement(bridge, ids, at, now))).rows);
 
 test("insertCommand() gives the command back as queued, with its arguments", async () => {
   const id = await queued();
@@ -130,13 +130,15 @@ test("answerStatement() keeps the first answer, and answers nothing that was not
   await claim([sent]);
   const answer = (id: number, state: "acked" | "refused") => ({
     id,
+    deviceId: device.id,
+    accountId: device.accountId,
     state,
     answeredAt: NOON + 5,
     reply: "OK",
     certain: true,
   });
-  await run(answerStatement([answer(sent, "acked"), answer(never, "acked")], version));
-  await run(answerStatement([answer(sent, "refused")], version));
+  await run(await answerStatement(database.db, [answer(sent, "acked"), answer(never, "acked")], version));
+  await run(await answerStatement(database.db, [answer(sent, "refused")], version));
   expect(await commandById(database.db, all(device), device.id, sent, NOON)).toMatchObject({
     state: "acked",
     answeredAt: NOON + 5,
