@@ -14,27 +14,28 @@ import {
   placementsOf,
 } from "./store/placements.ts";
 import { residenceOf } from "./store/residents.ts";
-import { allTelemetry, telemetryNamed } from "./telemetry.ts";
+import { allTelemetry, placeOf, telemetryNamed } from "./telemetry.ts";
+
+export type { PlacementRow } from "./store/placements.ts";
 
 // An account's tracks are in the database where the operator has placed it, and nowhere else. They leave it, and its
 // region, by a move that is recorded: who, when, why, and when the last of them was erased at the source.
 
+/** Where an account's tracks are, every database that they could be in, and its moves, the newest first. */
 export interface Placement {
   database: string;
   region: string;
+  databases: { name: string; region: string }[];
+  moves: PlacementRow[];
 }
 
-/** Where an account's tracks are. A database that is not configured has no region that could be told. */
-export async function placementOf(ctx: Base, accountId: number): Promise<Placement> {
-  const name = await databaseOf(ctx.db, accountId);
-  if (name === null) return { database: "main", region: ctx.telemetry.region };
-  return { database: name, region: ctx.telemetry.others.get(name)?.region ?? "" };
-}
-
-/** Where an account's tracks are and were, the newest move first. */
-export async function placementHistory(ctx: Base, account: Account): Promise<Placement & { moves: PlacementRow[] }> {
-  const moves = await placementsOf(ctx.db, account.id, LIMITS.placementsShown);
-  return { ...(await placementOf(ctx, account.id)), moves };
+export async function placementOf(ctx: Base, account: Account): Promise<Placement> {
+  const databases = allTelemetry(ctx).map(({ name, region }) => ({ name, region }));
+  return {
+    ...placeOf(ctx, account),
+    databases,
+    moves: await placementsOf(ctx.db, account.id, LIMITS.placementsShown),
+  };
 }
 
 /**

@@ -12,6 +12,7 @@ import * as store from "./store/profile.ts";
 import { emptyLog } from "./store/scrub.ts";
 import type { UserRow } from "./store/users.ts";
 import { updateUser, userByEmail, userById } from "./store/users.ts";
+import { placeOf } from "./telemetry.ts";
 import { LANGUAGES, textFor } from "./text/index.ts";
 import { takeTry } from "./throttle.ts";
 import { isTimeZone } from "./time-zones.ts";
@@ -24,7 +25,7 @@ export interface Profile {
   user: Omit<UserRow, "passwordHash" | "totpSecret" | "totpLastStep" | "disabledAt">;
   factors: { password: boolean; totp: boolean; passkey: boolean; recoveryCodes: boolean };
   /** null: the operator's staff */
-  account: (AccountRow & { addresses: AddressRow[]; accepted: Accepted[] }) | null;
+  account: (AccountRow & { addresses: AddressRow[]; accepted: Accepted[]; region: string }) | null;
 }
 
 /** The caller with everything that they can change, and their account. */
@@ -48,6 +49,7 @@ export async function profileOf(ctx: Ctx): Promise<Profile> {
       paymentMode: isViewer ? null : found.paymentMode,
       addresses: isViewer ? [] : await addressesOf(ctx.db, found.id),
       accepted: await store.lastAcceptances(ctx.db, found.id),
+      region: placeOf(ctx, found).region,
     },
   };
 }

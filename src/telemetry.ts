@@ -25,6 +25,12 @@ export function allTelemetry(ctx: Base): Telemetry[] {
   return [mainTelemetry(ctx), ...others];
 }
 
+/** What the directory says of an account: no region where the configuration does not name the database. */
+export function placeOf(ctx: Base, { telemetry }: { telemetry: string | null }): { database: string; region: string } {
+  if (telemetry === null) return { database: "main", region: ctx.telemetry.region };
+  return { database: telemetry, region: ctx.telemetry.others.get(telemetry)?.region ?? "" };
+}
+
 /**
  * The database of that name; null: the main one.
  * @throws {AppError} unavailable when the configuration does not name it: its tracks are not looked for anywhere else

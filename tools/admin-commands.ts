@@ -198,6 +198,25 @@ export const COMMANDS: readonly Command[] = [
     text: ({ id, state }) => `Account ${id} is ${state}.`,
   },
   {
+    words: "account place",
+    options: ["id!", "database!", "reason"],
+    method: "POST",
+    path: "/v1/admin/accounts/:id/placement",
+    body: ["database", "reason"],
+    text: ({ fromRegion, toDatabase, toRegion, state }, { id }) =>
+      state === "copying"
+        ? `The tracks of account ${id} are being copied to ${toDatabase} (${toRegion}); a job goes on. See account placement.`
+        : `The tracks of account ${id} are in ${toDatabase} (${toRegion}); what is left in ${fromRegion} is being erased.`,
+  },
+  {
+    words: "account placement",
+    options: ["id!"],
+    method: "GET",
+    path: "/v1/admin/accounts/:id/placement",
+    text: ({ databases, moves, ...facts }) =>
+      `${factsText(facts)}\n\n${table(databases as Row[], ["name", "region"])}\n\n${table(moves as Row[], ["at", "fromDatabase", "toDatabase", "state", "switchedAt", "finishedAt", "reason"])}`,
+  },
+  {
     words: "account resume",
     options: ["id!"],
     method: "POST",

@@ -18,6 +18,8 @@ import type { Ctx } from "../context.ts";
 import { listAllDevices } from "../devices.ts";
 import { type ApiKey, createOperatorKey, listKeys, revokeKey } from "../keys.ts";
 import { LIMITS } from "../limits.ts";
+import { type PlacementRow, placeAccount, placementOf } from "../placing.ts";
+import { placeOf } from "../telemetry.ts";
 import { DeviceJson, deviceJson } from "./devices.ts";
 import { Id, iso, isoOrNull, ListQuery, listOf, MaybeTime, Name, PathId, page, Time } from "./fields.ts";
 import { type Route, route } from "./route.ts";
@@ -70,17 +72,22 @@ const AccountDetailJson = v.object({
   state: State,
   stateReason: text,
   paymentMode: text,
+  region: v.pipe(v.string(), v.description("Where its tracks are")),
   people: v.pipe(v.nullable(v.array(Shown)), v.description("Masked; null for finance staff")),
   addresses: v.pipe(v.nullable(v.array(Address)), v.description("For finance staff; null for the others")),
 });
 
-const detailJson = ({ id, name, createdAt, state, stateReason, paymentMode, people, addresses }: AccountDetail) => ({
+const detailJson = (
+  ctx: Ctx,
+  { id, name, createdAt, state, stateReason, paymentMode, people, addresses, telemetry }: AccountDetail,
+) => ({
   id,
   name,
   createdAt: iso(createdAt),
   state,
   stateReason,
   paymentMode,
+  region: placeOf(ctx, { telemetry }).region,
   people:
     people?.map((person) => ({
       ...person,
@@ -89,6 +96,52 @@ const detailJson = ({ id, name, createdAt, state, stateReason, paymentMode, peop
       disabledAt: isoOrNull(person.disabledAt),
     })) ?? null,
   addresses: addresses?.map(({ accountId: _, updatedAt: __, ...address }) => address) ?? null,
+});
+
+const MoveJson = v.object({
+  id: Id,
+  fromDatabase: v.string(),
+  fromRegion: v.string(),
+  toDatabase: v.string(),
+  toRegion: v.string(),
+  reason: text,
+  at: Time,
+  state: v.pipe(
+    v.picklist(["copying", "holding", "erasing", "done"]),
+    v.description("erasing: the tracks are there, and are being erased at the source"),
+  ),
+  switchedAt: MaybeTime,
+  finishedAt: v.pipe(MaybeTime, v.description("When the last of them was erased at the source")),
+});
+
+const moveJson = (row: PlacementRow) => ({
+  id: row.id,
+  fromDatabase: row.fromDatabase,
+  fromRegion: row.fromRegion,
+  toDatabase: row.toDatabase,
+  toRegion: row.toRegion,
+  reason: row.reason,
+  at: iso(row.at),
+  state: row.state,
+  switchedAt: isoOrNull(row.switchedAt),
+  finishedAt: isoOrNull(row.finishedAt),
+});
+
+const PlacementJson = v.object({
+  database: v.string(),
+  region: v.string(),
+  databases: v.pipe(
+    v.array(v.object({ name: v.string(), region: v.string() })),
+    v.description("Where it can be placed"),
+  ),
+  moves: v.pipe(v.array(MoveJson), v.description("The newest first")),
+});
+const NewPlacement = v.strictObject({
+  database: v.pipe(v.string(), v.maxLength(32)),
+  reason: v.optional(
+    v.nullable(v.pipe(v.string(), v.description("Needed when the region changes; the customer reads it"))),
+    null,
+  ),
 });
 
 const StateJson = v.object({ id: Id, state: State, stateReason: text });
@@ -190,7 +243,7 @@ export const ADMIN: readonly Route[] = [
     params: ById,
     find: findAccount,
     answers: { 200: { description: "The account", schema: AccountDetailJson } },
-    handle: async ({ c, ctx, object }) => c.json(detailJson(await accountDetail(ctx, object))),
+    handle: async ({ c, ctx, object }) => c.json(detailJson(ctx, await accountDetail(ctx, object))),
   }),
   route({
     method: "POST",
@@ -204,7 +257,7 @@ export const ADMIN: readonly Route[] = [
     find: findAccount,
     body: Reasoned,
     answers: { 200: { description: "The account with its values", schema: AccountDetailJson } },
-    handle: async ({ c, ctx, object, body }) => c.json(detailJson(await unmaskAccount(ctx, object, body.reason))),
+    handle: async ({ c, ctx, object, body }) => c.json(detailJson(ctx, await unmaskAccount(ctx, object, body.reason))),
   }),
   route({
     method: "POST",
@@ -236,6 +289,36 @@ export const ADMIN: readonly Route[] = [
     body: Reasoned,
     answers: { 200: { description: "Suspended", schema: StateJson } },
     handle: async ({ c, ctx, object, body }) => c.json(stateJson(await suspendAccount(ctx, object, body.reason))),
+  }),
+  route({
+    method: "GET",
+    path: "/v1/admin/accounts/{id}/placement",
+    access,
+    tag,
+    summary: "Read where an account's tracks are and were",
+    params: ById,
+    find: findAccount,
+    answers: { 200: { description: "Its database, the others, and every move", schema: PlacementJson } },
+    handle: async ({ c, ctx, object }) => {
+      const { moves, ...place } = await placementOf(ctx, object);
+      return c.json({ ...place, moves: moves.map(moveJson) });
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/v1/admin/accounts/{id}/placement",
+    access,
+    tag,
+    stepUp: true,
+    summary: "Place an account's tracks in another database",
+    description:
+      "They are moved while everything goes on, and erased at the source a minute later. What is much is moved by a job.",
+    params: ById,
+    find: findAccount,
+    body: NewPlacement,
+    answers: { 200: { description: "The move, as far as it got", schema: MoveJson } },
+    handle: async ({ c, ctx, object, body }) =>
+      c.json(moveJson(await placeAccount(ctx, object, body.database, body.reason))),
   }),
   route({
     method: "POST",

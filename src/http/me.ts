@@ -102,6 +102,8 @@ const MeJson = v.object({
       state: v.string(),
       stateReason: v.nullable(v.string()),
       createdAt: Time,
+      region: v.pipe(v.string(), v.description("Where the tracks are")),
+      database: v.string(),
       paymentMode: PaymentMode,
       addresses: v.array(AddressJson),
       accepted: v.array(v.object({ kind: v.string(), version: v.number(), language: v.string(), acceptedAt: Time })),
@@ -137,6 +139,8 @@ function meJson({ user, factors, account }: Profile): v.InferOutput<typeof MeJso
       state: account.state,
       stateReason: account.stateReason,
       createdAt: iso(account.createdAt),
+      region: account.region,
+      database: account.telemetry ?? "main",
       paymentMode: account.paymentMode,
       addresses: account.addresses.map(({ accountId: _, updatedAt, ...address }) => ({
         ...address,

@@ -54,6 +54,7 @@ export function profilePage(view: PageView, profile: Profile, state: State): Htm
                 p.state,
                 html`${p.states[account.state] ?? account.state}${account.stateReason === null ? "" : html` – ${account.stateReason}`}`,
               ],
+              [p.tracksIn, account.region],
             ] as [string, unknown][])),
       ])}
       ${card(

@@ -3,6 +3,7 @@ import type { AccountDetail, CountedAccount } from "../../accounts.ts";
 import type { Activation } from "../../activation.ts";
 import type { Device } from "../../devices.ts";
 import { LIMITS } from "../../limits.ts";
+import type { Placement } from "../../placing.ts";
 import type { UnclaimedRow } from "../../unclaimed.ts";
 import type { Html, PageView } from "../frame.ts";
 import { button, card, facts, field, form, notice, pill, table, time } from "../parts.ts";
@@ -42,7 +43,38 @@ export function accountsPage(view: PageView, list: Listed<CountedAccount>, state
   });
 }
 
-export function accountPage(view: PageView, account: AccountDetail, open: boolean, state: PanelState): Html {
+/** The moves of an account's tracks, and for an administrator where it can be placed. */
+function placementCard(view: PageView, { database, databases, moves }: Placement, state: PanelState): Html | string {
+  const t = view.t.admin.accounts;
+  const others = databases.filter(({ name }) => name !== database);
+  const place =
+    roleOf(view) !== "admin" || others.length === 0
+      ? ""
+      : form(html`<p>${t.placeHint}</p>${field({ name: "database", label: t.placeTo, value: others[0]!.name, choices: others.map(({ name, region }) => [name, `${name} (${region})`] as const) }, state)}
+          ${field({ name: "placeReason", label: t.reason, hint: t.reasonHint, maxlength: LIMITS.reasonMaxCharacters }, state)}
+          <div class="actions">${button("place", t.place, "danger")}</div>`);
+  if (place === "" && moves.length === 0) return "";
+  const rows = moves.map((move) => [
+    time(view, move.at),
+    html`${move.fromRegion} (${move.fromDatabase})`,
+    html`${move.toRegion} (${move.toDatabase})`,
+    move.reason ?? "–",
+    time(view, move.switchedAt),
+    time(view, move.finishedAt),
+  ]);
+  return card(
+    t.moves,
+    html`${moves.length === 0 ? "" : table(t.moves, t.moveHead, rows, view.t.common.nothingYet)}${place}`,
+  );
+}
+
+export function accountPage(
+  view: PageView,
+  account: AccountDetail,
+  placement: Placement,
+  open: boolean,
+  state: PanelState,
+): Html {
   const t = view.t.admin.accounts;
   const role = roleOf(view);
   const dash = "–";
@@ -57,6 +89,7 @@ export function accountPage(view: PageView, account: AccountDetail, open: boolea
         [t.state, statePill(view, account.state)],
         ...(account.stateReason === null ? [] : ([[t.why, account.stateReason]] as const)),
         ...(account.paymentMode === null ? [] : ([[t.payment, account.paymentMode]] as const)),
+        [t.region, html`${placement.region} (${placement.database})`],
       ])}
       ${
         account.people === null
@@ -100,7 +133,8 @@ export function accountPage(view: PageView, account: AccountDetail, open: boolea
                 }${role === "admin" && account.state === "suspended" ? button("resume", t.resume, "quiet") : ""}</div>`),
             )
           : ""
-      }`,
+      }
+      ${placementCard(view, placement, state)}`,
   });
 }
 

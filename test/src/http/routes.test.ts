@@ -282,7 +282,7 @@ describe("each route", () => {
   test("the log of all this holds ids only: no IMEI, coordinate, token or submitted value", () => {
     expect(api.base.logged.length).toBeGreaterThan(100);
     for (const line of api.base.logged) {
-      expect(line).toMatch(/^info (request|job\.done) \{/);
+      expect(line).toMatch(/^info (request|job\.done|move\.switched) \{/);
       const fields = line.replace(/"requestId":"[0-9a-f]{24}"/, "");
       expect(fields).not.toMatch(/\d{15}|48\.2|16\.3|secret|ep[hbs]_|Bearer|@/);
       expect(fields).not.toContain(api.admin);

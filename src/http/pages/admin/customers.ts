@@ -12,6 +12,7 @@ import {
 import { listActivations, loadActivationsCsv, removeActivation } from "../../../activation.ts";
 import { listAllDevices } from "../../../devices.ts";
 import { AppError } from "../../../errors.ts";
+import { placeAccount, placementOf } from "../../../placing.ts";
 import { listUnclaimed } from "../../../unclaimed.ts";
 import {
   accountPage,
@@ -52,7 +53,8 @@ const ACCOUNT = page({
   show: async (call) => {
     const unmasked = call.result as AccountDetail | null;
     const detail = unmasked ?? (await accountDetail(call.ctx, call.object));
-    return accountPage(call.view, detail, unmasked !== null, state(call));
+    const placement = await placementOf(call.ctx, call.object);
+    return accountPage(call.view, detail, placement, unmasked !== null, state(call));
   },
   acts: {
     unmask: async ({ ctx, object, form }) => {
@@ -62,6 +64,17 @@ const ACCOUNT = page({
     suspend: async ({ ctx, object, form }) => {
       admin(ctx);
       await suspendAccount(ctx, object, typed(form, "reason"));
+      return `/admin/accounts/${object.id}?done=saved`;
+    },
+    place: async ({ ctx, object, form }) => {
+      admin(ctx);
+      const reason = typed(form, "placeReason");
+      try {
+        await placeAccount(ctx, object, typed(form, "database"), reason.trim() === "" ? null : reason);
+      } catch (error) {
+        if (!(error instanceof AppError) || error.field !== "reason") throw error;
+        throw new AppError(error.code, error.message, { field: "placeReason" });
+      }
       return `/admin/accounts/${object.id}?done=saved`;
     },
     resume: async ({ ctx, object }) => {

@@ -1,6 +1,6 @@
 import { changeState } from "../../../../src/store/accounts.ts";
 import { insertBrand } from "../../../../src/store/brands.ts";
-import { anAccount, anImei, aUser } from "../../../database.ts";
+import { anAccount, anImei, aUser, withElsewhere } from "../../../database.ts";
 import { ANYONE, at, OPERATOR, type Rows, STAFF, type Things } from "./row.ts";
 
 const SUPPORT = ["adminToken", "admin", "support"] as const;
@@ -57,6 +57,21 @@ export const ADMIN_ROWS: Rows = {
     who: OPERATOR,
     path: async (things) => `/v1/admin/accounts/${await anotherAccount(things)}/suspend`,
     body: () => reason,
+    status: 200,
+  },
+  "GET /v1/admin/accounts/{id}/placement": {
+    who: OPERATOR,
+    path: ({ account }) => `/v1/admin/accounts/${account}/placement`,
+    status: 200,
+  },
+  "POST /v1/admin/accounts/{id}/placement": {
+    who: OPERATOR,
+    path: async (things) => {
+      const { telemetry, db } = things.api.base;
+      if (!telemetry.others.has("elsewhere")) await withElsewhere(db, "elsewhere");
+      return `/v1/admin/accounts/${await anotherAccount(things)}/placement`;
+    },
+    body: () => ({ database: "elsewhere", ...reason }),
     status: 200,
   },
   "POST /v1/admin/accounts/{id}/resume": {
