@@ -62,6 +62,8 @@ export const LIMITS = {
   segmentPositionsMin: 60,
   /** A record without a usable clock is known again for this long. */
   clocklessMs: 8 * 24 * 3_600_000,
+  /** What waits to be settled is hardly older than this, even where a settler was away for a while. */
+  tailMs: 3 * 3_600_000,
   /** Devices, by their ids, whose newest fixes lie in one row. */
   newestDevices: 64,
   /** Accounts that retention reads at a time. */

@@ -16,6 +16,7 @@ import {
   isNewer,
   isOpen,
   Known,
+  knownSince,
   newestOf,
   nextId,
   sortByFix,
@@ -143,7 +144,10 @@ async function planned(
       ),
       clocklessStatement(
         arrivals.map(({ device }) => device.deviceId),
-        ctx.now() - LIMITS.clocklessMs,
+        knownSince(
+          stored,
+          arrivals.flatMap(({ groups }) => groups.flatMap(({ rows }) => rows)),
+        ),
       ),
       newestStatement([...taken.keys()]),
     ],

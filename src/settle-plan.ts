@@ -106,6 +106,16 @@ export function freshRows(stored: StoredPositions, rows: readonly number[], know
   return sortByFix(stored, arrived.filter(isFresh));
 }
 
+/**
+ * Since when records without a usable clock are known again that come with some rows: counted from when these came, as
+ * they may have waited for long.
+ */
+export function knownSince(stored: StoredPositions, rows: Iterable<number>): number {
+  let oldest = Number.POSITIVE_INFINITY;
+  for (const row of rows) oldest = Math.min(oldest, stored.receivedAt[row]);
+  return oldest - LIMITS.clocklessMs;
+}
+
 /** A segment takes more positions while it is short. */
 export function isOpen({ positions, fromTime, toTime }: SegmentHead): boolean {
   return (

@@ -1,9 +1,8 @@
 import { StoredPositions } from "../codec/segment.ts";
 import type { Base } from "./context.ts";
 import { bucketOf, openChunks, partOf } from "./inbox.ts";
-import { LIMITS } from "./limits.ts";
 import { openSegments } from "./segments.ts";
-import { byDevice, freshRows, groupsOf, Known } from "./settle-plan.ts";
+import { byDevice, freshRows, groupsOf, Known, knownSince } from "./settle-plan.ts";
 import type { Statement } from "./store/db.ts";
 import { BUCKETS_A_PART, chunkRows, inboxStatement, runsStatement } from "./store/inbox.ts";
 import { clocklessStatement, reachedRows, reachedStatement, type SegmentRow, segmentRows } from "./store/segments.ts";
@@ -54,7 +53,7 @@ export async function unsettled(
     groupsOf(tail, deviceId, [...ofDevice], Number.NEGATIVE_INFINITY),
   );
   if (groups.length === 0) return new Map();
-  const since = ctx.now() - LIMITS.clocklessMs;
+  const since = knownSince(tail, [...rows.values()].flat());
   const [reached, clockless] = await telemetry.db.$client.batch(
     [reachedStatement(groups, { small: 0, most: 0, ms: 0 }), clocklessStatement([...rows.keys()], since)],
     "read",

@@ -5,7 +5,7 @@ import type { Base } from "./context.ts";
 import { LIMITS } from "./limits.ts";
 import { cutoffAt, keepingOf } from "./periods.ts";
 import { dueOf, openSegments } from "./segments.ts";
-import { freshRows, Known, sortByFix } from "./settle-plan.ts";
+import { freshRows, Known, knownSince, sortByFix } from "./settle-plan.ts";
 import type { StoredFix } from "./store/newest.ts";
 import { devicePeriodStatement, periodRow } from "./store/periods.ts";
 import type { Reach } from "./store/reach.ts";
@@ -79,16 +79,13 @@ export async function trackOf(ctx: Base, reach: Reach, deviceId: number, query: 
   let to = descending && after !== null ? Math.min(query.to, after.fixTime + 1) : query.to;
   let segments = Math.min(2 + Math.ceil(limit / LIMITS.segmentPositionsMin), LIMITS.segmentsARead);
   const alarms = query.events === "alarms" || (query.events?.every(isAlarm) ?? false);
+  const asked = ctx.now() - LIMITS.clocklessMs - LIMITS.tailMs;
   const stretch = () => stretchStatements({ deviceId, from, to, descending, alarms, limit: segments });
   const [[period], [clockless, inbox, runs, ...first]] = await readBoth(
     ctx,
     telemetry,
     [devicePeriodStatement(accountId, deviceId)],
-    [
-      clocklessStatement([deviceId], ctx.now() - LIMITS.clocklessMs),
-      ...tailStatements(accountId, deviceId),
-      ...stretch(),
-    ],
+    [clocklessStatement([deviceId], asked), ...tailStatements(accountId, deviceId), ...stretch()],
   );
   const [row] = period!.rows;
   if (row === undefined) return null;
@@ -97,7 +94,10 @@ export async function trackOf(ctx: Base, reach: Reach, deviceId: number, query: 
   let tail = tailOf(stored, deviceId, cutoff);
   if (tail.length > 0) {
     // Before it is cut to the stretch: of a record that came twice the second must not be shown where the first is not.
-    const rows = await opened(ctx, telemetry, accountId, segmentRows(clockless!.rows), stored);
+    const since = knownSince(stored, tail);
+    const { rows: like } =
+      since >= asked ? clockless! : await telemetry.db.$client.execute(clocklessStatement([deviceId], since));
+    const rows = await opened(ctx, telemetry, accountId, segmentRows(like), stored);
     tail = freshRows(stored, tail, knownFrom(stored, rows));
   }
 
