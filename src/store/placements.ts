@@ -33,6 +33,7 @@ export async function insertPlacement(
     "accountId" | "fromDatabase" | "fromRegion" | "toDatabase" | "toRegion" | "actor" | "actorId" | "reason" | "at"
   >,
 ): Promise<PlacementRow | null> {
+  const { reason } = await db.$fields.seal("placements", row.accountId, { reason: row.reason });
   const { rows } = await db.$client.execute({
     sql: `INSERT INTO placements (account_id, from_database, from_region, to_database, to_region, actor, actor_id, reason, at, state)
       SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, 'copying' WHERE EXISTS (
@@ -46,7 +47,7 @@ export async function insertPlacement(
       row.toRegion,
       row.actor,
       row.actorId,
-      row.reason,
+      reason,
       row.at,
       row.accountId,
       row.fromDatabase,
@@ -55,24 +56,26 @@ export async function insertPlacement(
   return rows[0] === undefined ? null : placementById(db, Number(rows[0][0]));
 }
 
+const opened = (db: Db, rows: readonly PlacementRow[]) => db.$fields.open("placements", rows, (row) => row.accountId);
+
 export async function placementById(db: Db, id: number): Promise<PlacementRow | null> {
-  const [row] = await db.select().from(placements).where(eq(placements.id, id));
-  return row ?? null;
+  return (await opened(db, await db.select().from(placements).where(eq(placements.id, id))))[0] ?? null;
 }
 
-/** Moves that are not over, the oldest first. */
+/** Moves that are not over, the oldest first. Their reasons stay sealed. */
 export function openPlacements(db: Db, limit: number): Promise<PlacementRow[]> {
   return db.select().from(placements).where(ne(placements.state, "done")).orderBy(asc(placements.id)).limit(limit);
 }
 
 /** Every placement of an account, the newest first. */
-export function placementsOf(db: Db, accountId: number, limit: number): Promise<PlacementRow[]> {
-  return db
+export async function placementsOf(db: Db, accountId: number, limit: number): Promise<PlacementRow[]> {
+  const rows = await db
     .select()
     .from(placements)
     .where(eq(placements.accountId, accountId))
     .orderBy(desc(placements.id))
     .limit(limit);
+  return opened(db, rows);
 }
 
 /** Takes a move from one state to another. @returns false when it is in a third one */

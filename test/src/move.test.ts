@@ -151,20 +151,21 @@ describe.each(WAYS)("a move from %s to %s", (from, to) => {
         told += 2;
       }
     })();
+    const ctx = ctxOf(device);
+    let cursor: string | undefined;
+    const readFeed = async () => {
+      const page = await feed(ctx, { limit: 1000, ...(cursor === undefined ? {} : { cursor }) });
+      given.push(...page.data.map(({ id }) => id));
+      cursor = page.nextCursor;
+    };
     const reading = (async () => {
-      const ctx = ctxOf(device);
-      let cursor: string | undefined;
       while (moving) {
         const atLeast = told;
         const { data } = await history(ctx, device.id, { limit: 1000 });
         expect(data.length).toBeGreaterThanOrEqual(atLeast);
-        const page = await feed(ctx, { limit: 1000, ...(cursor === undefined ? {} : { cursor }) });
-        given.push(...page.data.map(({ id }) => id));
-        cursor = page.nextCursor;
+        await readFeed();
         await new Promise((resolve) => setTimeout(resolve, 1));
       }
-      const page = await feed(ctx, { limit: 1000, ...(cursor === undefined ? {} : { cursor }) });
-      given.push(...page.data.map(({ id }) => id));
     })();
     const jobs = (async () => {
       while (moving) {
@@ -182,6 +183,7 @@ describe.each(WAYS)("a move from %s to %s", (from, to) => {
     }
     moving = false;
     await Promise.all(works);
+    await readFeed();
     expect(await stateOf()).toBe("done");
     const { data } = await history(ctxOf(device), device.id, { limit: 1000 });
     expect(data).toHaveLength(told);
