@@ -115,17 +115,27 @@ export class TrackModel {
 
   /**
    * The fixes that may be a device's newest. With unusable clocks "newer" can go in a circle; then it is any that is
-   * newer than every other one, directly or by way of others.
+   * newer than every other one, directly or by way of others. Null among them: one that is past its period was newer
+   * than what is left, as it came late, and it is not looked for another one.
    */
-  newest(device: ModelDevice, now: number): ModelPosition[] {
-    const all = this.track(device, now).filter(({ valid }) => valid);
-    const reaches = (from: ModelPosition) => {
-      const reached = new Set([from]);
-      for (const a of reached) for (const b of all) if (!reached.has(b) && isNewer(a, b)) reached.add(b);
-      return reached.size === all.length;
-    };
-    return all.filter(reaches);
+  newest(device: ModelDevice, now: number): (ModelPosition | null)[] {
+    const kept = this.track(device, now).filter(({ valid }) => valid);
+    const came = (this.positions.get(device.id) ?? []).filter(
+      ({ valid, due, receivedAt }) => valid && due >= cutoffAt(receivedAt, device.keeping),
+    );
+    const fixes: (ModelPosition | null)[] = newestAmong(kept);
+    if (fixes.length > 0 && newestAmong(came).some((position) => !kept.includes(position))) fixes.push(null);
+    return fixes;
   }
+}
+
+function newestAmong(all: readonly ModelPosition[]): ModelPosition[] {
+  const isFirst = (from: ModelPosition) => {
+    const reached = new Set([from]);
+    for (const a of reached) for (const b of all) if (!reached.has(b) && isNewer(a, b)) reached.add(b);
+    return reached.size === all.length;
+  };
+  return all.filter(isFirst);
 }
 
 function isNewer(a: ModelPosition, b: ModelPosition): boolean {
