@@ -103,7 +103,7 @@ export const SETTINGS = {
   },
   telemetryDatabases: {
     name: "TELEMETRY_DATABASES",
-    what: "Databases elsewhere for the tracks of accounts that are placed there, as JSON: see Regions",
+    what: "Databases elsewhere for the tracks of accounts that are placed there, as JSON: see [Regions](#regions)",
     default: null,
     must: BINDINGS.TELEMETRY_DATABASES.must,
     read: (text) => (isDatabases(text) ? text : undefined),
