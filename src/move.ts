@@ -1,7 +1,7 @@
 import type { Base } from "./context.ts";
 import { partOf } from "./inbox.ts";
 import { LIMITS } from "./limits.ts";
-import { drainPart } from "./settle.ts";
+import { drainPart, tidy } from "./settle.ts";
 import type { Statement } from "./store/db.ts";
 import { lastBatch, settledUpTo } from "./store/inbox.ts";
 import { readFixes, writeNewestStatement } from "./store/newest.ts";
@@ -238,6 +238,8 @@ async function eraseSource(ctx: Base, move: Move): Promise<number> {
     if (rows === 0) break;
     if (ctx.now() > move.until) return erased;
   }
+  // What waited there was settled; its batches and their keys go too.
+  await tidy(ctx, from);
   if ((await emptyLog(from.db)) === "busy") throw new Error("Cannot scrub: the log of the database is being read");
   await side.forget(from, accountId, placement.id);
   await changePlacement(ctx.db, placement.id, "erasing", { state: "done", finishedAt: ctx.now() });

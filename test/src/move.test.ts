@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { partOf } from "../../src/inbox.ts";
 import { runJob } from "../../src/jobs.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { goOn, moveTracks } from "../../src/move.ts";
 import { extentOf, feed, history, latest } from "../../src/positions.ts";
 import { removeDevice } from "../../src/retention.ts";
+import { RUNS_A_PART } from "../../src/store/inbox.ts";
 import { openPlacements, placementsOf } from "../../src/store/placements.ts";
 import {
   aBase,
@@ -89,6 +91,16 @@ async function left({ client }: TestDatabase): Promise<number> {
   return rows;
 }
 
+/** Rows that wait, or waited, for the device's part to be settled. */
+async function chunksOf({ client }: TestDatabase): Promise<number> {
+  const part = partOf(device.accountId);
+  const { rows } = await client.execute({
+    sql: "SELECT (SELECT count(*) FROM inbox WHERE id <= (SELECT merged FROM settlement)) + (SELECT count(*) FROM runs WHERE id / ? = ?)",
+    args: [RUNS_A_PART, part],
+  });
+  return Number(rows[0]![0]);
+}
+
 const WAYS = [
   ["main", "eu"],
   ["eu", "main"],
@@ -115,6 +127,8 @@ describe.each(WAYS)("a move from %s to %s", (from, to) => {
     await end();
     expect(await shown()).toEqual(before);
     expect(await left(named(from))).toBe(0);
+    // Nor in what waited to be settled, of which only the others' may be there.
+    expect(await chunksOf(named(from))).toBe(0);
     const [placement] = await placementsOf(main.db, device.accountId, 1);
     expect(placement).toMatchObject({ fromDatabase: from, toDatabase: to, state: "done" });
     expect(placement!.finishedAt).toBeGreaterThanOrEqual(placement!.switchedAt! + LIMITS.moveGraceMs);

@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { encodeCommand } from "../../codec/commands.ts";
+import { held } from "../../src/held.ts";
 import { runJob } from "../../src/jobs.ts";
-import { feed, history, latest } from "../../src/positions.ts";
+import { countOlder, oldestOf } from "../../src/older.ts";
+import { extentOf, feed, history, latest } from "../../src/positions.ts";
 import { removeDevice } from "../../src/retention.ts";
 import { settle } from "../../src/settle.ts";
 import { commandById, insertCommand } from "../../src/store/commands.ts";
@@ -13,6 +15,8 @@ import {
   aDevice,
   anAccount,
   asKey,
+  asUser,
+  aUser,
   NOON,
   type TestBase,
   type TestDatabase,
@@ -215,4 +219,31 @@ test("the feed of an account elsewhere gives what is stored in its order", async
   await settled(base);
   await deliver(base, [reportOf(there.imei, 2), reportOf(here.imei, 2)]);
   expect((await feed(ctx, { cursor: first.nextCursor })).data).toHaveLength(1);
+});
+
+test("what is held, and how old it is, is counted where it lies", async () => {
+  const { accountId } = there;
+  await deliver(
+    base,
+    [0, 1].map((n) => reportOf(there.imei, n)),
+  );
+  await settled(base);
+  await deliver(
+    base,
+    [2, 3].flatMap((n) => [reportOf(there.imei, n), reportOf(here.imei, n)]),
+  );
+  const user = await aUser(database.db, { role: "owner", accountId });
+  const owner = aContext(base, asUser(accountId, user.id));
+  const { tables, positions } = await held(owner);
+  const of = (name: string) => tables.find((table) => table.name === name);
+  expect(of("segments")).toMatchObject({ rows: 4, oldest: NOON, newest: NOON + 3 * MINUTE });
+  expect(of("newest")?.rows).toBe(1);
+  expect(of("residents")?.rows).toBe(1);
+  expect(positions).toHaveLength(1);
+  expect(await oldestOf(base, accountId)).toEqual(new Map([[there.id, NOON]]));
+  const span = new Map([[there.id, { from: NOON + MINUTE, to: NOON + 3 * MINUTE }]]);
+  expect(await countOlder(base, accountId, span)).toEqual(
+    new Map([[there.id, { positions: 2, oldest: NOON + MINUTE }]]),
+  );
+  expect(await extentOf(owner, there.id)).toEqual({ positions: 4, from: NOON, to: NOON + 3 * MINUTE });
 });
