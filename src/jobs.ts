@@ -3,6 +3,7 @@ import { convertRows } from "./convert.ts";
 import { purgeWrapped } from "./customer-sealed.ts";
 import { announceDocuments } from "./documents.ts";
 import { AppError } from "./errors.ts";
+import { destroyGoneAccounts } from "./gone-accounts.ts";
 import { LIMITS } from "./limits.ts";
 import { sendDueMails } from "./mail.ts";
 import { moveTracks } from "./move.ts";
@@ -68,6 +69,12 @@ export const JOBS = [
     cron: "* * * * *",
     summary: "Goes on moving tracks of accounts that were placed in another database, and erases them at the source",
     run: moveTracks,
+  },
+  {
+    name: "destroy-gone-accounts",
+    cron: "*/10 * * * *",
+    summary: "Destroys the secrets of accounts that are gone",
+    run: destroyGoneAccounts,
   },
   {
     name: "finish-removals",

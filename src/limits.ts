@@ -309,6 +309,8 @@ export const LIMITS = {
   sealRows: 200,
   sealRowsPerRequest: 1000,
   sealRowsPerRun: 20_000,
+  /** Accounts whose secrets one run of the job destroys. */
+  goneAccountsPerRun: 500,
   /** When nothing was left, it is looked for once more after this long. */
   sealAgainMs: 24 * 3_600_000,
 

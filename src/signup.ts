@@ -79,7 +79,7 @@ export async function signUp(
   const { token, hash } = await newToken(ctx, "link");
   const now = ctx.now();
   const address = await store.registerAddress(ctx.db, {
-    // Also for an address that is known: it must not take less time. A job destroys the secret that it then left.
+    // Also for an address that is known: it must not take less time. A job destroys the secret that it then left behind.
     accountId: await reserveAccountId(ctx.db),
     email,
     name,

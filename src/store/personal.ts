@@ -47,6 +47,7 @@ export const DATA_MAP = {
       telemetry: "personal account",
     },
   },
+  goneAccounts: { of: "platform", columns: { id: "pseudonymous account", seen: "none operation" } },
   users: {
     of: "user",
     columns: {

@@ -73,6 +73,13 @@ export const accounts = sqliteTable(
   ],
 );
 
+/** Accounts whose rows are gone, until their secrets are too: src/gone-accounts.ts. */
+export const goneAccounts = sqliteTable("gone_accounts", {
+  id: integer("id").primaryKey(),
+  /** 1: a run of the job has seen it. */
+  seen: integer("seen").notNull().default(0),
+});
+
 export const CUSTOMER_ROLES = ["owner", "manager", "viewer"] as const;
 export const STAFF_ROLES = ["admin", "support", "privacy", "finance"] as const;
 export const UNITS = ["metric", "imperial"] as const;

@@ -142,7 +142,8 @@ test("a registration that nobody confirms is there on day 6, and on day 8 there 
   });
   await base.settled();
   const jobs = async () => {
-    for (const job of ["purge-unverified", "purge-sessions", "send-mail"]) await runJob(base, job);
+    const gone = "destroy-gone-accounts";
+    for (const job of ["purge-unverified", "purge-sessions", "send-mail", gone, gone]) await runJob(base, job);
   };
   base.at(NOON + 6 * DAY);
   await jobs();
