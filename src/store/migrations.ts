@@ -10,7 +10,7 @@ export const MIGRATIONS = [
   "0005_sealed_people",
   "0006_customer_keys",
   "0007_regions",
-  "0008_gone_accounts",
+  "0009_gone_accounts",
 ] as const;
 
 /** Names of the migrations that the database has, without ".sql"; none in a database without any table. */
