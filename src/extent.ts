@@ -1,12 +1,12 @@
 import type { StoredPositions } from "../codec/segment.ts";
 import type { Base } from "./context.ts";
-import { LIMITS } from "./limits.ts";
+import { MovedError } from "./inbox.ts";
 import { cutoffAt, keepingOf } from "./periods.ts";
 import { dueOf, openSegments } from "./segments.ts";
 import { devicePeriodStatement, periodRow } from "./store/periods.ts";
 import type { Reach } from "./store/reach.ts";
 import { headOf, headsStatement, type SegmentHead, segmentsById } from "./store/segments.ts";
-import { openTail, tailOf, tailStatements, unsettled } from "./tail.ts";
+import { openTail, steady, tailOf, tailStatements, unsettled } from "./tail.ts";
 import { readBoth, telemetryFor } from "./telemetry.ts";
 
 /** What a track holds: how many positions, and the first and last fix time; null without one. */
@@ -23,16 +23,13 @@ const dueToOf = ({ dueTo, toTime }: SegmentHead) => dueTo ?? toTime;
 /**
  * Counts a device's positions, and only those that are not past their period. Opens the few segments that are partly.
  * @param past counts instead what lies before this: what a shorter period would delete
- * @param tries how often it counts, when what is opened was settled anew in between
  * @returns nothing counted for a device that is not within reach
  */
-export async function extentOf(
-  ctx: Base,
-  reach: Reach,
-  deviceId: number,
-  past?: number,
-  tries: number = LIMITS.extentTries,
-): Promise<Extent> {
+export function extentOf(ctx: Base, reach: Reach, deviceId: number, past?: number): Promise<Extent> {
+  return steady(() => readExtent(ctx, reach, deviceId, past));
+}
+
+async function readExtent(ctx: Base, reach: Reach, deviceId: number, past?: number): Promise<Extent> {
   const { accountId, devices } = reach;
   if (devices !== null && !devices.includes(deviceId)) return NOTHING;
   const telemetry = await telemetryFor(ctx, accountId);
@@ -71,7 +68,7 @@ export async function extentOf(
         );
   const isAsCounted = (head: SegmentHead) =>
     cut.some(({ id, lastId, positions }) => id === head.id && lastId === head.lastId && positions === head.positions);
-  if (!partly.every(isAsCounted) && tries > 1) return extentOf(ctx, reach, deviceId, past, tries - 1);
+  if (!partly.every(isAsCounted)) throw new MovedError();
   for (const place of await openSegments(ctx, telemetry, accountId, cut, stored)) {
     if (place !== null) for (let at = place.from; at < place.to; at++) rows.push(at);
   }

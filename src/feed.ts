@@ -7,7 +7,7 @@ import { byDevice, sortByFix } from "./settle-plan.ts";
 import type { Reach } from "./store/reach.ts";
 import { arrivedStatements, type SegmentRow, segmentRows } from "./store/segments.ts";
 import { liveDevices } from "./store/settling.ts";
-import { openTail, tailStatements, unsettled } from "./tail.ts";
+import { openTail, steady, tailStatements, unsettled } from "./tail.ts";
 import { type Telemetry, telemetryFor } from "./telemetry.ts";
 import { everything, type Found } from "./track.ts";
 
@@ -17,7 +17,13 @@ import { everything, type Found } from "./track.ts";
  * @returns `seen`: the id up to which everything has been looked at. It may lie beyond the last row, so that the next page
  *   does not look again at what is not the caller's
  */
-export async function feedOf(ctx: Base, reach: Reach, after: number, limit: number): Promise<Found & { seen: number }> {
+export function feedOf(ctx: Base, reach: Reach, after: number, limit: number): Promise<Arrived> {
+  return steady(() => readFeed(ctx, reach, after, limit));
+}
+
+type Arrived = Found & { seen: number };
+
+async function readFeed(ctx: Base, reach: Reach, after: number, limit: number): Promise<Arrived> {
   const telemetry = await telemetryFor(ctx, reach.accountId);
   const asked = LIMITS.segmentsARead;
   for (let from = after; ; ) {
@@ -87,7 +93,7 @@ async function arrivedRows(
   // By id: what was settled since the tail was read is in both.
   const rows = new Map<number, number>();
   for (const row of [...fresh.values()].flat()) if (kept(row)) rows.set(stored.ids[row], row);
-  for (const place of await openSegments(ctx, telemetry, accountId, shown, stored)) {
+  for (const place of await openSegments(ctx, telemetry, accountId, shown, stored, "keeper")) {
     if (place !== null) for (let row = place.from; row < place.to; row++) if (kept(row)) rows.set(stored.ids[row], row);
   }
   return { rows: [...rows.values()], newest, closed: shown.filter(({ customerKid }) => customerKid !== null), cutoffs };

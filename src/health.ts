@@ -1,3 +1,4 @@
+import { brokenLately } from "./broken.ts";
 import type { Base, Db } from "./context.ts";
 import { LIMITS } from "./limits.ts";
 import { retentionHealth } from "./retention-watch.ts";
@@ -10,7 +11,7 @@ export interface Health {
   /** Why the app cannot serve; null: it can. */
   reason: string | null;
   /** What somebody should look at although it can. */
-  warnings: "retention"[];
+  warnings: ("retention" | "broken")[];
 }
 
 /**
@@ -22,7 +23,7 @@ export async function unhealthyReason(base: Base): Promise<string | null> {
   return (await healthOf(base)).reason;
 }
 
-/** The same, and what needs a look: retention that has not ended well for LIMITS.retentionLateMs. */
+/** The same, and what needs a look: late retention, and what of tracks does not open. */
 export async function healthOf(base: Base): Promise<Health> {
   const now = base.now();
   const last = lastAnswers.get(base.db);
@@ -35,7 +36,10 @@ export async function healthOf(base: Base): Promise<Health> {
 
 async function warnings(base: Base): Promise<Health["warnings"]> {
   try {
-    return (await retentionHealth(base)).late ? ["retention"] : [];
+    return [
+      ...((await retentionHealth(base)).late ? (["retention"] as const) : []),
+      ...((await brokenLately(base)) > 0 ? (["broken"] as const) : []),
+    ];
   } catch (error) {
     base.log.error("health.failed", {}, error);
     return [];

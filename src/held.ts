@@ -7,7 +7,7 @@ import type { AnyDataMap, HeldTable } from "./store/held.ts";
 import { heldTables } from "./store/held.ts";
 import type { Reach } from "./store/reach.ts";
 import { liveDevices } from "./store/settling.ts";
-import { openTail, tailStatements, unsettled } from "./tail.ts";
+import { openTail, steady, tailStatements, unsettled } from "./tail.ts";
 import { type Telemetry, telemetryFor } from "./telemetry.ts";
 
 export type { HeldColumn, HeldTable, HeldValue } from "./store/held.ts";
@@ -47,12 +47,8 @@ export async function held(ctx: Ctx, map?: AnyDataMap): Promise<Held> {
     telemetry === null || telemetry.main ? ctx.db : telemetry.db,
   );
   if (!isCustomer || telemetry === null) return { tables, positions: [], sealed: 0 };
-  await addWaiting(
-    ctx,
-    telemetry,
-    me,
-    tables.find(({ name }) => name === "segments"),
-  );
+  const segments = tables.find(({ name }) => name === "segments");
+  await steady(() => addWaiting(ctx, telemetry, me, segments));
   const { open, sealed } = await newestFixes(ctx, 0, LIMITS.pageMax);
   return { tables, positions: [...open.values()], sealed: sealed.size };
 }

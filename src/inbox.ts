@@ -1,10 +1,13 @@
 import { ByteSink, decodeStoredInto, encodeStored, type StoredPositions } from "../codec/segment.ts";
+import { noteBroken } from "./broken.ts";
 import type { Base } from "./context.ts";
 import { LIMITS } from "./limits.ts";
+import type { BrokenThing } from "./store/broken.ts";
 import {
   BUCKETS,
   BUCKETS_A_PART,
   type ChunkRow,
+  isWaitingUnder,
   PARTS,
   PLACE_DIGITS,
   type SealedBatch,
@@ -193,45 +196,60 @@ export async function sealRuns(
 }
 
 /**
- * Opens chunks and appends their rows. One that does not open is logged with its place and left out.
- * @returns chunks that did not open
+ * Opens chunks and appends their rows. One that does not open is logged with its place, counted and left out.
+ * @throws {MovedError} when something was settled, and its key destroyed, since the chunks were read
  */
 export async function openChunks(
   ctx: Base,
   telemetry: Telemetry,
   rows: readonly ChunkRow[],
   into: StoredPositions,
-): Promise<number> {
+): Promise<void> {
   const opened = await Promise.all(rows.map((row) => openRow(ctx, telemetry, row)));
-  let broken = 0;
+  const keyless = new Set(rows.flatMap(({ kid }, i) => (opened[i].hasKey ? [] : [kid])));
+  if (keyless.size > 0 && !(await isWaitingUnder(telemetry.db, [...keyless]))) throw new MovedError();
+  const broken: BrokenThing[] = [];
   for (const [i, row] of rows.entries()) {
-    for (const { number, plain } of opened[i]) {
+    for (const { number, plain } of opened[i].chunks) {
       try {
         if (plain === null) throw new Error("it does not open");
         decodeStoredInto(into, plain, 0, plain.length, row.batch === null ? 0 : row.batch * LIMITS.batchPositions);
       } catch (error) {
-        broken += 1;
-        ctx.log.error(
-          "inbox.broken",
-          { database: telemetry.name, batch: row.batch, kid: row.kid, chunk: number },
-          error,
-        );
+        const { batch, kid } = row;
+        ctx.log.error("inbox.broken", { database: telemetry.name, batch, kid, chunk: number }, error);
+        broken.push({ kind: batch === null ? "run" : "batch", telemetry: telemetry.name, thing: batch ?? kid });
       }
     }
   }
-  return broken;
+  noteBroken(ctx, broken);
+}
+
+/** The same for a settler. @returns false when another one was faster */
+export async function openWhole(...args: Parameters<typeof openChunks>): Promise<boolean> {
+  try {
+    await openChunks(...args);
+    return true;
+  } catch (error) {
+    if (error instanceof MovedError) return false;
+    throw error;
+  }
+}
+
+/** What was read of the inbox is somewhere else by now. */
+export class MovedError extends Error {
+  override readonly name = "MovedError";
 }
 
 async function openRow(
   ctx: Base,
   telemetry: Telemetry,
   row: ChunkRow,
-): Promise<{ number: number; plain: Uint8Array | null }[]> {
+): Promise<{ hasKey: boolean; chunks: { number: number; plain: Uint8Array | null }[] }> {
   const places = row.directory.match(/\d{7}/g)?.map(Number) ?? [];
   const numbers = places.slice(1).flatMap((place, i) => (place > places[i] ? [i] : []));
   const key = await inboxKey(ctx, telemetry.name, row.kid);
   const additionalData = boundTo(telemetry, row.batch === null ? "run" : "batch", row.kid, row.shift);
-  return Promise.all(
+  const chunks = await Promise.all(
     numbers.map(async (i) => {
       const bytes = row.chunks.subarray(places[i] - places[0], places[i + 1] - places[0]) as Uint8Array<ArrayBuffer>;
       const iv = nonceOf(row.nonce, row.first + i);
@@ -242,4 +260,5 @@ async function openRow(
       return { number: row.first + i, plain: opened === null ? null : new Uint8Array(opened) };
     }),
   );
+  return { hasKey: key !== null, chunks };
 }

@@ -9,12 +9,16 @@ import { newestIdOf, newestStatement, readFixes, type StoredFix } from "./store/
 import type { PeriodRow } from "./store/periods.ts";
 import type { Reach } from "./store/reach.ts";
 import { deviceRows, devicesStatement, newestOfDevicesStatement } from "./store/reading.ts";
-import { openTail, tailOf, tailStatements, unsettled } from "./tail.ts";
+import { openTail, steady, tailOf, tailStatements, unsettled } from "./tail.ts";
 import { type Telemetry, telemetryFor } from "./telemetry.ts";
 import { everything, type Found } from "./track.ts";
 
 /** The newest valid fix of each device within reach, by device id. @param after the last device id of the page before */
-export async function latestOf(ctx: Base, reach: Reach, after: number, limit: number): Promise<Found> {
+export function latestOf(ctx: Base, reach: Reach, after: number, limit: number): Promise<Found> {
+  return steady(() => readLatest(ctx, reach, after, limit));
+}
+
+async function readLatest(ctx: Base, reach: Reach, after: number, limit: number): Promise<Found> {
   const telemetry = await telemetryFor(ctx, reach.accountId);
   let from = after;
   let tail: StoredPositions | null = null;
@@ -80,7 +84,7 @@ async function newestRows(
     const rows = tailOf(stored, deviceId, cutoff).filter((row) => stored.table.validAt(row));
     if (rows.length > 0) waiting.set(deviceId, rows);
   }
-  const opened = await openFixes(ctx, telemetry, accountId, kept, stored);
+  const opened = await openFixes(ctx, telemetry, accountId, kept, stored, "keeper");
   const settled = new Map(kept.map(({ deviceId }, i) => [deviceId, opened[i] ?? null]));
   // What was sent again may seem newer than it is: where the tracker's clock is ahead or unusable, or where it is the
   // newest fix itself.

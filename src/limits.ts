@@ -58,7 +58,9 @@ export const LIMITS = {
   inboxKeyMs: 30 * 60_000,
   /** A segment is not added to when it has so many positions, or spans so long and has at least the fewest. */
   segmentPositions: 160,
-  segmentMs: 50 * 60_000,
+  segmentMs: 100 * 60_000,
+  /** The span of one that only the customer can open. */
+  closedSegmentMs: 50 * 60_000,
   segmentPositionsMin: 60,
   /** A record without a usable clock is known again for this long. */
   clocklessMs: 8 * 24 * 3_600_000,
@@ -84,8 +86,6 @@ export const LIMITS = {
   convertSteps: 100,
   /** Memory for positions that an isolate keeps for settling. */
   spareStored: 2,
-  /** How often a track is counted when it changes meanwhile. */
-  extentTries: 5,
   /** Segments that one step of a read opens. */
   segmentsARead: 24,
 
@@ -320,6 +320,13 @@ export const LIMITS = {
 
   /** Retention runs every ten minutes; when none has ended well for so long, health says so. */
   retentionLateMs: 2 * 3_600_000,
+  /** A read that met what was just being moved is made again so often. */
+  movedTries: 5,
+  /** What does not open is written down once in this time by each isolate, which knows so many; kept, and told of. */
+  brokenEveryMs: 3_600_000,
+  brokenNoted: 10_000,
+  brokenMs: 30 * 24 * 3_600_000,
+  brokenLatelyMs: 7 * 24 * 3_600_000,
   /** Job runs are listed for this long. */
   jobRunsMs: 30 * 24 * 3_600_000,
 } as const;

@@ -9,7 +9,7 @@ import {
   wholeStatement,
 } from "./store/older.ts";
 import { segmentRows } from "./store/segments.ts";
-import { openTail, tailOf, tailStatements, unsettled } from "./tail.ts";
+import { openTail, steady, tailOf, tailStatements, unsettled } from "./tail.ts";
 import { telemetryFor } from "./telemetry.ts";
 
 export type { Span } from "./store/older.ts";
@@ -27,11 +27,13 @@ export interface Older {
  * @param spans by device; others are not counted
  * @returns for each device that has some
  */
-export async function countOlder(
-  ctx: Base,
-  accountId: number,
-  spans: ReadonlyMap<number, Span>,
-): Promise<Map<number, { positions: number; oldest: number }>> {
+export function countOlder(ctx: Base, accountId: number, spans: ReadonlyMap<number, Span>): Promise<Counted> {
+  return steady(() => readOlder(ctx, accountId, spans));
+}
+
+type Counted = Map<number, { positions: number; oldest: number }>;
+
+async function readOlder(ctx: Base, accountId: number, spans: ReadonlyMap<number, Span>): Promise<Counted> {
   const telemetry = await telemetryFor(ctx, accountId);
   const [whole, partial, ...waiting] = await telemetry.db.$client.batch(
     [wholeStatement(spans), partialStatement(spans), ...tailStatements(accountId, null)],
@@ -62,7 +64,11 @@ export async function countOlder(
 }
 
 /** The retention time of the oldest position of each of an account's devices that has one, be it past its period or not. */
-export async function oldestOf(ctx: Base, accountId: number): Promise<Map<number, number>> {
+export function oldestOf(ctx: Base, accountId: number): Promise<Map<number, number>> {
+  return steady(() => readOldest(ctx, accountId));
+}
+
+async function readOldest(ctx: Base, accountId: number): Promise<Map<number, number>> {
   const telemetry = await telemetryFor(ctx, accountId);
   const [settled, ...waiting] = await telemetry.db.$client.batch(
     [

@@ -1,4 +1,5 @@
 import { record } from "./audit.ts";
+import { brokenLately } from "./broken.ts";
 import type { Base, Config, Ctx } from "./context.ts";
 import { type JobStatus, listJobs, runJob } from "./jobs.ts";
 import { LIMITS } from "./limits.ts";
@@ -47,6 +48,8 @@ export interface Overview extends Omit<Figures, "received"> {
   jobs: (JobStatus & { lateMs: number | null })[];
   canSendMail: boolean;
   retention: RetentionHealth;
+  /** Segments and the like that did not open in the last days. */
+  broken: number;
 }
 
 /** Positions a second: over the whole window, or of what came after the first batch that is still there. */
@@ -70,7 +73,15 @@ export async function overview(ctx: Ctx): Promise<Overview> {
     lateMs: job.lastRun === null ? null : Math.max(0, now - nextDue(job.cron, job.lastRun.startedAt)),
   }));
   const retention = await retentionHealth(ctx);
-  return { ...figures, retention, positionsPerS: rateOf(received, now), jobs, canSendMail: ctx.sendMail !== null };
+  const broken = await brokenLately(ctx);
+  return {
+    ...figures,
+    retention,
+    broken,
+    positionsPerS: rateOf(received, now),
+    jobs,
+    canSendMail: ctx.sendMail !== null,
+  };
 }
 
 /** Runs a job because somebody wants it now. @returns rows changed @throws {AppError} not_found */

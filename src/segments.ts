@@ -1,8 +1,10 @@
 import { fixBinding, segmentBinding } from "../client/sealed.ts";
 import { ByteSink, decodeStoredInto, encodeStored, StoredPositions } from "../codec/segment.ts";
+import { noteBroken } from "./broken.ts";
 import type { Base } from "./context.ts";
 import { heldKeys } from "./customer-sealed.ts";
 import { retentionTime } from "./periods.ts";
+import type { BrokenThing } from "./store/broken.ts";
 import type { StoredFix } from "./store/newest.ts";
 import type { SegmentHead, SegmentRow } from "./store/segments.ts";
 import type { Telemetry } from "./telemetry.ts";
@@ -102,8 +104,11 @@ export function sealSegment(
   return seal(ctx, sealing.key, segmentBinding(head), plain).then((sealed) => ({ ...head, sealed }));
 }
 
-/** Who opens: a reader opens nothing that is sealed to the customer; a settler what it has sealed itself a moment ago. */
-export type Opener = "reader" | "settler";
+/**
+ * Who opens: a reader opens nothing that is sealed to the customer; a keeper neither, and what it opens is within its
+ * period, so that its key must be there; a settler opens what it has sealed itself a moment ago, too.
+ */
+export type Opener = "reader" | "keeper" | "settler";
 
 function keysFor(
   ctx: Base,
@@ -117,7 +122,7 @@ function keysFor(
 
 async function keysOfBoth(ctx: Base, accountId: number, rows: Parameters<typeof keysFor>[2], opener: Opener) {
   const own = rows.filter(({ customerKid }) => customerKid === null);
-  const theirs = opener === "reader" ? [] : rows.filter(({ customerKid }) => customerKid !== null);
+  const theirs = opener !== "settler" ? [] : rows.filter(({ customerKid }) => customerKid !== null);
   const found = new Map<object, CryptoKey | null>();
   for (const [i, key] of (await openingKeys(ctx, accountId, own)).entries()) found.set(own[i], key);
   for (const [i, key] of (await heldKeys(ctx, accountId, theirs)).entries()) found.set(theirs[i], key);
@@ -147,19 +152,24 @@ export async function openSegments(
       return open(key, segmentBinding(segment), segment.sealed);
     }),
   );
-  return segments.map((segment, i) => {
+  const broken: BrokenThing[] = [];
+  const places = segments.map((segment, i) => {
     const plain = plains[i];
-    if (keys[i] === null) return null;
+    if (keys[i] === null && (opener !== "keeper" || segment.customerKid !== null)) return null;
     try {
+      if (keys[i] === null) throw new Error("its key is not there");
       if (plain === null) throw new Error("it does not open");
       const from = into.count;
       decodeStoredInto(into, plain);
       return { from, to: into.count };
     } catch (error) {
       ctx.log.error("segment.broken", { database: telemetry.name, segment: segment.id, kid: segment.dayKid }, error);
+      broken.push({ kind: "segment", telemetry: telemetry.name, thing: segment.id });
       return null;
     }
   });
+  noteBroken(ctx, broken);
+  return places;
 }
 
 const one = Uint32Array.of(0);
@@ -202,14 +212,16 @@ export async function openFixes(
     fixes.map((fix, i) => (keys[i] === null ? null : open(keys[i], fixBinding(accountId, fix), fix.sealed))),
   );
   return fixes.map((fix, i) => {
-    if (keys[i] === null) return null;
+    if (keys[i] === null && (opener !== "keeper" || fix.customerKid !== null)) return null;
     const row = into.count;
     try {
       const plain = plains[i];
+      if (keys[i] === null) throw new Error("its key is not there");
       if (plain === null || decodeStoredInto(into, plain) !== 1) throw new Error("it does not open");
       return row;
     } catch (error) {
       ctx.log.error("newest.broken", { database: telemetry.name, device: fix.deviceId, kid: fix.dayKid }, error);
+      noteBroken(ctx, [{ kind: "newest", telemetry: telemetry.name, thing: fix.deviceId }]);
       return null;
     }
   });

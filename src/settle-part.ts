@@ -2,12 +2,13 @@ import type { StoredPositions } from "../codec/segment.ts";
 import { isAlarm } from "./alarms.ts";
 import type { Base } from "./context.ts";
 import { type Halves, halvesFor, keysOfBoth } from "./customer-sealed.ts";
-import { openChunks } from "./inbox.ts";
+import { openWhole } from "./inbox.ts";
 import { LIMITS } from "./limits.ts";
 import { cutoffAt, keepingOf } from "./periods.ts";
 import { dueOf, openFixes, openSegments, type RowKey, sealFix, sealSegment } from "./segments.ts";
 import {
   byDevice,
+  CLOSED,
   cutSegments,
   dayOf,
   freshRows,
@@ -73,7 +74,7 @@ export async function settlePart(ctx: Base, telemetry: Telemetry, part: number):
   const { settled, last, rows } = await partRuns(telemetry.db, part);
   if (last === settled) return 0;
   return withPositions(async (stored) => {
-    await openChunks(ctx, telemetry, rows, stored);
+    if (!(await openWhole(ctx, telemetry, rows, stored))) return 0;
     const count = stored.count;
     const writes = await segmentWrites(ctx, telemetry, stored, STILL_AT, [part, settled]);
     const results = await telemetry.db.$client.batch([...writes, settledStatement(part, settled, last)], "write");
@@ -193,7 +194,7 @@ async function planned(
       const open = lastOpen(used, group, opened.byId, half?.kid ?? null);
       const rows = open === null ? fresh : sortByFix(stored, [...rowsBetween(opened.byId.get(open.id)!), ...fresh]);
       let start = 0;
-      for (const end of cutSegments(stored, rows, half === null ? undefined : 1)) {
+      for (const end of cutSegments(stored, rows, half === null ? undefined : CLOSED)) {
         const id = start === 0 && open !== null ? open.id : nextId(deviceId, group.from, used);
         plans.push({ accountId, scope, day: group.day, id, rows: rows.slice(start, end) });
         used.push({ id });

@@ -124,22 +124,27 @@ export function isOpen({ positions, fromTime, toTime }: SegmentHead): boolean {
   );
 }
 
+/** When a segment that grows is long enough. */
+interface Length {
+  /** No segment with fewer positions is cut because it is long. */
+  least: number;
+  ms: number;
+}
+
+const USUAL: Length = { least: LIMITS.segmentPositionsMin, ms: LIMITS.segmentMs };
 /**
- * Cuts rows in the order of their fixes into segments.
- * @param least no segment with fewer is cut because it is long. A segment that nobody can open to take out what is past
- *   its period goes whole, when all of it is: it must not be long, however few there are
- * @returns where each ends
+ * Of segments that nobody can open to take out what is past its period: one goes whole, when all of it is, so that it
+ * must not be long however few positions are in it.
  */
-export function cutSegments(
-  stored: StoredPositions,
-  rows: readonly number[],
-  least: number = LIMITS.segmentPositionsMin,
-): number[] {
+export const CLOSED: Length = { least: 1, ms: LIMITS.closedSegmentMs };
+
+/** Cuts rows in the order of their fixes into segments. @returns where each ends */
+export function cutSegments(stored: StoredPositions, rows: readonly number[], { least, ms }: Length = USUAL): number[] {
   const ends: number[] = [];
   let start = 0;
   for (let at = 1; at < rows.length; at++) {
     const count = at - start;
-    const long = stored.fixTimeAt(rows[at]) - stored.fixTimeAt(rows[start]) >= LIMITS.segmentMs;
+    const long = stored.fixTimeAt(rows[at]) - stored.fixTimeAt(rows[start]) >= ms;
     if (count >= LIMITS.segmentPositions || (count >= least && long)) {
       ends.push(at);
       start = at;

@@ -1,5 +1,5 @@
 import type { Base } from "./context.ts";
-import { openChunks, sealRuns } from "./inbox.ts";
+import { openWhole, sealRuns } from "./inbox.ts";
 import { LIMITS } from "./limits.ts";
 import { settlePart } from "./settle-part.ts";
 import { withPositions } from "./spare.ts";
@@ -30,6 +30,8 @@ interface Due {
   all?: boolean;
   /** false: merges only. */
   settle?: boolean;
+  /** Settles this part only, whatever waits in it. */
+  part?: number;
 }
 
 /**
@@ -45,24 +47,26 @@ export async function settle(ctx: Base, telemetry: Telemetry = mainTelemetry(ctx
     await keyInForce(ctx, telemetry);
     for (let steps = LIMITS.partsPerRun; steps > 0 && ctx.now() - begin < LIMITS.settleRunMs; ) {
       const merged = await mergeIfDue(ctx, telemetry, due);
-      const parts =
-        due.settle === false
-          ? []
-          : due.all
-            ? await fullParts(telemetry.db, 1, 0, steps)
-            : await fullParts(telemetry.db, LIMITS.partPositions, ctx.now() - LIMITS.settleAfterMs, steps);
+      const parts = await dueParts(ctx, telemetry, due, steps);
       for (const part of parts) {
         if (ctx.now() - begin >= LIMITS.settleRunMs) break;
         moved += await settlePart(ctx, telemetry, part);
       }
       steps -= parts.length + 1;
-      if (merged === 0 && parts.length === 0) break;
+      if (merged === 0 && (parts.length === 0 || due.part !== undefined)) break;
       moved += merged;
     }
   } finally {
     await lease.end();
   }
   return moved;
+}
+
+async function dueParts(ctx: Base, { db }: Telemetry, due: Due, most: number): Promise<number[]> {
+  if (due.settle === false) return [];
+  if (due.part !== undefined) return [due.part];
+  if (due.all) return fullParts(db, 1, 0, most);
+  return fullParts(db, LIMITS.partPositions, ctx.now() - LIMITS.settleAfterMs, most);
 }
 
 /** The right to write segments. `take()` also makes it last longer, and gives false while somebody else has it. */
@@ -138,7 +142,7 @@ async function merge(ctx: Base, telemetry: Telemetry): Promise<number> {
   const { merged, rows, last } = await unmerged(telemetry.db, limits);
   if (last === merged) return 0;
   return withPositions(async (stored) => {
-    await openChunks(ctx, telemetry, rows, stored);
+    if (!(await openWhole(ctx, telemetry, rows, stored))) return 0;
     const { kid, key } = await keyInForce(ctx, telemetry);
     const { nonce, bytes, runs } = await sealRuns(ctx, telemetry, stored, kid, key);
     return (await writeRuns(telemetry.db, merged, last, { kid, nonce, bytes }, runs)) ? stored.count : 0;

@@ -1,6 +1,8 @@
 import { StoredPositions } from "../codec/segment.ts";
 import type { Base } from "./context.ts";
-import { bucketOf, openChunks, partOf } from "./inbox.ts";
+import { AppError } from "./errors.ts";
+import { bucketOf, MovedError, openChunks, partOf } from "./inbox.ts";
+import { LIMITS } from "./limits.ts";
 import { openSegments } from "./segments.ts";
 import { byDevice, freshRows, groupsOf, Known, knownSince } from "./settle-plan.ts";
 import type { Statement } from "./store/db.ts";
@@ -12,6 +14,21 @@ import type { Telemetry } from "./telemetry.ts";
 
 interface Results {
   readonly rows: readonly ArrayLike<unknown>[];
+}
+
+/**
+ * A read of the store, made again when something was settled under it and its key destroyed.
+ * @throws {AppError} unavailable when that does not end
+ */
+export async function steady<T>(read: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await read();
+    } catch (error) {
+      if (!(error instanceof MovedError)) throw error;
+      if (tries >= LIMITS.movedTries) throw new AppError("unavailable", "Try again", { retryAfterS: 1 });
+    }
+  }
 }
 
 /** The two statements for what waits of a device; null: of a whole account, together with others of its part. */

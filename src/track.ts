@@ -4,13 +4,13 @@ import { isAlarm, ROUTINE_EVENTS } from "./alarms.ts";
 import type { Base } from "./context.ts";
 import { LIMITS } from "./limits.ts";
 import { cutoffAt, keepingOf } from "./periods.ts";
-import { dueOf, openSegments } from "./segments.ts";
+import { dueOf, type Opener, openSegments } from "./segments.ts";
 import { freshRows, Known, knownSince, sortByFix } from "./settle-plan.ts";
 import type { StoredFix } from "./store/newest.ts";
 import { devicePeriodStatement, periodRow } from "./store/periods.ts";
 import type { Reach } from "./store/reach.ts";
 import { clocklessStatement, lookedUpTo, type SegmentRow, segmentRows, stretchStatements } from "./store/segments.ts";
-import { openTail, tailOf, tailStatements } from "./tail.ts";
+import { openTail, steady, tailOf, tailStatements } from "./tail.ts";
 import { readBoth, type Telemetry, telemetryFor } from "./telemetry.ts";
 
 /** Which positions of a device: `from` <= fix time < `to`, beyond `after` in the given order. */
@@ -70,7 +70,11 @@ interface Read {
  * Reads a stretch of a device's track: segments and what waits to be settled.
  * @returns null when the account has no such device within reach
  */
-export async function trackOf(ctx: Base, reach: Reach, deviceId: number, query: TrackQuery): Promise<Found | null> {
+export function trackOf(ctx: Base, reach: Reach, deviceId: number, query: TrackQuery): Promise<Found | null> {
+  return steady(() => readTrack(ctx, reach, deviceId, query));
+}
+
+async function readTrack(ctx: Base, reach: Reach, deviceId: number, query: TrackQuery): Promise<Found | null> {
   const { accountId, devices } = reach;
   if (devices !== null && !devices.includes(deviceId)) return null;
   const telemetry = await telemetryFor(ctx, accountId);
@@ -98,7 +102,7 @@ export async function trackOf(ctx: Base, reach: Reach, deviceId: number, query: 
     const { rows: like } =
       since >= asked ? clockless! : await telemetry.db.$client.execute(clocklessStatement([deviceId], since));
     const rows = await opened(ctx, telemetry, accountId, segmentRows(like), stored);
-    tail = freshRows(stored, tail, knownFrom(stored, rows));
+    tail = freshRows(stored, tail, knownFrom(stored, rows), true);
   }
 
   const wanted = (at: number) => {
@@ -122,7 +126,7 @@ export async function trackOf(ctx: Base, reach: Reach, deviceId: number, query: 
   for (;;) {
     const { segments: read, edge } = readOf(results, descending, segments);
     const kept = read.filter((segment) => (segment.dueTo ?? segment.toTime) >= cutoff);
-    const rows = await opened(ctx, telemetry, accountId, kept, stored);
+    const rows = await opened(ctx, telemetry, accountId, kept, stored, "keeper");
     for (const segment of kept) {
       if (segment.customerKid === null || closed.has(segment.id)) continue;
       closed.set(segment.id, segment);
@@ -182,9 +186,10 @@ async function opened(
   accountId: number,
   segments: readonly SegmentRow[],
   stored: StoredPositions,
+  opener: Opener = "reader",
 ): Promise<number[]> {
   const rows: number[] = [];
-  for (const place of await openSegments(ctx, telemetry, accountId, segments, stored)) {
+  for (const place of await openSegments(ctx, telemetry, accountId, segments, stored, opener)) {
     if (place !== null) for (let row = place.from; row < place.to; row++) rows.push(row);
   }
   return rows;

@@ -7,8 +7,10 @@ const HealthJson = v.object({
   status: v.literal("ok"),
   warnings: v.optional(
     v.pipe(
-      v.array(v.picklist(["retention"])),
-      v.description("What somebody should look at: retention has not ended well for two hours"),
+      v.array(v.picklist(["retention", "broken"])),
+      v.description(
+        "What somebody should look at: retention has not ended well for two hours; what is stored of tracks does not open",
+      ),
     ),
   ),
 });

@@ -31,6 +31,10 @@ const OverviewJson = v.object({
     lagMs: v.pipe(v.number(), v.description("For how long something past its period can have been left, at most")),
     late: v.pipe(v.boolean(), v.description("For more than two hours")),
   }),
+  broken: v.pipe(
+    count,
+    v.description("Parts of tracks that did not open in the last seven days: altered, or without their key"),
+  ),
   mails: v.object({ count, oldest: MaybeTime }),
   canSendMail: v.boolean(),
   template: v.pipe(v.boolean(), v.description("A text in force is the template that nobody has reviewed")),

@@ -201,6 +201,18 @@ export async function keysInUse(db: Db): Promise<number[]> {
   return rows.map((row) => Number(row[0]));
 }
 
+/** Whether something waits that is sealed under one of these keys. */
+export async function isWaitingUnder(db: Db, kids: readonly number[]): Promise<boolean> {
+  const { rows } = await db.$client.execute({
+    sql: `SELECT EXISTS (SELECT 1 FROM inbox WHERE id > (SELECT merged FROM settlement)
+        AND kid IN (SELECT value FROM json_each(?1)))
+      OR EXISTS (SELECT 1 FROM parts p CROSS JOIN runs r ON r.id > p.id * ${RUNS_A_PART} + p.settled
+        AND r.id < (p.id + 1) * ${RUNS_A_PART} AND r.kid IN (SELECT value FROM json_each(?1)))`,
+    args: [JSON.stringify(kids)],
+  });
+  return Number(rows[0]![0]) === 1;
+}
+
 /** Takes the lease of the settler until a time. @param holder any number of one's own */
 export async function takeLease(db: Db, holder: number, now: number, until: number): Promise<boolean> {
   const { rowsAffected } = await db.$client.execute({

@@ -10,6 +10,7 @@ export const MIGRATIONS = [
   "0005_sealed_people",
   "0006_customer_keys",
   "0007_regions",
+  "0008_broken",
   "0009_gone_accounts",
 ] as const;
 

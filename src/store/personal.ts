@@ -525,6 +525,17 @@ export const DATA_MAP = {
     },
   },
   registry: { of: "platform", columns: { id: "none operation", version: "none operation" } },
+  broken: {
+    of: "platform",
+    columns: {
+      kind: "none operation",
+      telemetry: "none operation",
+      thing: "none operation",
+      times: "none operation",
+      firstAt: "none operation",
+      lastAt: "none operation",
+    },
+  },
   jobRuns: {
     of: "platform",
     columns: {

@@ -821,6 +821,20 @@ export const registry = sqliteTable("registry", {
   version: integer("version").notNull(),
 });
 
+/** What did not open although it should: src/broken.ts. */
+export const broken = sqliteTable(
+  "broken",
+  {
+    kind: text("kind", { enum: ["segment", "newest", "batch", "run"] }).notNull(),
+    telemetry: text("telemetry").notNull(),
+    thing: integer("thing").notNull(),
+    times: integer("times").notNull(),
+    firstAt: integer("first_at").notNull(),
+    lastAt: integer("last_at").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.kind, t.telemetry, t.thing] })],
+);
+
 export const jobRuns = sqliteTable(
   "job_runs",
   {

@@ -936,6 +936,8 @@ const admin = {
     staff: "Staff",
     lag: "Past its period, at most for",
     minutes: (minutes: number) => `${minutes} min`,
+    broken: (count: number) =>
+      `${count} parts of tracks did not open in the last seven days: they were altered, or their keys are lost. The log names them.`,
     retentionLate: (hours: number) =>
       `Retention has not ended well for ${hours} hours: what is past its period cannot be read and is still stored. Look at the job “retention” below, and run it.`,
     mails: "Mails waiting",

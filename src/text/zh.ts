@@ -1049,6 +1049,8 @@ const admin: Text["admin"] = {
     staff: "员工",
     lag: "到期数据最多滞留",
     minutes: (minutes) => `${minutes} 分钟`,
+    broken: (count: number) =>
+      `最近七天内有 ${count} 段轨迹数据无法打开：可能已被改动，或密钥已丢失。日志中列有它们的编号。`,
     retentionLate: (hours) =>
       `保留期限任务已有 ${hours} 小时没有成功结束：到期的位置无法读取，但仍存储着。请查看下方的任务“retention”并运行它。`,
     mails: "待发邮件",

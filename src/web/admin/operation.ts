@@ -20,6 +20,7 @@ export function overviewPage(view: PageView, now: Overview, state: PanelState, r
     lead: view.t.admin.lead,
     body: html`${made?.token === undefined ? "" : notice("ok", html`<p>${t.token}</p>${code(made.token)}`)}
       ${made?.ran === undefined ? "" : notice("ok", t.ran(made.ran, made.changed ?? 0))}
+      ${now.broken > 0 ? notice("stop", t.broken(now.broken)) : ""}
       ${now.retention.late ? notice("stop", t.retentionLate(Math.floor(now.retention.lagMs / 3_600_000))) : ""}
       ${now.canSendMail ? "" : notice("warn", t.noMail)}
       ${now.template ? notice("warn", html`${t.template} ${mayPublish ? html`<a href="/admin/documents">${t.templateTo}</a>` : ""}`) : ""}

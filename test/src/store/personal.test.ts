@@ -90,6 +90,7 @@ describe("the data map", () => {
     "runs.directory": "digits: where each chunk begins",
     "residence.name": "the operator's name for its own database",
     "residence.region": "where that is",
+    "broken.telemetry": "the operator's name for its own database",
     "jobRuns.name": "a row of the table of jobs",
     "jobRuns.error": "the platform's own error code",
     "migrations.name": "the name of a file of this repository",
