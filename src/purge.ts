@@ -18,7 +18,7 @@ import {
   segmentIs,
   straddlingSegments,
 } from "./store/purge.ts";
-import { assertErasing } from "./store/scrub.ts";
+import { assertErasing, emptyLog } from "./store/scrub.ts";
 import { type SegmentRow, writeSegmentsStatement } from "./store/segments.ts";
 import type { Telemetry } from "./telemetry.ts";
 import { destroyDevice, openingKeys } from "./vault.ts";
@@ -47,6 +47,8 @@ export async function purgeTracks(
     const { segments, positions } = await deletePastSegments(telemetry.db, devices, LIMITS.deleteSegments);
     for (const [accountId, count] of positions) add(accountId, count);
     if (segments < LIMITS.deleteSegments) break;
+    // Bit by bit: emptied at the end alone, a long log would keep writers waiting.
+    await emptyLog(telemetry.db);
   }
   while (statements.left-- > 0) {
     // A segment that ends soon is deleted whole, in time for its first position too.
@@ -135,7 +137,7 @@ export async function eraseTrack(
   // Its positions in the inbox are dropped when that is settled: the device is marked, and its secret is gone. As long as
   // somebody else settles what came before that, they may not know it yet, and write segments of it still.
   const last = await lastBatch(telemetry.db);
-  await settle(ctx, telemetry, { all: true });
+  await settle(ctx, telemetry, { all: true, part: partOf(accountId) });
   await tidy(ctx, telemetry);
   if (!(await isSettled(telemetry.db, partOf(accountId), last))) return false;
   let ended = false;

@@ -77,8 +77,9 @@ export function writeNewestStatement(
   const bytes = new Uint8Array(length);
   for (const [i, { fixes }] of rows.entries()) bytes.set(fixes, places[i]![2]! - 1);
   return {
-    sql: `INSERT OR REPLACE INTO newest (id, account_id, fixes)
-      SELECT value ->> 0, value ->> 1, substr(?4, value ->> 2, value ->> 3) FROM json_each(?3) WHERE ${condition}`,
+    sql: `INSERT INTO newest (id, account_id, fixes)
+      SELECT value ->> 0, value ->> 1, substr(?4, value ->> 2, value ->> 3) FROM json_each(?3)
+      WHERE ${condition} ON CONFLICT (id) DO UPDATE SET account_id = excluded.account_id, fixes = excluded.fixes`,
     args: [...args, JSON.stringify(places), bytes],
   };
 }

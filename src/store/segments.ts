@@ -276,9 +276,12 @@ export function writeSegmentsStatement(
   const bytes = new Uint8Array(length);
   for (const [i, { sealed }] of segments.entries()) bytes.set(sealed, (rows[i]![HEAD.length] as number) - 1);
   const values = HEAD.map((_, i) => `value ->> ${i}`).join(", ");
+  const changes = [...HEAD.slice(1), "sealed"].map((name) => `${name} = excluded.${name}`).join(", ");
   return {
-    sql: `INSERT OR REPLACE INTO segments (${HEAD.join(", ")}, sealed)
-      SELECT ${values}, substr(?4, value ->> ${HEAD.length}, value ->> ${HEAD.length + 1}) FROM json_each(?3) WHERE ${condition}`,
+    // Not REPLACE: a hosted database bills that as a deletion and an insertion.
+    sql: `INSERT INTO segments (${HEAD.join(", ")}, sealed)
+      SELECT ${values}, substr(?4, value ->> ${HEAD.length}, value ->> ${HEAD.length + 1}) FROM json_each(?3)
+      WHERE ${condition} ON CONFLICT (id) DO UPDATE SET ${changes}`,
     args: [...args, JSON.stringify(rows), bytes],
   };
 }
