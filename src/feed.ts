@@ -4,6 +4,7 @@ import { LIMITS } from "./limits.ts";
 import { cutoffAt, keepingOf } from "./periods.ts";
 import { dueOf, openSegments } from "./segments.ts";
 import { byDevice, sortByFix } from "./settle-plan.ts";
+import { firstRowStatement } from "./store/convert.ts";
 import type { Reach } from "./store/reach.ts";
 import { arrivedStatements, type SegmentRow, segmentRows } from "./store/segments.ts";
 import { liveDevices } from "./store/settling.ts";
@@ -28,8 +29,12 @@ async function readFeed(ctx: Base, reach: Reach, after: number, limit: number): 
   const asked = LIMITS.segmentsARead;
   for (let from = after; ; ) {
     // In one transaction: what is settled in between would be seen twice, or not at all.
-    const [arrived, straddling, ...waiting] = await telemetry.db.$client.batch(
-      [...arrivedStatements(reach.accountId, from, asked), ...tailStatements(reach.accountId, null)],
+    const [unmoved, arrived, straddling, ...waiting] = await telemetry.db.$client.batch(
+      [
+        firstRowStatement(reach.accountId, from),
+        ...arrivedStatements(reach.accountId, from, asked),
+        ...tailStatements(reach.accountId, null),
+      ],
       "read",
     );
     const segments = segmentRows(arrived!.rows);
@@ -41,6 +46,10 @@ async function readFeed(ctx: Base, reach: Reach, after: number, limit: number): 
     // Of what waits no more is looked at than a page can hold.
     const came = tail.ids.slice(0, tail.count).filter((id) => id > from && id <= edge);
     if (came.length > limit) edge = came.sort()[limit - 1];
+    // What an earlier version stored is moved device by device. Nobody is shown what arrived after something that is not.
+    const first = unmoved!.rows[0]![0];
+    const isHeld = first !== null && Number(first) <= edge;
+    if (isHeld) edge = Number(first) - 1;
     const { rows, newest, closed, cutoffs } = await arrivedRows(ctx, telemetry, reach, tail, segments, from, edge);
     rows.sort((a, b) => tail.ids[a] - tail.ids[b]);
     const seen = edge === Number.POSITIVE_INFINITY ? Math.max(from, newest) : edge;
@@ -52,7 +61,7 @@ async function readFeed(ctx: Base, reach: Reach, after: number, limit: number): 
       const page = rows.slice(0, limit);
       return { stored: tail, rows: page, seen: tail.ids[page[limit - 1]] };
     }
-    if (rows.length > 0 || edge === Number.POSITIVE_INFINITY) return { stored: tail, rows, seen };
+    if (rows.length > 0 || isHeld || edge === Number.POSITIVE_INFINITY) return { stored: tail, rows, seen };
     from = edge;
   }
 }

@@ -31,6 +31,11 @@ export async function hasRows(db: Db): Promise<boolean> {
   return Number(rows[0]![0]) === 1;
 }
 
+/** The first such position of an account that arrived after another one; null without any. */
+export function firstRowStatement(accountId: number, after: number): Statement {
+  return { sql: "SELECT min(id) FROM positions WHERE account_id = ? AND id > ?", args: [accountId, after] };
+}
+
 /** Of statements that move rows: the first and the last of them have not been moved yet. */
 export const STILL_THERE =
   "EXISTS (SELECT 1 FROM positions WHERE id = ?1) AND EXISTS (SELECT 1 FROM positions WHERE id = ?2)";

@@ -261,6 +261,38 @@ test.each([
   await isAsBefore();
 });
 
+test("a reader of the feed who goes on while old positions move misses none of them, nor what comes meanwhile", async () => {
+  const middle = OLD[3000]!.id;
+  const got: number[] = [];
+  let cursor = cursorAfter(middle);
+  const follow = async () => {
+    for (;;) {
+      const page = await feed(ctxOf(1), { limit: 1000, cursor });
+      if (page.data.length === 0 && page.nextCursor === cursor) return;
+      got.push(...page.data.map(({ id }) => id));
+      cursor = page.nextCursor;
+    }
+  };
+  const fresh = (number: number) => ({ ...OLD[0]!, deviceTime: NOON - 1000, receivedAt: NOON, number });
+  await send([fresh(90_000)], NOON);
+  await follow();
+  const heal = harmed(async (write, n) => {
+    if (n > 1) throw new Error("killed");
+    return write();
+  });
+  await expect(runJob(base, "convert-positions")).rejects.toThrow("killed");
+  heal();
+  await send([fresh(90_001)], NOON);
+  await settle(base, mainTelemetry(base), { all: true });
+  await follow();
+  await runJob(base, "convert-positions");
+  await follow();
+  const old = ofAccount(1).filter(({ id }) => id > middle);
+  expect(got.slice(0, -2)).toEqual(old.map(({ id }) => id));
+  expect(got.length).toBe(old.length + 2);
+  expect(got).toEqual(got.toSorted((a, b) => a - b));
+});
+
 test("two that move at the same time do no harm to one another", async () => {
   await Promise.all([runJob(base, "convert-positions"), runJob(base, "convert-positions")]);
   await runJob(base, "convert-positions");
