@@ -30,6 +30,15 @@ export async function listAccounts(ctx: Ctx, after: number, limit: number): Prom
   return (await store.listAccounts(ctx.db, after, limit)).map((row) => ({ ...row, name: accountName(row) }));
 }
 
+/**
+ * The accounts with this number, this name or a person with this e-mail address, masked. A name and an address are
+ * stored sealed and found by their keyed hash, so that only all of it finds anything; case and blanks do not matter.
+ */
+export async function findAccounts(ctx: Ctx, term: string): Promise<CountedAccount[]> {
+  const rows = await store.listAccounts(ctx.db, 0, LIMITS.pageDefault, term.trim());
+  return rows.map((row) => ({ ...row, name: accountName(row) }));
+}
+
 /** What the operator sees of a person: masked, unless they gave a reason. */
 export type ShownUser = Pick<
   UserRow,

@@ -51,6 +51,14 @@ export const COMMANDS: readonly Command[] = [
     columns: ["id", "name", "state", "users", "devices", "createdAt"],
   },
   {
+    words: "account find",
+    options: ["term!"],
+    method: "POST",
+    path: "/v1/admin/accounts/find",
+    body: ["term"],
+    columns: ["id", "name", "state", "users", "devices", "createdAt"],
+  },
+  {
     words: "key create",
     options: ["account!", "scope!", "name"],
     method: "POST",

@@ -7,6 +7,7 @@ import {
   accountDetail,
   type CountedAccount,
   createAccount,
+  findAccounts,
   listAccounts,
   resetFactors,
   resumeAccount,
@@ -232,6 +233,18 @@ export const ADMIN: readonly Route[] = [
     answers: { 200: { description: "One page of accounts", schema: listOf(AccountJson) } },
     handle: async ({ c, ctx, query }) =>
       c.json(page(await listAccounts(ctx, query.cursor ?? 0, query.limit + 1), query.limit, accountJson)),
+  }),
+  route({
+    method: "POST",
+    path: "/v1/admin/accounts/find",
+    access: "staff",
+    tag,
+    summary: "Find an account",
+    description:
+      "By its number, its whole name or the whole e-mail address of one of its people. In a body, as an address may be in no URL.",
+    body: v.strictObject({ term: v.pipe(v.string(), v.trim(), v.minLength(1), v.maxLength(LIMITS.emailCharacters)) }),
+    answers: { 200: { description: "The accounts, masked", schema: v.object({ data: v.array(AccountJson) }) } },
+    handle: async ({ c, ctx, body }) => c.json({ data: (await findAccounts(ctx, body.term)).map(accountJson) }),
   }),
   route({
     method: "GET",

@@ -43,7 +43,7 @@ const NOT_PLANTED = [
 const DECLARED: readonly { who: readonly Caller[]; route: RegExp; columns: RegExp; why: string }[] = [
   {
     who: ["adminToken", ...STAFF],
-    route: /\/admin(\/accounts(\/\{id\})?|\/overview)?$/,
+    route: /\/admin(\/accounts(\/\{id\}|\/find)?|\/overview)?$/,
     columns: /^(accounts|mails)\.createdAt$/,
     why: "when an account was opened, and since when a mail waits: numbers of the installation",
   },

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { RequestWriter } from "../../../codec/envelope.ts";
 import { JOBS } from "../../../src/jobs.ts";
 import { LIMITS } from "../../../src/limits.ts";
-import { anAccount, anImei } from "../../database.ts";
+import { anAccount, anImei, aUser } from "../../database.ts";
 import { type Api, anApi, expectProblem } from "./api.ts";
 
 let api: Api;
@@ -98,6 +98,21 @@ test("a registered bridge may deliver until it is revoked", async () => {
   expect((await api.call("DELETE", `/v1/admin/bridges/${made.id}`, { key: api.admin })).status).toBe(204);
   await expectProblem(await poll(), 401, "unauthenticated");
   expect(JSON.stringify(await list("/v1/admin/bridges"))).not.toContain(made.token.slice(4));
+});
+
+test("POST /v1/admin/accounts/find finds by number, whole name and whole address, and shows nothing else of them", async () => {
+  const id = await anAccount(api.base.db, { name: "Fleet of Ærø Ltd" });
+  await aUser(api.base.db, { role: "viewer", accountId: id, email: "ada@fleet.test" });
+  const find = async (term: string) => {
+    const response = await api.call("POST", "/v1/admin/accounts/find", { key: api.admin, body: { term } });
+    expect(response.status).toBe(200);
+    return ((await response.json()) as { data: { id: number }[] }).data.map((row) => row.id);
+  };
+  for (const term of [String(id), "Fleet of Ærø Ltd", "  fleet  of ærø LTD ", "Ada@Fleet.test"]) {
+    expect([term, await find(term)]).toEqual([term, [id]]);
+  }
+  for (const term of ["Fleet of", "ada@fleet", "%", "fleet.test", `${id}x`])
+    expect([term, await find(term)]).toEqual([term, []]);
 });
 
 test("GET /v1/admin/devices lists the devices of all accounts with their account", async () => {

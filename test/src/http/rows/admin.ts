@@ -33,6 +33,12 @@ const tomorrow = ({ api }: Things) => new Date(api.base.now() + 86_400_000).toIS
 const reason = { reason: "The customer called about it" };
 
 export const ADMIN_ROWS: Rows = {
+  "POST /v1/admin/accounts/find": {
+    who: ["adminToken", ...STAFF],
+    path: at("/v1/admin/accounts/find"),
+    body: ({ account }) => ({ term: String(account) }),
+    status: 200,
+  },
   "GET /v1/admin/accounts/{id}": {
     who: ANY_STAFF,
     path: ({ account }) => `/v1/admin/accounts/${account}`,
