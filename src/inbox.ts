@@ -1,3 +1,4 @@
+import { CodecError } from "../codec/errors.ts";
 import { ByteSink, decodeStoredInto, encodeStored, type StoredPositions } from "../codec/segment.ts";
 import { noteBroken } from "./broken.ts";
 import type { Base } from "./context.ts";
@@ -112,6 +113,7 @@ function directoryOf(chunks: readonly Chunk[], bytes: readonly Uint8Array[], fir
     directory += String(place).padStart(PLACE_DIGITS, "0");
     if (chunks[next]?.number === number) place += bytes[next++].length;
   }
+  if (place >= 10 ** PLACE_DIGITS) throw new CodecError("length", 0, `Cannot write positions: they are ${place} bytes`);
   return directory;
 }
 
@@ -224,15 +226,31 @@ export async function openChunks(
   noteBroken(ctx, broken);
 }
 
-/** The same for a settler. @returns false when another one was faster */
-export async function openWhole(...args: Parameters<typeof openChunks>): Promise<boolean> {
+/**
+ * The same for a settler: opens rows in their order, until they hold so much that the rest must wait. A frame may be 64 KiB
+ * of bytes without a meaning, and much of it takes little room when it is sealed.
+ * @param atOnce rows that are opened at a time
+ * @returns how many rows were opened; 0 when another settler was faster
+ */
+export async function openSome(
+  ctx: Base,
+  telemetry: Telemetry,
+  rows: readonly ChunkRow[],
+  into: StoredPositions,
+  atOnce: number,
+): Promise<number> {
+  let opened = 0;
   try {
-    await openChunks(...args);
-    return true;
+    while (opened < rows.length && into.table.tailUsed < LIMITS.settleTailBytes) {
+      const next = rows.slice(opened, opened + atOnce);
+      await openChunks(ctx, telemetry, next, into);
+      opened += next.length;
+    }
   } catch (error) {
-    if (error instanceof MovedError) return false;
+    if (error instanceof MovedError) return 0;
     throw error;
   }
+  return opened;
 }
 
 /** What was read of the inbox is somewhere else by now. */

@@ -68,7 +68,7 @@ async function store(ctx: Base, reader: BatchReader, bridgeId: number, body: Uin
       commands ??= done;
       if (sameKey) {
         recentOf(ctx).add(batch.positions);
-        settleSoon(ctx, telemetry, done, batch.positions.count);
+        settleSoon(ctx, telemetry, done, batch.positions);
         if (!isApart) return respond(ctx, batch, commands, done);
         await storeElsewhere(ctx, batch.elsewhere);
         const none = { batches: [], answers: [], releases: [] };
@@ -116,7 +116,7 @@ async function storeIn(
     }
     if (batches.every(({ kid }) => kid === done.settlement.kid)) {
       recentOf(ctx).add(positions);
-      settleSoon(ctx, telemetry, done, positions.count);
+      settleSoon(ctx, telemetry, done, positions);
       return;
     }
     inboxesOf(ctx).delete(name);
@@ -193,7 +193,7 @@ function respond(ctx: Base, batch: Batch, commands: Exchange, done: Exchange): U
   return encodeResponse({ frames, downlinks, offers: done.offers });
 }
 
-/** Positions that this isolate has appended to a database since it last settled it. */
+/** Positions, by their weight, that this isolate has appended to a database since it last settled it. */
 const APPENDED = new WeakMap<Config, Map<string, number>>();
 
 /** Settles after the response when enough waits. The job settles what waits long. */
@@ -201,14 +201,16 @@ function settleSoon(
   ctx: Base,
   telemetry: Telemetry,
   { lastBatch, settlement }: Pick<Exchange, "lastBatch" | "settlement">,
-  positions: number,
+  positions: StoredPositions,
 ): void {
   let counts = APPENDED.get(ctx.config);
   if (counts === undefined) {
     counts = new Map();
     APPENDED.set(ctx.config, counts);
   }
-  const appended = (counts.get(telemetry.name) ?? 0) + positions;
+  // Long texts and unreadable parts of frames count by their bytes: readers of the inbox have to read them too.
+  const weight = positions.count + (positions.table.tailUsed * LIMITS.mergePositions) / LIMITS.mergeBytes;
+  const appended = (counts.get(telemetry.name) ?? 0) + weight;
   const due = lastBatch - settlement.merged >= LIMITS.mergeBatches || appended >= LIMITS.mergePositions;
   counts.set(telemetry.name, due ? 0 : appended);
   if (due) ctx.defer(settle(ctx, telemetry));

@@ -46,9 +46,13 @@ export const LIMITS = {
   /** Batches are merged when there are so many, or so many positions in them, or the oldest came so long ago. */
   mergeBatches: 512,
   mergePositions: 64_000,
+  mergeBytes: 8_000_000,
+  /** A step of settling takes no more of what waits when it holds so many bytes of texts and unreadable parts of frames. */
+  settleTailBytes: 4_000_000,
   mergeAfterMs: 10 * 60_000,
-  /** A part is settled when it holds so many positions, or the oldest came so long ago. */
+  /** A part is settled when it holds so many positions or bytes, or the oldest came so long ago. */
   partPositions: 12_288,
+  partBytes: 4_000_000,
   settleAfterMs: 30 * 60_000,
   /** Parts that one run settles; how long a run holds the lease; how long it works. */
   partsPerRun: 128,
@@ -62,6 +66,7 @@ export const LIMITS = {
   /** The span of one that only the customer can open. */
   closedSegmentMs: 50 * 60_000,
   segmentPositionsMin: 60,
+  segmentTailBytes: 256 * 1024,
   /** A record without a usable clock is known again for this long. */
   clocklessMs: 8 * 24 * 3_600_000,
   /** What waits to be settled is hardly older than this, even where a settler was away for a while. */

@@ -2,7 +2,7 @@ import type { StoredPositions } from "../codec/segment.ts";
 import { isAlarm } from "./alarms.ts";
 import type { Base } from "./context.ts";
 import { type Halves, halvesFor, keysOfBoth } from "./customer-sealed.ts";
-import { openWhole } from "./inbox.ts";
+import { openSome } from "./inbox.ts";
 import { LIMITS } from "./limits.ts";
 import { cutoffAt, keepingOf } from "./periods.ts";
 import { dueOf, openFixes, openSegments, type RowKey, sealFix, sealSegment } from "./segments.ts";
@@ -36,6 +36,7 @@ import {
 import {
   clocklessStatement,
   firstIdOf,
+  idsOfDay,
   reachedRows,
   reachedStatement,
   SEGMENTS_A_DAY,
@@ -71,10 +72,13 @@ interface Plan {
  * @returns positions that were in the runs; 0 when another settler was faster
  */
 export async function settlePart(ctx: Base, telemetry: Telemetry, part: number): Promise<number> {
-  const { settled, last, rows } = await partRuns(telemetry.db, part);
-  if (last === settled) return 0;
+  const limits = { positions: LIMITS.partPositions, bytes: LIMITS.partBytes };
+  const { settled, last: end, rows } = await partRuns(telemetry.db, part, limits);
+  if (end === settled) return 0;
   return withPositions(async (stored) => {
-    if (!(await openWhole(ctx, telemetry, rows, stored))) return 0;
+    const opened = await openSome(ctx, telemetry, rows, stored, 1);
+    if (opened === 0 && rows.length > 0) return 0;
+    const last = opened === rows.length ? end : rows[opened - 1].upTo;
     const count = stored.count;
     const writes = await segmentWrites(ctx, telemetry, stored, STILL_AT, [part, settled]);
     const results = await telemetry.db.$client.batch([...writes, settledStatement(part, settled, last)], "write");
@@ -194,8 +198,15 @@ async function planned(
       const open = lastOpen(used, group, opened.byId, half?.kid ?? null);
       const rows = open === null ? fresh : sortByFix(stored, [...rowsBetween(opened.byId.get(open.id)!), ...fresh]);
       let start = 0;
-      for (const end of cutSegments(stored, rows, half === null ? undefined : CLOSED)) {
-        const id = start === 0 && open !== null ? open.id : nextId(deviceId, group.from, used);
+      const ends = cutSegments(stored, rows, half === null ? undefined : CLOSED);
+      const places = await placesFor(telemetry, group, used, ends.length);
+      // A day with few places left gets one long segment with each settling.
+      for (const end of places.length < ends.length ? [rows.length] : ends) {
+        const id = start === 0 && open !== null ? open.id : places.shift();
+        if (id === undefined) {
+          ctx.log.error("settle.full", { device: deviceId, positions: rows.length - start });
+          break;
+        }
         plans.push({ accountId, scope, day: group.day, id, rows: rows.slice(start, end) });
         used.push({ id });
         start = end;
@@ -206,6 +217,26 @@ async function planned(
   }
   const newest = await newerFixes(ctx, telemetry, taken, candidates, stored);
   return { plans, newest, taken };
+}
+
+/**
+ * Free ids of a device and day: one after the other behind those that are taken, or what was left free among these.
+ * @returns as many as are wanted, or fewer
+ */
+async function placesFor(
+  telemetry: Telemetry,
+  { deviceId, from }: Group,
+  used: readonly Pick<SegmentHead, "id">[],
+  wanted: number,
+): Promise<number[]> {
+  const end = firstIdOf(deviceId, from) + SEGMENTS_A_DAY;
+  const next = nextId(deviceId, from, used);
+  if (next !== null && next + wanted <= end) return Array.from({ length: wanted }, (_, i) => next + i);
+  const taken = new Set([...(await idsOfDay(telemetry.db, deviceId, from)), ...used.map(({ id }) => id)]);
+  const free: number[] = [];
+  for (let id = firstIdOf(deviceId, from); id < end; id++) if (!taken.has(id)) free.push(id);
+  // The last of them are for one segment each time.
+  return free.slice(0, free.length < wanted + SEGMENTS_A_DAY / 8 ? 1 : wanted);
 }
 
 interface Newest {

@@ -1,3 +1,4 @@
+import { SLOT, STRIDE } from "../codec/columns.ts";
 import { type StoredPositions, sameRecord } from "../codec/segment.ts";
 import { LIMITS } from "./limits.ts";
 import { dueOf } from "./segments.ts";
@@ -142,12 +143,16 @@ export const CLOSED: Length = { least: 1, ms: LIMITS.closedSegmentMs };
 export function cutSegments(stored: StoredPositions, rows: readonly number[], { least, ms }: Length = USUAL): number[] {
   const ends: number[] = [];
   let start = 0;
+  const tailAt = (at: number) => stored.table.i32[rows[at] * STRIDE + SLOT.tailLength];
+  let tails = rows.length === 0 ? 0 : tailAt(0);
   for (let at = 1; at < rows.length; at++) {
     const count = at - start;
     const long = stored.fixTimeAt(rows[at]) - stored.fixTimeAt(rows[start]) >= ms;
-    if (count >= LIMITS.segmentPositions || (count >= least && long)) {
+    tails += tailAt(at);
+    if (count >= LIMITS.segmentPositions || (count >= least && long) || tails > LIMITS.segmentTailBytes) {
       ends.push(at);
       start = at;
+      tails = tailAt(at);
     }
   }
   ends.push(rows.length);
@@ -175,11 +180,10 @@ export function newestOf(stored: StoredPositions, rows: readonly number[], other
   return newest;
 }
 
-/** The next free id for a segment of a device and day. */
-export function nextId(deviceId: number, fixTime: number, taken: readonly Pick<SegmentHead, "id">[]): number {
+/** The next id for a segment of a device and day, behind all that are taken; null when the last one is. */
+export function nextId(deviceId: number, fixTime: number, taken: readonly Pick<SegmentHead, "id">[]): number | null {
   const first = firstIdOf(deviceId, fixTime);
   const ofDay = taken.filter(({ id }) => id >= first && id < first + SEGMENTS_A_DAY);
   const next = ofDay.reduce((next, { id }) => Math.max(next, id + 1), first);
-  if (next === first + SEGMENTS_A_DAY) throw new Error("Cannot settle: a device has too many segments of one day");
-  return next;
+  return next === first + SEGMENTS_A_DAY ? null : next;
 }

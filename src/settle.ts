@@ -1,5 +1,7 @@
+import { CodecError } from "../codec/errors.ts";
+import type { StoredPositions } from "../codec/segment.ts";
 import type { Base } from "./context.ts";
-import { openWhole, sealRuns } from "./inbox.ts";
+import { openSome, sealRuns } from "./inbox.ts";
 import { LIMITS } from "./limits.ts";
 import { settlePart } from "./settle-part.ts";
 import { withPositions } from "./spare.ts";
@@ -35,38 +37,48 @@ interface Due {
 }
 
 /**
- * Merges and settles what is due, unless another settler is at work.
+ * Merges and settles what is due, unless another settler is at work. A part that fails keeps no other from being settled.
  * @returns positions that were moved
+ * @throws what the first part failed with, at the end
  */
 export async function settle(ctx: Base, telemetry: Telemetry = mainTelemetry(ctx), due: Due = {}): Promise<number> {
   const lease = leaseOf(ctx, telemetry);
   if (!(await lease.take())) return 0;
   const begin = ctx.now();
   let moved = 0;
+  const failures = new Map<number, unknown>();
   try {
     await keyInForce(ctx, telemetry);
     for (let steps = LIMITS.partsPerRun; steps > 0 && ctx.now() - begin < LIMITS.settleRunMs; ) {
       const merged = await mergeIfDue(ctx, telemetry, due);
-      const parts = await dueParts(ctx, telemetry, due, steps);
+      const parts = (await dueParts(ctx, telemetry, due, steps + failures.size)).filter((part) => !failures.has(part));
+      let settled = 0;
       for (const part of parts) {
         if (ctx.now() - begin >= LIMITS.settleRunMs) break;
-        moved += await settlePart(ctx, telemetry, part);
+        try {
+          settled += await settlePart(ctx, telemetry, part);
+        } catch (error) {
+          ctx.log.error("settle.failed", { database: telemetry.name, part }, error);
+          failures.set(part, error);
+        }
       }
       steps -= parts.length + 1;
-      if (merged === 0 && (parts.length === 0 || due.part !== undefined)) break;
-      moved += merged;
+      moved += merged + settled;
+      if (merged === 0 && (parts.length === 0 || (due.part !== undefined && settled === 0))) break;
     }
   } finally {
     await lease.end();
   }
+  for (const error of failures.values()) throw error;
   return moved;
 }
 
 async function dueParts(ctx: Base, { db }: Telemetry, due: Due, most: number): Promise<number[]> {
   if (due.settle === false) return [];
   if (due.part !== undefined) return [due.part];
-  if (due.all) return fullParts(db, 1, 0, most);
-  return fullParts(db, LIMITS.partPositions, ctx.now() - LIMITS.settleAfterMs, most);
+  const { partPositions, partBytes, settleAfterMs } = LIMITS;
+  const full = { positions: due.all ? 1 : partPositions, bytes: partBytes, before: ctx.now() - settleAfterMs };
+  return fullParts(db, full, most);
 }
 
 /** The right to write segments. `take()` also makes it last longer, and gives false while somebody else has it. */
@@ -126,25 +138,48 @@ export async function drainPart(ctx: Base, telemetry: Telemetry, part: number): 
 }
 
 async function mergeIfDue(ctx: Base, telemetry: Telemetry, { all = false }: Due): Promise<number> {
-  const { batches, positions, oldest } = await waitingInInbox(telemetry.db);
+  const { batches, positions, bytes, oldest } = await waitingInInbox(telemetry.db);
   if (batches === 0 || oldest === null) return 0;
   const isDue =
     all ||
     batches >= LIMITS.mergeBatches ||
     positions >= LIMITS.mergePositions ||
+    bytes >= LIMITS.mergeBytes ||
     ctx.now() - oldest >= LIMITS.mergeAfterMs;
   return isDue ? merge(ctx, telemetry) : 0;
 }
 
 /** Merges the oldest batches into runs. @returns positions; 0 when another settler was faster */
 async function merge(ctx: Base, telemetry: Telemetry): Promise<number> {
-  const limits = { batches: LIMITS.mergeBatches, positions: LIMITS.mergePositions };
+  const limits = { batches: LIMITS.mergeBatches, positions: LIMITS.mergePositions, bytes: LIMITS.mergeBytes };
   const { merged, rows, last } = await unmerged(telemetry.db, limits);
   if (last === merged) return 0;
   return withPositions(async (stored) => {
-    if (!(await openWhole(ctx, telemetry, rows, stored))) return 0;
-    const { kid, key } = await keyInForce(ctx, telemetry);
-    const { nonce, bytes, runs } = await sealRuns(ctx, telemetry, stored, kid, key);
-    return (await writeRuns(telemetry.db, merged, last, { kid, nonce, bytes }, runs)) ? stored.count : 0;
+    for (let most = rows.length; ; most = Math.floor(most / 2)) {
+      stored.reset();
+      most = await openSome(ctx, telemetry, rows.slice(0, most), stored, BATCHES_AT_ONCE);
+      if (most === 0) return 0;
+      const { kid, key } = await keyInForce(ctx, telemetry);
+      const sealed = await sealedRuns(ctx, telemetry, stored, kid, key);
+      // What one request brings always fits: an envelope is smaller than a run may be.
+      if (sealed === null && most > 1) continue;
+      if (sealed === null) throw new Error("Cannot merge: one batch is larger than a run");
+      const { nonce, bytes, runs } = sealed;
+      const upTo = most === rows.length ? last : rows[most - 1].batch!;
+      return (await writeRuns(telemetry.db, merged, upTo, { kid, nonce, bytes }, runs)) ? stored.count : 0;
+    }
   });
+}
+
+/** Batches that are opened at a time: each is a request's at most, which bounds the memory. */
+const BATCHES_AT_ONCE = 8;
+
+/** @returns null when they are too large for one run of their part */
+async function sealedRuns(ctx: Base, telemetry: Telemetry, stored: StoredPositions, kid: number, key: CryptoKey) {
+  try {
+    return await sealRuns(ctx, telemetry, stored, kid, key);
+  } catch (error) {
+    if (error instanceof CodecError && error.code === "length") return null;
+    throw error;
+  }
 }

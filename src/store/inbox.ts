@@ -230,22 +230,25 @@ export async function endLease(db: Db, holder: number): Promise<void> {
 export interface Waiting {
   batches: number;
   positions: number;
+  bytes: number;
   /** When the oldest of it came. */
   oldest: number | null;
 }
 
 export async function waitingInInbox(db: Db): Promise<Waiting> {
   const { rows } = await db.$client.execute(
-    "SELECT count(*), coalesce(sum(positions), 0), min(received_at) FROM inbox WHERE id > (SELECT merged FROM settlement)",
+    `SELECT count(*), coalesce(sum(positions), 0), min(received_at), coalesce(sum(length(chunks)), 0) FROM inbox
+      WHERE id > (SELECT merged FROM settlement)`,
   );
   const [row] = rows;
-  return { batches: Number(row[0]), positions: Number(row[1]), oldest: row[2] === null ? null : Number(row[2]) };
+  const oldest = row[2] === null ? null : Number(row[2]);
+  return { batches: Number(row[0]), positions: Number(row[1]), bytes: Number(row[3]), oldest };
 }
 
 /** The oldest batches that are not merged yet, whole. @returns them, and the last batch that is */
 export async function unmerged(
   db: Db,
-  limits: { batches: number; positions: number },
+  limits: { batches: number; positions: number; bytes: number },
 ): Promise<{ merged: number; rows: ChunkRow[]; last: number; oldest: number }> {
   const [state, found] = await db.$client.batch(
     [
@@ -253,10 +256,11 @@ export async function unmerged(
       {
         sql: `SELECT id, kid, nonce, shift, 0, directory, chunks, received_at FROM inbox
           WHERE id > (SELECT merged FROM settlement) AND id <= (SELECT max(id) FROM (
-            SELECT id, sum(positions) OVER (ORDER BY id) - positions AS before FROM inbox
-            WHERE id > (SELECT merged FROM settlement) ORDER BY id LIMIT ?) WHERE before < ?)
+            SELECT id, sum(positions) OVER (ORDER BY id) - positions AS before,
+              sum(length(chunks)) OVER (ORDER BY id) - length(chunks) AS bytes_before FROM inbox
+            WHERE id > (SELECT merged FROM settlement) ORDER BY id LIMIT ?) WHERE before < ? AND bytes_before < ?)
           ORDER BY id`,
-        args: [limits.batches, limits.positions],
+        args: [limits.batches, limits.positions, limits.bytes],
       },
     ],
     "read",
@@ -279,8 +283,9 @@ export interface SealedRun {
 }
 
 /**
- * Replaces the batches up to `last` by runs, if those up to `merged` were the last that had been. Runs that are settled
- * go first: what they free is filled at once.
+ * Replaces the batches up to `last` by runs, if those up to `merged` were the last that had been, and the key of the runs
+ * is the one to use: an older one may be destroyed at any time. Runs that are settled go first: what they free is filled
+ * at once.
  * @returns false when somebody else was faster; nothing is changed then
  */
 export async function writeRuns(
@@ -293,7 +298,7 @@ export async function writeRuns(
   const rows = JSON.stringify(
     runs.map((run) => [run.part, run.positions, run.receivedAt, run.directory, run.start + 1, run.length]),
   );
-  const still = "(SELECT merged FROM settlement) = ?2";
+  const still = `(SELECT merged FROM settlement) = ?2 AND (SELECT kid FROM settlement) = ${seal.kid}`;
   const results = await db.$client.batch(
     [
       { sql: DELETE_SETTLED_RUNS, args: [] },
@@ -309,7 +314,7 @@ export async function writeRuns(
           FROM json_each(?1) j WHERE parts.id = (j.value ->> 0) AND ${still}`,
         args: [rows, merged],
       },
-      { sql: "UPDATE settlement SET merged = ? WHERE merged = ?", args: [last, merged] },
+      { sql: "UPDATE settlement SET merged = ? WHERE merged = ? AND kid = ?", args: [last, merged, seal.kid] },
     ],
     "write",
   );
@@ -355,32 +360,49 @@ export interface Part {
   oldest: number;
 }
 
-/** Parts that hold at least so many positions, or any that came before a time; the fullest first. */
-export async function fullParts(db: Db, positions: number, before: number, limit: number): Promise<number[]> {
+/** Parts that hold at least so many positions or bytes, or any that came before a time; the fullest first. */
+export async function fullParts(
+  db: Db,
+  { positions, bytes, before }: { positions: number; bytes: number; before: number },
+  limit: number,
+): Promise<number[]> {
   const { rows } = await db.$client.execute({
-    sql: "SELECT id FROM parts WHERE positions >= ? OR (oldest > 0 AND oldest < ?) ORDER BY positions DESC LIMIT ?",
-    args: [positions, before, limit],
+    sql: `SELECT id FROM parts p WHERE positions >= ? OR (oldest > 0 AND oldest < ?) OR (positions > 0 AND ? <= (
+        SELECT sum(length(chunks)) FROM runs r WHERE r.id > p.id * ${RUNS_A_PART} + p.settled AND r.id < (p.id + 1) * ${RUNS_A_PART}))
+      ORDER BY positions DESC LIMIT ?`,
+    args: [positions, before, bytes, limit],
   });
   return rows.map((row) => Number(row[0]));
 }
 
-/** All that waits in the runs of a part. */
-export async function partRuns(db: Db, part: number): Promise<{ settled: number; last: number; rows: ChunkRow[] }> {
+/**
+ * What waits in the oldest runs of a part, as many as there are within the limits and one more.
+ * @returns rows with the last batch that is in each
+ */
+export async function partRuns(
+  db: Db,
+  part: number,
+  limits: { positions: number; bytes: number },
+): Promise<{ settled: number; last: number; rows: (ChunkRow & { upTo: number })[] }> {
   const start = part * RUNS_A_PART;
   const [state, found] = await db.$client.batch(
     [
       { sql: "SELECT settled FROM parts WHERE id = ?", args: [part] },
       {
-        sql: `SELECT NULL, kid, nonce, 0, ?, directory, chunks, id - ? FROM runs
-          WHERE id > ? + (SELECT settled FROM parts WHERE id = ?) AND id < ? ORDER BY id`,
-        args: [part * BUCKETS_A_PART, start, start, part, start + RUNS_A_PART],
+        sql: `SELECT NULL, r.kid, r.nonce, 0, ?1, r.directory, r.chunks, r.id - ?2 FROM (
+            SELECT id, sum(positions) OVER (ORDER BY id) - positions AS before,
+              sum(length(chunks)) OVER (ORDER BY id) - length(chunks) AS bytes_before
+            FROM runs WHERE id > ?2 + (SELECT settled FROM parts WHERE id = ?3) AND id < ?4) n
+          JOIN runs r ON r.id = n.id WHERE n.before < ?5 AND n.bytes_before < ?6 ORDER BY r.id`,
+        args: [part * BUCKETS_A_PART, start, part, start + RUNS_A_PART, limits.positions, limits.bytes],
       },
     ],
     "read",
   );
   const settled = Number(state!.rows[0]![0]);
   const last = found!.rows.length === 0 ? settled : Number(found!.rows.at(-1)![7]);
-  return { settled, last, rows: chunkRows(found!.rows) };
+  const rows = found!.rows.flatMap((row) => chunkRows([row]).map((chunks) => ({ ...chunks, upTo: Number(row[7]) })));
+  return { settled, last, rows };
 }
 
 /** The batch up to which everything of a part is in segments. */

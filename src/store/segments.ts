@@ -231,6 +231,16 @@ export function headsStatement(deviceId: number, from: number, to: number): Stat
   };
 }
 
+/** The ids that a device's segments of one day have. */
+export async function idsOfDay(db: Db, deviceId: number, fixTime: number): Promise<number[]> {
+  const first = firstIdOf(deviceId, fixTime);
+  const { rows } = await db.$client.execute({
+    sql: "SELECT id FROM segments WHERE id >= ? AND id < ?",
+    args: [first, first + SEGMENTS_A_DAY],
+  });
+  return rows.map((row) => Number(row[0]));
+}
+
 /** Segments by their ids. */
 export async function segmentsById(db: Db, ids: readonly number[]): Promise<SegmentRow[]> {
   const { rows } = await db.$client.execute({

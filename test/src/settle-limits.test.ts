@@ -1,0 +1,108 @@
+import { expect, test } from "vitest";
+import { SLOT, STRIDE } from "../../codec/columns.ts";
+import type { StoredPositions } from "../../codec/segment.ts";
+import { sealBatches } from "../../src/inbox.ts";
+import { LIMITS } from "../../src/limits.ts";
+import { history } from "../../src/positions.ts";
+import { keyInForce, settle } from "../../src/settle.ts";
+import { appendStatements } from "../../src/store/inbox.ts";
+import { firstIdOf, SEGMENTS_A_DAY } from "../../src/store/segments.ts";
+import { mainTelemetry } from "../../src/telemetry.ts";
+import { aBase, aContext, aDatabase, aDevice, asKey, NOON, type TestBase } from "../database.ts";
+import { packed, settled, stored } from "../stored.ts";
+
+// What one tracker sends must not keep the others from being settled.
+
+const MINUTE = 60_000;
+
+/** Gives a row a tail of random bytes, as a frame with a long unreadable end does. */
+function withTail(stored: StoredPositions, row: number, bytes: number): void {
+  const { table } = stored;
+  table.reserveTail(bytes);
+  table.tail.set(crypto.getRandomValues(new Uint8Array(bytes)), table.tailUsed);
+  table.i32[row * STRIDE + SLOT.tailStart] = table.tailUsed;
+  table.i32[row * STRIDE + SLOT.tailLength] = bytes;
+  table.tailUsed += bytes;
+}
+
+async function sendLong(base: TestBase, device: { id: number; accountId: number }, fixTime: number, rows: number) {
+  const telemetry = mainTelemetry(base);
+  const positions = packed(
+    device,
+    Array.from({ length: rows }, (_, i) => ({ fixTime: fixTime + i * 1000 })),
+  );
+  for (let row = 0; row < rows; row++) withTail(positions, row, 65_000);
+  const { kid, key } = await keyInForce(base, telemetry);
+  const batches = await sealBatches(base, telemetry, positions, kid, key);
+  await telemetry.db.$client.batch(appendStatements(batches, null), "write");
+}
+
+test.each([3, 6])(
+  "Frames with the longest ends settle, %i requests full of them, and so does what others sent",
+  async (requests) => {
+    const { db } = await aDatabase();
+    const base = aBase(db);
+    const [long, other] = [await aDevice(db), await aDevice(db)];
+    for (let batch = 0; batch < requests; batch++) await sendLong(base, long, NOON - 60 * MINUTE + batch * MINUTE, 60);
+    await stored(base, other, [{ fixTime: NOON - MINUTE }]);
+    expect(await settled(base)).toBe(requests * 60 + 1);
+    const page = await history(aContext(base, asKey(long.accountId)), long.id, { limit: 1000 });
+    expect(page.data).toHaveLength(requests * 60);
+  },
+);
+
+test("A device whose day has no more places for segments keeps no other from being settled, and loses nothing", async () => {
+  const { db } = await aDatabase();
+  const base = aBase(db);
+  const [full, other] = [await aDevice(db), await aDevice(db)];
+  await stored(base, full, [{ fixTime: NOON - 10 * MINUTE }]);
+  await settled(base);
+  // The last place of the day is taken, by a segment that takes no more.
+  await db.$client.execute({
+    sql: "UPDATE segments SET id = ?, positions = 160 WHERE device_id = ?",
+    args: [firstIdOf(full.id, NOON) + SEGMENTS_A_DAY - 1, full.id],
+  });
+  await stored(base, full, [{ fixTime: NOON - MINUTE }]);
+  await stored(base, other, [{ fixTime: NOON - MINUTE }]);
+  await settle(base, mainTelemetry(base), { all: true });
+  const { rows } = await db.$client.execute({
+    sql: "SELECT device_id, count(*) FROM segments WHERE device_id IN (?, ?) GROUP BY device_id ORDER BY device_id",
+    args: [full.id, other.id],
+  });
+  expect(rows.map((row) => [row[0], row[1]])).toEqual([
+    [full.id, 2],
+    [other.id, 1],
+  ]);
+});
+
+test("Keys of one account that cannot be reached keep no other part from being settled", async () => {
+  const { db } = await aDatabase();
+  const base = aBase(db);
+  const devices = [];
+  for (let i = 0; i < 4; i++) devices.push(await aDevice(db));
+  for (const [i, device] of devices.entries()) {
+    const specs = Array.from({ length: 10 - i }, (_, n) => ({ fixTime: NOON - MINUTE - n * 1000 }));
+    await stored(base, device, specs);
+  }
+  // The fullest part comes first.
+  const [lost] = devices;
+  const name = `account/${lost!.accountId}`;
+  const { copies } = base.secrets;
+  const broken = copies.map((copy) => ({
+    ...copy,
+    list: (prefix: string) => copy.list(prefix),
+    delete: (of: string) => copy.delete(of),
+    put: (of: string, bytes: Uint8Array, expected: string | null) => copy.put(of, bytes, expected),
+    get: async (of: string) => {
+      if (of === name) throw new Error("this copy cannot be reached");
+      return copy.get(of);
+    },
+  }));
+  const crippled = { ...base, secrets: { ...base.secrets, copies: [broken[0]!, broken[1]!] as const } };
+  await expect(
+    settle({ ...crippled, config: { ...base.config } }, mainTelemetry(base), { all: true }),
+  ).rejects.toThrow();
+  const { rows } = await db.$client.execute("SELECT count(DISTINCT device_id) FROM segments");
+  expect(Number(rows[0]![0])).toBe(3);
+  expect(LIMITS.partsPerRun).toBeGreaterThan(3);
+});
