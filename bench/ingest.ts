@@ -1,5 +1,6 @@
 // What storing frames costs: CPU of the Worker for prepared batches, and the whole platform under load.
-// `npm run bench:ingest`; takes about two minutes, loopback only. `-- --only cpu` or `-- --only load` runs one of them.
+// `npm run bench:ingest`; takes about two minutes, loopback only. `-- --only cpu` or `-- --only load` runs one of them,
+// `-- --devices 10000 --accounts 1000` another fleet.
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -14,7 +15,17 @@ import { startCodecWorker } from "./codec-worker.ts";
 import { cpuMs, rssMb } from "./cpu.ts";
 import { aReport, deliver, imeiOf, MODEL, registerDevices, StoredCount } from "./prepared.ts";
 
-const CONNECTIONS = 1000;
+const { values } = parseArgs({
+  options: {
+    only: { type: "string" },
+    devices: { type: "string", default: "1000" },
+    accounts: { type: "string", default: "1" },
+  },
+});
+const CONNECTIONS = Number(values.devices);
+const ACCOUNTS = Number(values.accounts);
+/** New connections in a second: a thousand at once would be refused. */
+const CONNECTS_PER_S = 1000;
 /** Measured in turns, codec and app one after the other, so that whatever else the machine does meets both. */
 const TURNS = 9;
 const BATCHES_A_TURN = 20;
@@ -138,13 +149,13 @@ async function measureLoad(platform: Platform, stored: StoredCount): Promise<voi
     model: MODEL,
     port: platform.bridgePort,
     rate: Number.POSITIVE_INFINITY,
-    connectsPerS: CONNECTIONS,
+    connectsPerS: CONNECTS_PER_S,
     settleMs: DRAIN_MS,
   });
   const names = ["bridge", "workerd", "libsqld"] as const;
   const cpuOf = () => [...names.map((name) => cpuMs(platform.children[name] as number)), cpuMs(process.pid)];
   fleet.start();
-  await sleep(LOAD_WARM_MS);
+  await sleep(LOAD_WARM_MS + (1000 * CONNECTIONS) / CONNECTS_PER_S);
   const from = { stored: stored.read(), at: performance.now(), cpu: cpuOf() };
   let bridgeMb = 0;
   while (performance.now() - from.at < LOAD_MS) {
@@ -159,9 +170,9 @@ async function measureLoad(platform: Platform, stored: StoredCount): Promise<voi
   for (let waited = 0; stored.read() - before < sent && waited < DRAIN_MS; waited += 200) await sleep(200);
   const total = stored.read() - before;
   console.log(
-    `\nThe whole platform and its load on this machine: ${CONNECTIONS} connections, AAA, CCC and CCE in equal`,
+    `\nThe whole platform and its load on this machine: ${CONNECTIONS} connections of ${ACCOUNTS} accounts, AAA, CCC and CCE in`,
   );
-  console.log(`parts, one position a frame, as fast as they are taken. CPU in % of one core.\n`);
+  console.log(`equal parts, one position a frame, as fast as they are taken. CPU in % of one core.\n`);
   printTable([
     ["positions/s", "sent", "stored", "sent = stored", "bridge RSS MB", ...names, "load"],
     [
@@ -177,13 +188,15 @@ async function measureLoad(platform: Platform, stored: StoredCount): Promise<voi
     throw new Error(`${sent} sent, ${total} stored, ${connected} connected, ${broken} broken`);
 }
 
-const { values } = parseArgs({ options: { only: { type: "string" } } });
 needFiles(CONNECTIONS * 2 + 200);
 const folder = benchFolder();
 try {
   settleDisk();
   const platform = await startPlatform({ dataDir: folder.path, port: 0, bridgePort: 0, bridgeHost: "127.0.0.1" });
-  await registerDevices(platform, new Array<number>(CONNECTIONS).fill(0));
+  await registerDevices(
+    platform,
+    Array.from({ length: CONNECTIONS }, (_, n) => n % ACCOUNTS),
+  );
   const stored = new StoredCount(platform);
   try {
     if (values.only !== "load") await measureCpu(platform);
