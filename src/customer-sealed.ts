@@ -28,11 +28,27 @@ function halvesOf(ctx: Base): Map<string, Half> {
     halves = new Map();
     HALVES.set(ctx.config, halves);
   }
+  dropOld(ctx, halves);
+  return halves;
+}
+
+function dropOld(ctx: Base, halves: Map<string, Half>): void {
   const since = ctx.now() - LIMITS.customerHalfMs;
   for (const [id, { madeAt }] of halves) {
     if (madeAt <= since || halves.size > LIMITS.customerHalves) halves.delete(id);
   }
-  return halves;
+}
+
+/**
+ * Forgets halves whose time is over. The settler does so each minute, as nothing else might come that did: an account's
+ * trackers may be silent for days. @returns how many
+ */
+export function forgetHalves(ctx: Base): number {
+  const halves = HALVES.get(ctx.config);
+  if (halves === undefined) return 0;
+  const before = halves.size;
+  dropOld(ctx, halves);
+  return before - halves.size;
 }
 
 const idOf = (accountId: number, day: number) => `${accountId} ${day}`;

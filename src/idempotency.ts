@@ -35,14 +35,16 @@ export async function once(
   const now = ctx.now();
   // Whatever a client puts into its key, an order or a person, is not stored as it is.
   const hash = await keyedHash(ctx, "idempotency", key);
+  // Nor its hash as it is: an IMEI can be found by trying all that there are.
+  const requestMark = await keyedHash(ctx, "idempotency request", requestHash);
   const kept = await reserve(ctx.db, accountId, {
     key: hash,
-    requestHash,
+    requestHash: requestMark,
     createdAt: now,
     expiresAt: now + LIMITS.idempotencyMs,
   });
   if (kept !== null) {
-    if (kept.requestHash !== requestHash) {
+    if (kept.requestHash !== requestMark) {
       throw new AppError("conflict", "This Idempotency-Key was used for another request", FIELD);
     }
     if (kept.status === null || kept.response === null) {

@@ -40,8 +40,8 @@ const SPARE: BatchReader[] = [];
 async function store(ctx: Base, reader: BatchReader, bridgeId: number, body: Uint8Array): Promise<Uint8Array> {
   const registry = registryOf(ctx);
   const telemetry = mainTelemetry(ctx);
-  /** What came of the commands: they are exchanged once, also when the positions must be sealed again. */
-  let commands: Exchange | null = null;
+  /** Answers to commands, and those that a bridge gives back, are written once, also when positions must be sealed again. */
+  let isExchanged = false;
   for (let tries = 0; tries < LIMITS.registryRetries; tries++) {
     const batch = await readKnown(ctx, reader, registry, bridgeId, body);
     if (batch.held) {
@@ -49,7 +49,7 @@ async function store(ctx: Base, reader: BatchReader, bridgeId: number, body: Uin
       registry.restart(-1);
       throw new AppError("unavailable", "The tracks of an account are just being moved", { retryAfterS: 1 });
     }
-    const candidates = commands === null ? batch.candidates : [];
+    const candidates = isExchanged ? [] : batch.candidates;
     const answers = candidates.length === 0 ? [] : await answersOf(ctx, candidates);
     const batches = batch.positions.count === 0 ? [] : await sealed(ctx, telemetry, batch.positions);
     const isApart = batch.elsewhere.size > 0;
@@ -59,21 +59,22 @@ async function store(ctx: Base, reader: BatchReader, bridgeId: number, body: Uin
       ...write,
       batches,
       answers,
-      releases: commands === null ? batch.releases : [],
-      claims: commands === null && !isApart ? claims : [],
+      releases: isExchanged ? [] : batch.releases,
+      // Of a try whose positions were not stored none is claimed: the next one may fail, and nobody would send it.
+      claims: isApart ? [] : claims,
     });
     const { kid } = done.settlement;
     const sameKey = batches.every((sealed) => sealed.kid === kid);
     if (done.version === batch.version) {
-      commands ??= done;
+      isExchanged = true;
       if (sameKey) {
         recentOf(ctx).add(batch.positions);
         settleSoon(ctx, telemetry, done, batch.positions);
-        if (!isApart) return respond(ctx, batch, commands, done);
+        if (!isApart) return respond(ctx, batch, done);
         await storeElsewhere(ctx, batch.elsewhere);
         const none = { batches: [], answers: [], releases: [] };
-        if (claims.length > 0) commands = await exchange(ctx.db, { ...write, ...none, claims });
-        return respond(ctx, batch, commands, done);
+        const { claimed } = claims.length > 0 ? await exchange(ctx.db, { ...write, ...none, claims }) : done;
+        return respond(ctx, batch, { ...done, claimed });
       }
     } else if (registry.version !== done.version) registry.restart(done.version);
     // A device or a bridge has changed since it was read, or the inbox has another key by now; no position was stored.
@@ -178,15 +179,15 @@ const UNANSWERED = Object.values(OUTCOMES).map((outcome): FrameAnswer => ({ outc
 
 type FrameAnswer = ResponseParts["frames"][number];
 
-function respond(ctx: Base, batch: Batch, commands: Exchange, done: Exchange): Uint8Array {
+function respond(ctx: Base, batch: Batch, done: Exchange): Uint8Array {
   for (const imei of batch.unknown) noteUnclaimed(ctx, imei);
   flushUnclaimed(ctx);
   const downlinks = [];
   for (const { commandId, connection } of batch.claims) {
-    const bytes = commands.claimed.get(commandId);
+    const bytes = done.claimed.get(commandId);
     if (bytes === undefined) continue;
     downlinks.push({ commandId, connection, bytes });
-    commands.claimed.delete(commandId);
+    done.claimed.delete(commandId);
   }
   const frames = batch.outcomes.map((outcome) => UNANSWERED[outcome]);
   for (const [frame, reply] of batch.replies) frames[frame] = { outcome: batch.outcomes[frame], reply };

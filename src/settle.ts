@@ -1,6 +1,7 @@
 import { CodecError } from "../codec/errors.ts";
 import type { StoredPositions } from "../codec/segment.ts";
 import type { Base } from "./context.ts";
+import { forgetHalves } from "./customer-sealed.ts";
 import { openSome, sealRuns } from "./inbox.ts";
 import { LIMITS } from "./limits.ts";
 import { settlePart } from "./settle-part.ts";
@@ -93,10 +94,14 @@ export function leaseOf(ctx: Base, { db }: Telemetry): { take(): Promise<boolean
 
 /** The job: settles what is due, and deletes what was settled together with the keys that it was sealed under. */
 export function settleAndTidy(ctx: Base): Promise<number> {
+  forgetHalves(ctx);
   return inEach(ctx, async (telemetry) => {
-    const moved = await settle(ctx, telemetry);
-    await tidy(ctx, telemetry);
-    return moved;
+    try {
+      return await settle(ctx, telemetry);
+    } finally {
+      // What could not be settled keeps its key, and nothing else.
+      await tidy(ctx, telemetry);
+    }
   });
 }
 
@@ -160,12 +165,12 @@ async function merge(ctx: Base, telemetry: Telemetry): Promise<number> {
       most = await openSome(ctx, telemetry, rows.slice(0, most), stored, BATCHES_AT_ONCE);
       if (most === 0) return 0;
       const { kid, key } = await keyInForce(ctx, telemetry);
-      const sealed = await sealedRuns(ctx, telemetry, stored, kid, key);
+      const upTo = most === rows.length ? last : rows[most - 1].batch!;
+      const sealed = await sealedRuns(ctx, telemetry, stored, upTo, kid, key);
       // What one request brings always fits: an envelope is smaller than a run may be.
       if (sealed === null && most > 1) continue;
       if (sealed === null) throw new Error("Cannot merge: one batch is larger than a run");
       const { nonce, bytes, runs } = sealed;
-      const upTo = most === rows.length ? last : rows[most - 1].batch!;
       return (await writeRuns(telemetry.db, merged, upTo, { kid, nonce, bytes }, runs)) ? stored.count : 0;
     }
   });
@@ -175,9 +180,9 @@ async function merge(ctx: Base, telemetry: Telemetry): Promise<number> {
 const BATCHES_AT_ONCE = 8;
 
 /** @returns null when they are too large for one run of their part */
-async function sealedRuns(ctx: Base, telemetry: Telemetry, stored: StoredPositions, kid: number, key: CryptoKey) {
+async function sealedRuns(...args: Parameters<typeof sealRuns>) {
   try {
-    return await sealRuns(ctx, telemetry, stored, kid, key);
+    return await sealRuns(...args);
   } catch (error) {
     if (error instanceof CodecError && error.code === "length") return null;
     throw error;

@@ -11,7 +11,7 @@ import { browserOf, networkOf, type OpenedSession, openSession } from "./session
 import { mayMail, noLink, requireEmail } from "./signup.ts";
 import { deleteSession, listSessions } from "./store/sessions.ts";
 import * as store from "./store/signup.ts";
-import { type UserRow, updateUser, userByEmail, userById } from "./store/users.ts";
+import { credentialByEmail, type UserRow, updateUser, userById } from "./store/users.ts";
 import { textFor } from "./text/index.ts";
 import { forgetFailures, takeTry } from "./throttle.ts";
 import { countAttempt, makeToken, readToken, takeToken } from "./tokens.ts";
@@ -36,12 +36,16 @@ export async function signIn(
 ): Promise<SignedIn | { pending: string }> {
   const email = typed.trim().normalize("NFC").toLowerCase();
   const { first } = await takeTry(ctx, "password", email);
-  const user = await userByEmail(ctx.db, email);
-  const hash = user === null || user.disabledAt !== null ? null : user.passwordHash;
-  if (!(await isPassword(ctx, password, hash)) || user === null) {
-    if (first && user !== null && user.disabledAt === null) ctx.defer(tellLockout(ctx, user));
+  const known = await credentialByEmail(ctx.db, email);
+  const hash = known === null || known.disabledAt !== null ? null : known.passwordHash;
+  const isRight = await isPassword(ctx, password, hash);
+  if (!isRight || known === null) {
+    if (first && known !== null && known.disabledAt === null) ctx.defer(tellLockout(ctx, known.id));
     throw wrong();
   }
+  const user = await userById(ctx.db, known.id);
+  // As it was when the password was checked.
+  if (user === null || user.disabledAt !== null || user.passwordHash !== known.passwordHash) throw wrong();
   await forgetFailures(ctx, "password", email);
   if (user.totpSince === null) return enter(ctx, user, { secondFactor: false });
   return { pending: await makeToken(ctx, "sign_in", { userId: user.id, lifeMs: LIMITS.pendingMs }) };
@@ -94,9 +98,11 @@ export async function enter(ctx: Ctx, user: UserRow, proof: { secondFactor: bool
   return { user, opened };
 }
 
-function tellLockout(ctx: Ctx, user: UserRow): Promise<void> {
+async function tellLockout(ctx: Ctx, userId: number): Promise<void> {
+  const user = await userById(ctx.db, userId);
+  if (user === null) return;
   const until = ctx.now() + LIMITS.throttles.password.blockMs;
-  return tell(ctx, user, "lockout", { time: timeFor(user, until), path: "/forgot" });
+  await tell(ctx, user, "lockout", { time: timeFor(user, until), path: "/forgot" });
 }
 
 const timeFor = ({ language, timeZone }: UserRow, ms: number) =>

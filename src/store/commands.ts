@@ -143,14 +143,22 @@ export function releaseStatement(bridgeId: number, ids: readonly number[], versi
   };
 }
 
-/** Gives each queued command to the first bridge that claims it. Rows for claimedFrames(). */
-export function claimStatement(bridgeId: number, ids: readonly number[], version: number, now: number): Statement {
+/**
+ * Gives each queued command to the first bridge that claims it. Rows for claimedFrames().
+ * @param kid the key of the inbox that must be the one to use, as positions come with it; null: none do
+ */
+export function claimStatement(
+  bridgeId: number,
+  ids: readonly number[],
+  { version, kid }: { version: number; kid: number | null },
+  now: number,
+): Statement {
   return {
     sql: `UPDATE commands SET state = 'sent', sent_at = ?, bridge_id = ?
       WHERE id IN (SELECT value FROM json_each(?)) AND state = 'queued' AND expires_at > ? AND ${AT_VERSION}
-        AND device_id IN (SELECT id FROM devices WHERE deleting_at IS NULL)
+        AND coalesce((SELECT kid FROM settlement) = ?, TRUE) AND device_id IN (SELECT id FROM devices WHERE deleting_at IS NULL)
       RETURNING id, frame, account_id`,
-    args: [now, bridgeId, JSON.stringify(ids), now, version],
+    args: [now, bridgeId, JSON.stringify(ids), now, version, kid],
   };
 }
 

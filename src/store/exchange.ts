@@ -46,7 +46,9 @@ export async function exchange(db: Db, write: ExchangeWrite): Promise<Exchange> 
   if (batches.length > 0) for (const statement of appendStatements(batches, version)) append = add(statement);
   if (write.answers.length > 0) add(await answerStatement(db, write.answers, version));
   if (write.releases.length > 0) add(releaseStatement(bridgeId, write.releases, version));
-  if (write.claims.length > 0) claim = add(claimStatement(bridgeId, write.claims, version, now));
+  if (write.claims.length > 0) {
+    claim = add(claimStatement(bridgeId, write.claims, { version, kid: batches[0]?.kid ?? null }, now));
+  }
   const mode = statements.length > 0 ? "write" : "deferred";
   const offers = offersStatement(now, write.offers);
   // The first row is the registry's version, the others are the offers.

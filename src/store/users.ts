@@ -27,6 +27,16 @@ export async function userByEmail(db: Db, email: string): Promise<UserRow | null
   return (await openedUsers(db, rows))[0] ?? null;
 }
 
+/** What a password is checked against: nothing of it is sealed, so that who is known takes no longer than who is not. */
+export type Credential = Pick<UserRow, "id" | "passwordHash" | "disabledAt">;
+
+export async function credentialByEmail(db: Db, email: string): Promise<Credential | null> {
+  const index = await db.$fields.index("email", email);
+  const { id, passwordHash, disabledAt } = users;
+  const rows = await db.select({ id, passwordHash, disabledAt }).from(users).where(eq(users.emailIndex, index));
+  return rows[0] ?? null;
+}
+
 /** A user by id, of whatever account: for the person themself, whose id is their session's. */
 export async function userById(db: Db, id: number): Promise<UserRow | null> {
   const rows = await db.select(USER_COLUMNS).from(users).where(eq(users.id, id));

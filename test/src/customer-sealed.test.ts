@@ -4,10 +4,11 @@ import { keyFileText, newKeyFile, type OpeningKey, readKeyFile } from "../../cli
 import { openTrack, readAnswer } from "../../client/track.ts";
 import type { Ctx } from "../../src/context.ts";
 import { addCustomerKey, type KeyKind, listCustomerKeys, revokeCustomerKey } from "../../src/customer-keys.ts";
+import { forgetHalves } from "../../src/customer-sealed.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { events, exportTrack, extentOf, feed, history, latest, type StoredPosition } from "../../src/positions.ts";
 import { asAnswer, MEDIA_TYPES } from "../../src/sealed-answer.ts";
-import { settle } from "../../src/settle.ts";
+import { settle, settleAndTidy } from "../../src/settle.ts";
 import { deleteUnusedWrapped } from "../../src/store/wrapped.ts";
 import { mainTelemetry } from "../../src/telemetry.ts";
 import { destroyDays, destroyDevice, openingKeys } from "../../src/vault.ts";
@@ -302,6 +303,15 @@ describe("a stretch that is sealed", () => {
       to: NOON + all.at(-1)! * MINUTE,
     });
   });
+});
+
+test("the customer's half is forgotten within minutes, also when nothing comes any more", async () => {
+  key = await register();
+  await stored(base, device, [at(-1)]);
+  await settle_();
+  base.advance(LIMITS.customerHalfMs);
+  await settleAndTidy(base);
+  expect(forgetHalves(base)).toBe(0);
 });
 
 describe("a sealed track is gone when its time is over", () => {

@@ -11,7 +11,9 @@ import { ingest } from "../../src/ingest.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { history, latest } from "../../src/positions.ts";
 import { commandById, insertCommand } from "../../src/store/commands.ts";
+import { changeKey, readSettlement } from "../../src/store/inbox.ts";
 import { listUnclaimed } from "../../src/unclaimed.ts";
+import { newInboxKey } from "../../src/vault.ts";
 import {
   aBase,
   aContext,
@@ -420,6 +422,21 @@ describe("commands", () => {
     base.advance(2000);
     expect((await send({ frames: [frame("A11", "OK", "S")] })).outcomes).toEqual(["stored"]);
     expect(await stateOf(id)).toMatchObject({ state: "acked", answeredAt: NOON + 2000, reply: "OK" });
+  });
+
+  test("are not claimed by a try whose positions are not stored, as the inbox has another key", async () => {
+    const { id } = await queue("A11", "S", { intervalMin: 10 });
+    await send({ frames: [aaa(0)] });
+    const other = { ...base, config: { ...base.config } };
+    const { kid } = await readSettlement(database.db);
+    await changeKey(database.db, kid, await newInboxKey(other, "main"), NOON);
+    const { secrets } = base;
+    const away = { get: () => Promise.reject(new Error("the key store is away")) };
+    const copies = secrets.copies.map((copy) => Object.assign(Object.create(copy), away));
+    Object.assign(base, { secrets: { ...secrets, copies } });
+    await expect(send({ frames: [aaa(1)], claims: [[id, 3]] })).rejects.toThrow();
+    Object.assign(base, { secrets });
+    expect((await send({ frames: [aaa(1)], claims: [[id, 3]] })).downlinks).toHaveLength(1);
   });
 
   test("that were released are offered again, in their time", async () => {

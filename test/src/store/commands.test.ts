@@ -48,7 +48,7 @@ const run = async (statement: Statement) => database.client.execute(statement);
 const stateOf = async (id: number, now = NOON) =>
   (await commandById(database.db, all(device), device.id, id, now))?.state;
 const claim = async (ids: number[], bridge = 0, now = NOON, at = version) =>
-  claimedFrames(database.db, (await run(claimStatement(bridge, ids, at, now))).rows);
+  claimedFrames(database.db, (await run(claimStatement(bridge, ids, { version: at, kid: null }, now))).rows);
 
 test("insertCommand() gives the command back as queued, with its arguments", async () => {
   const id = await queued();
@@ -83,7 +83,7 @@ test("a command is claimed once, by one bridge, in its time", async () => {
 test("two bridges that claim at once get it once between them", async () => {
   const id = await queued();
   const [a, b] = await database.client.batch(
-    [claimStatement(1, [id], version, NOON), claimStatement(2, [id], version, NOON)],
+    [1, 2].map((bridge) => claimStatement(bridge, [id], { version, kid: null }, NOON)),
     "write",
   );
   expect(a.rows.length + b.rows.length).toBe(1);
