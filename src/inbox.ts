@@ -50,9 +50,9 @@ function sorted(stored: StoredPositions, from: number, to: number): Uint32Array 
 
 const text = new TextEncoder();
 
-/** Binds a chunk to the database and the kind of row that it is in; its number is part of the nonce. */
-const boundTo = (telemetry: Telemetry, kind: "batch" | "run", kid: number, shift: number) =>
-  text.encode(`inbox|1|${telemetry.name}|${kind}|${kid}|${shift}`) as Uint8Array<ArrayBuffer>;
+/** Binds a chunk to its row; its number is part of the nonce. @param of ChunkRow.of */
+const boundTo = (telemetry: Telemetry, kind: "batch" | "run", kid: number, shift: number, of: string) =>
+  text.encode(`inbox|1|${telemetry.name}|${kind}|${kid}|${shift}|${of}`) as Uint8Array<ArrayBuffer>;
 
 function nonceOf(nonce: Uint8Array, chunk: number): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(12);
@@ -151,25 +151,27 @@ export async function sealBatches(
     const shift = BUCKET_BITS - Math.min(bits, BUCKET_BITS);
     const chunks = cut(stored, order, shift);
     const nonce = ctx.random(8);
-    const bytes = await sealed(stored, order, chunks, key, nonce, boundTo(telemetry, "batch", kid, shift));
+    const binding = boundTo(telemetry, "batch", kid, shift, `${to - from} ${receivedAt}`);
+    const bytes = await sealed(stored, order, chunks, key, nonce, binding);
     const directory = directoryOf(chunks, bytes, 0, BUCKETS >> shift);
     batches.push({ positions: to - from, receivedAt, kid, nonce, shift, directory, chunks: joined(bytes) });
   }
   return batches;
 }
 
-/** Seals all rows as runs of their parts, which have whole ids. */
+/** Seals all rows as runs of their parts, which have whole ids. @param last the last batch that they came in */
 export async function sealRuns(
   ctx: Base,
   telemetry: Telemetry,
   stored: StoredPositions,
+  last: number,
   kid: number,
   key: CryptoKey,
 ): Promise<{ nonce: Uint8Array; bytes: Uint8Array; runs: SealedRun[] }> {
   const order = sorted(stored, 0, stored.count);
   const chunks = cut(stored, order, 0);
   const nonce = ctx.random(8);
-  const bytes = await sealed(stored, order, chunks, key, nonce, boundTo(telemetry, "run", kid, 0));
+  const bytes = await sealed(stored, order, chunks, key, nonce, boundTo(telemetry, "run", kid, 0, String(last)));
   const runs: SealedRun[] = [];
   let start = 0;
   for (let i = 0; i < chunks.length; ) {
@@ -266,7 +268,7 @@ async function openRow(
   const places = row.directory.match(/\d{7}/g)?.map(Number) ?? [];
   const numbers = places.slice(1).flatMap((place, i) => (place > places[i] ? [i] : []));
   const key = await inboxKey(ctx, telemetry.name, row.kid);
-  const additionalData = boundTo(telemetry, row.batch === null ? "run" : "batch", row.kid, row.shift);
+  const additionalData = boundTo(telemetry, row.batch === null ? "run" : "batch", row.kid, row.shift, row.of);
   const chunks = await Promise.all(
     numbers.map(async (i) => {
       const bytes = row.chunks.subarray(places[i] - places[0], places[i + 1] - places[0]) as Uint8Array<ArrayBuffer>;

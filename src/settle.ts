@@ -1,5 +1,4 @@
 import { CodecError } from "../codec/errors.ts";
-import type { StoredPositions } from "../codec/segment.ts";
 import type { Base } from "./context.ts";
 import { forgetHalves } from "./customer-sealed.ts";
 import { openSome, sealRuns } from "./inbox.ts";

@@ -35,6 +35,8 @@ export interface ChunkRow {
   shift: number;
   /** Number of the first chunk. */
   first: number;
+  /** What tells its row from others: of a run the last batch in it, of a batch what else is in its row. */
+  of: string;
   /** Their part of the directory. */
   directory: string;
   chunks: Uint8Array;
@@ -125,10 +127,13 @@ const partOf = (
 ) => `substr(directory, ${PLACE_DIGITS} * (${from}) + 1, ${PLACE_DIGITS} * ((${to}) - (${from}) + 2)),
   substr(chunks, ${placeOf("directory", from)} + 1, ${placeOf("directory", `(${to}) + 1`)} - ${placeOf("directory", from)})`;
 
+/** What tells a batch from others, as its id is not known when it is sealed. */
+const OF_BATCH = "positions || ' ' || received_at";
+
 /** What waits in the inbox for buckets `first` to `last`. */
 export function inboxStatement(first: number, last: number): Statement {
   return {
-    sql: `SELECT id, kid, nonce, shift, ?1 >> shift, ${partOf("?1 >> shift", "?2 >> shift")}
+    sql: `SELECT id, kid, nonce, shift, ?1 >> shift, ${partOf("?1 >> shift", "?2 >> shift")}, ${OF_BATCH}
       FROM inbox WHERE id > (SELECT merged FROM settlement) ORDER BY id`,
     args: [first, last],
   };
@@ -139,7 +144,7 @@ export function runsStatement(first: number, last: number): Statement {
   const part = Math.floor(first / BUCKETS_A_PART);
   const start = part * RUNS_A_PART;
   return {
-    sql: `SELECT NULL, kid, nonce, 0, ?1, ${partOf(`?1 % ${BUCKETS_A_PART}`, `?2 % ${BUCKETS_A_PART}`)}
+    sql: `SELECT NULL, kid, nonce, 0, ?1, ${partOf(`?1 % ${BUCKETS_A_PART}`, `?2 % ${BUCKETS_A_PART}`)}, id - ?3
       FROM runs WHERE id > ?3 + (SELECT settled FROM parts WHERE id = ?4) AND id < ?5 ORDER BY id`,
     args: [first, last, start, part, start + RUNS_A_PART],
   };
@@ -156,6 +161,7 @@ export function chunkRows(rows: readonly ArrayLike<unknown>[]): ChunkRow[] {
       nonce: bytesOf(row[2]),
       shift: Number(row[3]),
       first: Number(row[4]),
+      of: String(row[7]),
       directory: String(row[5]),
       chunks,
     };
@@ -254,7 +260,7 @@ export async function unmerged(
     [
       SETTLEMENT,
       {
-        sql: `SELECT id, kid, nonce, shift, 0, directory, chunks, received_at FROM inbox
+        sql: `SELECT id, kid, nonce, shift, 0, directory, chunks, ${OF_BATCH}, received_at FROM inbox
           WHERE id > (SELECT merged FROM settlement) AND id <= (SELECT max(id) FROM (
             SELECT id, sum(positions) OVER (ORDER BY id) - positions AS before,
               sum(length(chunks)) OVER (ORDER BY id) - length(chunks) AS bytes_before FROM inbox
@@ -267,7 +273,7 @@ export async function unmerged(
   );
   const { merged } = settlementOf(state!.rows[0]!);
   const last = found!.rows.length === 0 ? merged : Number(found!.rows.at(-1)![0]);
-  const oldest = Math.min(...found!.rows.map((row) => Number(row[7])));
+  const oldest = Math.min(...found!.rows.map((row) => Number(row[8])));
   return { merged, rows: chunkRows(found!.rows), last, oldest };
 }
 

@@ -91,6 +91,7 @@ test("kill -9 amid settling, retention, removals and rotations: nothing is lost,
         for (const each of line.records) sent.set(each.number, { ...each, stored: line.what === "sent" });
         options.first = Math.max(options.first, ...line.records.map(({ number }) => number + 1));
       } else if (line.what === "removing") removed.add(line.device);
+      else if (!("job" in line)) continue;
       else if (line.what === "begin") open.add(line.job);
       else open.delete(line.job);
     }
