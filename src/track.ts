@@ -1,5 +1,5 @@
 import type { SealedAnswer } from "../client/track.ts";
-import type { StoredPositions } from "../codec/segment.ts";
+import { StoredPositions } from "../codec/segment.ts";
 import { isAlarm, ROUTINE_EVENTS } from "./alarms.ts";
 import type { Base } from "./context.ts";
 import { LIMITS } from "./limits.ts";
@@ -126,6 +126,7 @@ async function readTrack(ctx: Base, reach: Reach, deviceId: number, query: Track
   for (;;) {
     const { segments: read, edge } = readOf(results, descending, segments);
     const kept = read.filter((segment) => (segment.dueTo ?? segment.toTime) >= cutoff);
+    const before = { count: stored.count, tailUsed: stored.table.tailUsed, found: found.length };
     const rows = await opened(ctx, telemetry, accountId, kept, stored, "keeper");
     for (const segment of kept) {
       if (segment.customerKid === null || closed.has(segment.id)) continue;
@@ -155,6 +156,7 @@ async function readTrack(ctx: Base, reach: Reach, deviceId: number, query: Track
       };
       return { stored, rows: found, closed: sealed };
     }
+    dropUnwanted(stored, found, before);
     // Where more segments than that lie over one another, the next step opens more.
     segments = edge === (descending ? to - 1 : from) ? segments * 2 : LIMITS.segmentsARead;
     if (descending) to = edge + 1;
@@ -162,6 +164,31 @@ async function readTrack(ctx: Base, reach: Reach, deviceId: number, query: Track
     results = await telemetry.db.$client.batch(stretch(), "read");
   }
   return { stored, rows: found.slice(0, limit) };
+}
+
+/**
+ * Forgets the rows of a step that are not wanted: one that looks for rare events goes through a whole track, and must not
+ * hold it in memory.
+ * @param found rows that are wanted, which may have other places afterwards
+ * @param before as it was before the step
+ */
+function dropUnwanted(
+  stored: StoredPositions,
+  found: number[],
+  before: { count: number; tailUsed: number; found: number },
+): void {
+  const wanted = new StoredPositions(found.length - before.found);
+  const places: number[] = [];
+  for (let at = before.found; at < found.length; at++) {
+    if (found[at] < before.count) continue;
+    places.push(at);
+    wanted.addFrom(stored, found[at]);
+  }
+  stored.table.truncate(before.count, before.tailUsed);
+  for (const [row, at] of places.entries()) {
+    found[at] = stored.count;
+    stored.addFrom(wanted, row);
+  }
 }
 
 /** What the statements of a stretch found. */
