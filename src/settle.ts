@@ -162,7 +162,7 @@ async function merge(ctx: Base, telemetry: Telemetry): Promise<number> {
     for (let most = rows.length; ; most = Math.floor(most / 2)) {
       stored.reset();
       most = await openSome(ctx, telemetry, rows.slice(0, most), stored, BATCHES_AT_ONCE);
-      if (most === 0) return 0;
+      if (most === 0 && rows.length > 0) return 0;
       const { kid, key } = await keyInForce(ctx, telemetry);
       const upTo = most === rows.length ? last : rows[most - 1].batch!;
       const sealed = await sealedRuns(ctx, telemetry, stored, upTo, kid, key);
