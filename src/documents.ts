@@ -267,12 +267,12 @@ export async function announceDocuments(base: Base): Promise<number> {
       newest.set(language, (await living(base, language)).filter((row) => row.kind === kind).at(-1));
     }
     const mails: { userId: number; kind: string; sealed: string }[] = [];
-    for (const { id, email, language } of owners) {
+    for (const { id, accountId, email, language } of owners) {
       const document = newest.get(language);
       if (document === undefined) continue;
       const dates = new Intl.DateTimeFormat(language, { dateStyle: "long", timeZone: "UTC" });
       const data = { title: document.title, effective: `${dates.format(document.effectiveAt)} (UTC)`, link };
-      const sealed = await sealMail(base, "statementChanged", { to: email, language, data });
+      const sealed = await sealMail(base, "statementChanged", { to: email, language, data, account: accountId });
       mails.push({ userId: id, kind: "statementChanged", sealed });
     }
     const last = owners.length < LIMITS.announceRows ? null : JSON.stringify({ after: owners.at(-1)!.id, link });

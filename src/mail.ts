@@ -6,6 +6,7 @@ import { open, seal } from "./seal.ts";
 import * as store from "./store/mails.ts";
 import { textFor } from "./text/index.ts";
 import type { MailData, MailKind, MailText } from "./text/mails.ts";
+import { secretOf } from "./tokens.ts";
 
 export type { MailData, MailKind } from "./text/mails.ts";
 
@@ -13,28 +14,40 @@ export type { MailData, MailKind } from "./text/mails.ts";
  * Writes a mail and queues it; it is tried at once, and again by the job when that fails.
  * @param to where it goes; sealed until it is sent
  * @param userId whose mail it is: it goes with them when they are erased
+ * @param account under whose secret it waits; absent: it is looked up, which may show that there is somebody
  */
 export async function queueMail<K extends MailKind>(
   ctx: Ctx,
   kind: K,
-  { to, userId, language, data }: { to: string; userId: number | null; language: string; data: MailData[K] },
+  {
+    to,
+    userId,
+    account: known,
+    language,
+    data,
+  }: { to: string; userId: number | null; account?: number; language: string; data: MailData[K] },
 ): Promise<void> {
   const now = ctx.now();
-  const sealed = await sealMail(ctx, kind, { from: await senderFor(ctx), to, language, data });
+  const account = known ?? (await secretOf(ctx, userId));
+  const sealed = await sealMail(ctx, kind, { from: await senderFor(ctx), to, language, data, account });
   const id = await store.insertMail(ctx.db, { userId, kind, sealed, createdAt: now, dueAt: now });
   ctx.defer(trySend(ctx, id));
 }
 
-/** Writes a mail and seals it, for a queue row of its kind. @param from absent: the configured sender */
+/**
+ * Writes a mail and seals it, for a queue row of its kind.
+ * @param from absent: the configured sender
+ * @param account under whose secret; null: nobody's
+ */
 export function sealMail<K extends MailKind>(
   base: Base,
   kind: K,
-  mailOf: { from?: string; to: string; language: string; data: MailData[K] },
+  mailOf: { from?: string; to: string; language: string; data: MailData[K]; account: number | null },
 ): Promise<string> {
-  const { from = base.config.mailFrom, to, language, data } = mailOf;
+  const { from = base.config.mailFrom, to, language, data, account } = mailOf;
   const text = textFor(language).mail[kind](data);
   const mail: Mail = { from, to, ...written(text, data.link) };
-  return seal(base, "mail", kind, JSON.stringify(mail));
+  return seal(base, "mail", kind, JSON.stringify(mail), account);
 }
 
 /** A reseller's customers hear from the reseller, by the name; the address stays the one that may send. */
@@ -74,7 +87,7 @@ async function trySend(base: Base, id: number): Promise<boolean> {
   if (row === null) return false;
   try {
     if (base.sendMail === null) throw new Error("Nobody delivers mails here");
-    await base.sendMail(JSON.parse(await open(base, "mail", row.kind, row.sealed)) as Mail);
+    await base.sendMail(JSON.parse(await open(base, "mail", row.kind, row.sealed, row.account)) as Mail);
     await store.deleteMail(base.db, id);
     return true;
   } catch (error) {

@@ -151,7 +151,10 @@ export async function askForEmail(ctx: Ctx, given: string): Promise<void> {
   const link = await linkTo(ctx, `/profile/email/${token}`);
   if ((await userByEmail(ctx.db, email)) !== null) return;
   // Behind the answer, which must not take longer for an address that nobody has.
-  ctx.defer(queueMail(ctx, "emailChange", { to: email, userId: me.id, language: me.language, data: { link } }));
+  const account = me.accountId ?? 0;
+  ctx.defer(
+    queueMail(ctx, "emailChange", { to: email, userId: me.id, account, language: me.language, data: { link } }),
+  );
 }
 
 /**

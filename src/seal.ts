@@ -1,8 +1,13 @@
 import type { Base } from "./context.ts";
-import { LASTING_KEYS, lastingKey } from "./vault-own.ts";
+import { AppError } from "./errors.ts";
+import { accountKey, LASTING_KEYS, lastingKey } from "./vault-own.ts";
 
-// What must be read again later but never lie open in the database (a second factor's secret, a mail's text) is sealed
-// with AES-256-GCM under a key of its purpose, derived from the root key with HKDF-SHA-256.
+// What must be read again later but never lie open in the database (a mail's text, what a link stands for) is sealed with
+// AES-256-GCM under a key of its purpose: derived from the secret of the account that it is about, which goes with the
+// account, or where there is none from the root key with HKDF-SHA-256.
+
+/** In front of what is sealed under an account's secret; base64url has no such character. */
+const OF_ACCOUNT = ".";
 
 const text = new TextEncoder();
 const keys = new Map<string, CryptoKey>();
@@ -35,36 +40,59 @@ async function keyFor(rootKey: string, purpose: string, use: "seal" | "hash"): P
 /**
  * Seals a text. @param purpose what it is and for whom ("totp", "mail"): opening under another purpose fails
  * @param bound what it belongs to, such as a user's id: opening it elsewhere fails
+ * @param account under whose secret; 0: the operator's own; null: the installation's root key
+ * @throws {AppError} not_found when the account was erased
  */
-export async function seal(base: Base, purpose: string, bound: string | number, plain: string): Promise<string> {
+export async function seal(
+  base: Base,
+  purpose: string,
+  bound: string | number,
+  plain: string,
+  account: number | null = null,
+): Promise<string> {
   const iv = base.random(12) as Uint8Array<ArrayBuffer>;
   const additionalData = text.encode(String(bound));
-  const key = await presentKey(base, purpose, "seal");
+  const key =
+    account === null
+      ? await presentKey(base, purpose, "seal")
+      : await accountKey(base, account, purpose, { make: true });
+  if (key === null) throw new AppError("not_found", "This account was erased");
   const sealed = new Uint8Array(
     await crypto.subtle.encrypt({ name: "AES-GCM", iv, additionalData }, key, text.encode(plain)),
   );
   const whole = new Uint8Array(iv.length + sealed.length);
   whole.set(iv);
   whole.set(sealed, iv.length);
-  return toBase64Url(whole);
+  return (account === null ? "" : OF_ACCOUNT) + toBase64Url(whole);
 }
 
 /**
  * Opens what this or an earlier root key sealed, as long as that is configured.
- * @throws when it was sealed for another purpose, for something else, or altered
+ * @param account as it was sealed; what was sealed under the root key needs none
+ * @throws when it was sealed for another purpose, for something else, or altered, or when the account was erased
  */
-export async function open(base: Base, purpose: string, bound: string | number, sealed: string): Promise<string> {
-  const whole = fromBase64Url(sealed);
+export async function open(
+  base: Base,
+  purpose: string,
+  bound: string | number,
+  sealed: string,
+  account: number | null = null,
+): Promise<string> {
+  const ofAccount = sealed.startsWith(OF_ACCOUNT);
+  const whole = fromBase64Url(ofAccount ? sealed.slice(OF_ACCOUNT.length) : sealed);
   const additionalData = text.encode(String(bound));
   const algorithm = { name: "AES-GCM", iv: whole.subarray(0, 12), additionalData };
   let failure: unknown;
-  const keysInTurn = [
-    () => presentKey(base, purpose, "seal"),
-    ...base.config.oldRootKeys.map((rootKey) => () => keyFor(rootKey, purpose, "seal")),
-  ];
+  const keysInTurn: (() => Promise<CryptoKey | null>)[] = ofAccount
+    ? [() => (account === null ? Promise.resolve(null) : accountKey(base, account, purpose))]
+    : [
+        () => presentKey(base, purpose, "seal"),
+        ...base.config.oldRootKeys.map((rootKey) => () => keyFor(rootKey, purpose, "seal")),
+      ];
   for (const keyInTurn of keysInTurn) {
     const key = await keyInTurn();
     try {
+      if (key === null) throw new Error("Cannot open: the secret of its account was destroyed");
       return new TextDecoder().decode(await crypto.subtle.decrypt(algorithm, key, whole.subarray(12)));
     } catch (error) {
       failure ??= error;

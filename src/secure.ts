@@ -80,7 +80,8 @@ export async function askToSecure(ctx: Ctx, typed: string): Promise<void> {
   const address = await insertLinkToken(ctx.db, "report", { email, hash, now, expiresAt });
   if (address === null || !address.verified || address.disabled) return;
   const { userId, language } = address;
-  ctx.defer(queueMail(ctx, "report", { to: email, userId, language, data: { link } }));
+  const account = address.account?.id ?? 0;
+  ctx.defer(queueMail(ctx, "report", { to: email, userId, account, language, data: { link } }));
 }
 
 /** @throws {AppError} not_found when the link is not valid, used or over */

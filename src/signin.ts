@@ -123,7 +123,8 @@ export async function askForReset(ctx: Ctx, typed: string): Promise<void> {
   const address = await store.insertLinkToken(ctx.db, "reset", { email, hash, now, expiresAt });
   if (address === null || !address.verified || address.disabled) return;
   const { userId, language } = address;
-  ctx.defer(queueMail(ctx, "reset", { to: email, userId, language, data: { link } }));
+  const account = address.account?.id ?? 0;
+  ctx.defer(queueMail(ctx, "reset", { to: email, userId, account, language, data: { link } }));
 }
 
 /** Whom a reset link is for. @throws {AppError} not_found when it is not valid, used or over */

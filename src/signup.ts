@@ -92,7 +92,7 @@ export async function signUp(
   });
   if (address === null) return;
   const { userId, account } = address;
-  const to = { to: email, userId, language: address.language };
+  const to = { to: email, userId, account: account?.id ?? 0, language: address.language };
   if (address.verified || address.disabled) {
     await queueMail(ctx, "signupKnown", { ...to, data: { link: `${origin}/login` } });
   } else if (account?.state === "unverified") {

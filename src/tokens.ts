@@ -3,6 +3,7 @@ import type { Base } from "./context.ts";
 import { open, seal } from "./seal.ts";
 import type { TokenKind } from "./store/tokens.ts";
 import * as store from "./store/tokens.ts";
+import { accountOfUser } from "./store/users.ts";
 
 /** What a token that works once stands for. */
 export interface Token {
@@ -24,10 +25,14 @@ export async function makeToken(
 ): Promise<string> {
   const { token, hash } = await newToken(base, "link");
   const now = base.now();
-  const sealed = payload === null ? null : await seal(base, "token", hash, payload);
+  const sealed = payload === null ? null : await seal(base, "token", hash, payload, await secretOf(base, userId));
   await store.insertToken(base.db, { kind, hash, userId, sealed, createdAt: now, expiresAt: now + lifeMs });
   return token;
 }
+
+/** Under whose secret something of a user is sealed; null: nobody's. */
+export const secretOf = async (base: Base, userId: number | null): Promise<number | null> =>
+  userId === null ? null : ((await accountOfUser(base.db, userId)) ?? 0);
 
 /** Reads a token without using it up. @returns null when it is not valid, used or over */
 export async function readToken(base: Base, kind: TokenKind, token: string): Promise<Token | null> {
@@ -43,7 +48,8 @@ export async function takeToken(base: Base, kind: TokenKind, token: string): Pro
 
 async function opened(base: Base, hash: string, row: store.TokenRow | null): Promise<Token | null> {
   if (row === null) return null;
-  const payload = row.sealed === null ? null : await open(base, "token", hash, row.sealed);
+  const payload =
+    row.sealed === null ? null : await open(base, "token", hash, row.sealed, await secretOf(base, row.userId));
   return { id: row.id, userId: row.userId, payload };
 }
 

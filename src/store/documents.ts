@@ -142,6 +142,7 @@ export async function waitingWork(db: Db, prefix: string): Promise<{ name: strin
 
 export interface Owner {
   id: number;
+  accountId: number | null;
   email: string;
   language: string;
 }

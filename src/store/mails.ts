@@ -1,4 +1,4 @@
-import { and, asc, eq, lt, lte, sql } from "drizzle-orm";
+import { and, asc, eq, getTableColumns, lt, lte, sql } from "drizzle-orm";
 import type { Db } from "./db.ts";
 import { mails } from "./schema.ts";
 
@@ -9,13 +9,23 @@ export async function insertMail(db: Db, mail: typeof mails.$inferInsert): Promi
   return row!.id;
 }
 
+/** Under whose secret it waits: 0 is the operator's. */
+const OF_USER = sql<
+  number | null
+>`CASE WHEN user_id IS NOT NULL THEN coalesce((SELECT u.account_id FROM users u WHERE u.id = user_id), 0) END`;
+
 /** Takes a mail that is due until a time. @returns null when it is gone, or somebody else has it */
-export async function takeMail(db: Db, id: number, now: number, until: number): Promise<MailRow | null> {
+export async function takeMail(
+  db: Db,
+  id: number,
+  now: number,
+  until: number,
+): Promise<(MailRow & { account: number | null }) | null> {
   const [row] = await db
     .update(mails)
     .set({ dueAt: until, attempts: sql`${mails.attempts} + 1` })
     .where(and(eq(mails.id, id), lte(mails.dueAt, now)))
-    .returning();
+    .returning({ ...getTableColumns(mails), account: OF_USER });
   return row ?? null;
 }
 

@@ -43,7 +43,7 @@ export async function userById(db: Db, id: number): Promise<UserRow | null> {
   return (await openedUsers(db, rows))[0] ?? null;
 }
 
-/** Whose secret a user's fields are sealed under. @returns null for the operator's staff */
+/** Whose secret a user's fields are sealed under. @returns null for the operator's staff, and for who is gone */
 export async function accountOfUser(db: Db, userId: number): Promise<number | null> {
   const [row] = await db.select({ accountId: users.accountId }).from(users).where(eq(users.id, userId));
   return row?.accountId ?? null;

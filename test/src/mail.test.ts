@@ -4,6 +4,7 @@ import { LIMITS } from "../../src/limits.ts";
 import { linkTo, type MailData, type MailKind, queueMail, sendDueMails } from "../../src/mail.ts";
 import { mailer } from "../../src/runtime/mail.ts";
 import { LANGUAGES } from "../../src/text/index.ts";
+import { destroyAccount } from "../../src/vault.ts";
 import { aBase, aContext, aDatabase, aUser, type TestBase, type TestDatabase } from "../database.ts";
 
 let database: TestDatabase;
@@ -140,6 +141,26 @@ test("sendDueMails() does not wait for a server that is down once for each mail,
   base.advance(4 * MINUTE);
   expect(await sendDueMails(base)).toBe(LIMITS.mailFailuresPerRun);
   expect(await rows()).toEqual([]);
+});
+
+test("a mail waits under the secret of its account: when that is destroyed nobody opens it; one of nobody is sent", async () => {
+  const [gone, stays] = [await aUser(database.db, { role: "owner" }), await aUser(database.db, { role: "support" })];
+  const { sendMail } = base;
+  base.sendMail = null;
+  for (const userId of [gone.id, stays.id, null]) {
+    await queueMail(aContext(base), "reset", {
+      to: `${userId}@edge.test`,
+      userId,
+      language: "en",
+      data: { link: LINK },
+    });
+  }
+  await base.settled();
+  await destroyAccount(base, gone.accountId!);
+  base.sendMail = sendMail;
+  base.advance(2 * MINUTE);
+  await sendDueMails(base);
+  expect(base.sent.map((mail) => mail.to)).toEqual([`${stays.id}@edge.test`, "null@edge.test"]);
 });
 
 test("a mail goes with the user whose it is", async () => {
