@@ -89,11 +89,14 @@ async function aWorker(path: string) {
   const ask = async (what: object) => {
     const response = await worker.dispatchFetch(url, { method: "POST", body: JSON.stringify(what) });
     if (!response.ok) throw new Error(await response.text());
-    return response.json() as never;
+    return (await response.json()) as never;
   };
   const copy = (label: string): SecretCopy => ({
     get: async (name) => {
-      const found: { bytes: number[]; version: string } | null = await ask({ copy: label, rule: "get", args: [name] });
+      const found = (await ask({ copy: label, rule: "get", args: [name] })) as {
+        bytes: number[];
+        version: string;
+      } | null;
       return found && { ...found, bytes: Uint8Array.from(found.bytes) };
     },
     put: (name, bytes, expected) => ask({ copy: label, rule: "put", args: [name, [...bytes], expected] }),
@@ -155,7 +158,8 @@ const walk = (path: string): string[] =>
 const filesWith = (path: string, bytes: Uint8Array) =>
   walk(path).filter((file) => {
     const stored = readFileSync(file);
-    for (let at = 0; at + 32 <= bytes.length; at += 61) if (stored.includes(bytes.subarray(at, at + 32))) return true;
+    for (let at = 0; at + 32 <= bytes.length; at += 61)
+      if (stored.includes(Buffer.from(bytes.subarray(at, at + 32)))) return true;
     return false;
   });
 const noise = (length: number) => new Uint8Array(randomBytes(length));
