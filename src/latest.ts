@@ -9,7 +9,7 @@ import { newestIdOf, newestStatement, readFixes, type StoredFix } from "./store/
 import type { PeriodRow } from "./store/periods.ts";
 import type { Reach } from "./store/reach.ts";
 import { deviceRows, devicesStatement, newestOfDevicesStatement } from "./store/reading.ts";
-import { openTail, steady, tailOf, tailStatements, unsettled } from "./tail.ts";
+import { openTail, steady, tailStatements, tailsOf, unsettled } from "./tail.ts";
 import { type Telemetry, telemetryFor } from "./telemetry.ts";
 import { everything, type Found } from "./track.ts";
 
@@ -80,9 +80,9 @@ async function newestRows(
   }
   const kept = fixes.filter(({ deviceId, due }) => due >= (cutoffs.get(deviceId) ?? Number.POSITIVE_INFINITY));
   const waiting = new Map<number, number[]>();
-  for (const [deviceId, cutoff] of cutoffs) {
-    const rows = tailOf(stored, deviceId, cutoff).filter((row) => stored.table.validAt(row));
-    if (rows.length > 0) waiting.set(deviceId, rows);
+  for (const [deviceId, rows] of tailsOf(stored, cutoffs)) {
+    const valid = rows.filter((row) => stored.table.validAt(row));
+    if (valid.length > 0) waiting.set(deviceId, valid);
   }
   const opened = await openFixes(ctx, telemetry, accountId, kept, stored, "keeper");
   const settled = new Map(kept.map(({ deviceId }, i) => [deviceId, opened[i] ?? null]));

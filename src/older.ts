@@ -9,7 +9,7 @@ import {
   wholeStatement,
 } from "./store/older.ts";
 import { segmentRows } from "./store/segments.ts";
-import { openTail, steady, tailOf, tailStatements, unsettled } from "./tail.ts";
+import { openTail, steady, tailStatements, tailsOf, unsettled } from "./tail.ts";
 import { telemetryFor } from "./telemetry.ts";
 
 export type { Span } from "./store/older.ts";
@@ -49,7 +49,7 @@ async function readOlder(ctx: Base, accountId: number, spans: ReadonlyMap<number
   };
   for (const row of whole!.rows) add(Number(row[0]), Number(row[1]), Number(row[2]));
   const stored = await openTail(ctx, telemetry, waiting);
-  const tails = new Map([...spans].map(([deviceId, { from }]) => [deviceId, tailOf(stored, deviceId, from)]));
+  const tails = tailsOf(stored, new Map([...spans].map(([deviceId, { from }]) => [deviceId, from])));
   const rows = [...(await unsettled(ctx, telemetry, accountId, stored, tails)).values()].flat();
   for (const place of await openSegments(ctx, telemetry, accountId, segmentRows(partial!.rows), stored)) {
     if (place !== null) for (let row = place.from; row < place.to; row++) rows.push(row);

@@ -49,10 +49,23 @@ export async function openTail(
   return stored;
 }
 
-/** Rows of a tail that belong to a device and are not past their period, oldest fix first. */
+/**
+ * Rows of a tail that belong to devices and are not past their period, oldest fix first.
+ * @param cutoffs of each device what lies before is past its period
+ */
+export function tailsOf(tail: StoredPositions, cutoffs: ReadonlyMap<number, number>): Map<number, number[]> {
+  const rows = byDevice(tail);
+  return new Map(
+    [...cutoffs].map(([deviceId, cutoff]) => {
+      const groups = groupsOf(tail, deviceId, rows.get(deviceId) ?? [], cutoff);
+      return [deviceId, groups.flatMap((group) => group.rows)];
+    }),
+  );
+}
+
+/** The same of one device. */
 export function tailOf(tail: StoredPositions, deviceId: number, cutoff: number): number[] {
-  const rows = byDevice(tail).get(deviceId) ?? [];
-  return groupsOf(tail, deviceId, rows, cutoff).flatMap((group) => group.rows);
+  return tailsOf(tail, new Map([[deviceId, cutoff]])).get(deviceId) ?? [];
 }
 
 /**
