@@ -1,18 +1,22 @@
+import { createClient } from "@libsql/client";
+import { drizzle } from "drizzle-orm/libsql/node";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { OUTCOMES } from "../../codec/envelope.ts";
-import type { Ctx } from "../../src/context.ts";
+import type { Ctx, Db } from "../../src/context.ts";
 import { runJob } from "../../src/jobs.ts";
 import { keepingOf } from "../../src/periods.ts";
 import { events, extentOf, feed, history, latest, type Page, type StoredPosition } from "../../src/positions.ts";
 import { removeDevice } from "../../src/retention.ts";
 import { settle, tidy } from "../../src/settle.ts";
 import { readFixes } from "../../src/store/newest.ts";
+import * as schema from "../../src/store/schema.ts";
 import { mainTelemetry } from "../../src/telemetry.ts";
 import {
   aBase,
   aContext,
   aDatabase,
+  aDatabaseFile,
   aDevice,
   anAccount,
   asKey,
@@ -471,6 +475,49 @@ test("whatever is sent, merged, settled and purged in whatever order, every read
           path: process.env.SETTLE_PATH ?? "",
           endOnFailure: process.env.SETTLE_SHRINK === undefined,
         },
+  );
+}, 600_000);
+
+const CONCURRENT = fc.oneof(STEPS.send, STEPS.burst, STEPS.job, STEPS.retention, STEPS.twice);
+const pairs = fc.array(fc.tuple(fc.oneof(CONCURRENT, STEPS.wait), fc.option(CONCURRENT, { nil: null }), look), {
+  minLength: 5,
+  maxLength: 20,
+});
+
+const PRAGMAS = ["busy_timeout=10000", "secure_delete=ON", "synchronous=OFF"];
+/** One, as Deno has it: a pragma belongs to it. */
+const connection = (path: string) => createClient({ url: `file:${path}`, concurrency: 1 });
+
+test("the same with two isolates at once, each with a connection of its own to the file of the database", async () => {
+  await fc.assert(
+    fc.asyncProperty(pairs, async (steps) => {
+      const file = await aDatabaseFile();
+      const clients = [connection(file.path), connection(file.path)];
+      try {
+        for (const client of clients) for (const pragma of PRAGMAS) await client.execute(`PRAGMA ${pragma}`);
+        const [one, other] = clients.map((client) => drizzle(client, { schema }) as Db);
+        const first = aBase(one!);
+        const second = Object.assign(aBase(other!), { secrets: first.secrets });
+        const world = await World.make({ ...file, db: one!, client: clients[0]! }, [first, second]);
+        for (const [one, beside, look] of steps) {
+          // Who waits, waits alone: the model has one clock.
+          if (one.do === "wait" || beside === null) await world.do(one);
+          else
+            await Promise.all([world.do({ ...one, isolate: 0 } as Step), world.do({ ...beside, isolate: 1 } as Step)]);
+          await world.check(look);
+        }
+        await world.finish();
+        await leavesNothing(world);
+      } finally {
+        for (const client of clients) client.close();
+        file.close();
+      }
+    }),
+    {
+      numRuns: Math.ceil(RUNS / 4),
+      endOnFailure: true,
+      ...(SEED === undefined ? {} : { seed: Number(SEED), path: process.env.SETTLE_PATH ?? "" }),
+    },
   );
 }, 600_000);
 

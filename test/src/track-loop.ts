@@ -34,7 +34,7 @@ export type LoopLine =
 
 /** The platform over files. @returns how to close it */
 export async function openFiles({ folder, now, rootKeys }: LoopOptions): Promise<{ base: TestBase; close(): void }> {
-  const client = createClient({ url: `file:${folder}/main.db` });
+  const client = createClient({ url: `file:${folder}/main.db`, concurrency: 1 });
   for (const pragma of ["journal_mode=WAL", "busy_timeout=10000", "secure_delete=ON", "synchronous=NORMAL"]) {
     await client.execute(`PRAGMA ${pragma}`);
   }
