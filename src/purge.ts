@@ -50,18 +50,18 @@ export async function purgeTracks(
     // Bit by bit: emptied at the end alone, a long log would keep writers waiting.
     await emptyLog(telemetry.db);
   }
+  // What cannot be opened cannot be cut; it goes whole when all of it is due.
+  const broken: number[] = [];
   while (statements.left-- > 0) {
     // A segment that ends soon is deleted whole, in time for its first position too.
-    const found = await straddlingSegments(telemetry.db, devices, LIMITS.straddleMs, LIMITS.rewriteSegments);
+    const found = await straddlingSegments(telemetry.db, devices, LIMITS.straddleMs, LIMITS.rewriteSegments, broken);
     if (found.length === 0) break;
-    let broken = 0;
     for (const [accountId, ofAccount] of Map.groupBy(found, (segment) => segment.accountId)) {
       const done = await cutSegments(ctx, telemetry, accountId, devices, ofAccount);
       add(accountId, done.cut);
-      broken += done.broken;
+      broken.push(...done.broken);
     }
-    // What cannot be opened cannot be cut; it goes whole when all of it is due.
-    if (found.length < LIMITS.rewriteSegments || broken === found.length) break;
+    if (found.length < LIMITS.rewriteSegments) break;
   }
   await purgeNewest(ctx, telemetry, devices);
   return deleted;
@@ -74,18 +74,18 @@ async function cutSegments(
   accountId: number,
   devices: readonly DeviceCutoff[],
   segments: readonly SegmentRow[],
-): Promise<{ cut: number; broken: number }> {
+): Promise<{ cut: number; broken: number[] }> {
   const cutoffs = new Map(devices.map(({ deviceId, cutoff }) => [deviceId, cutoff]));
   const stored = new StoredPositions();
   const places = await openSegments(ctx, telemetry, accountId, segments, stored);
   const keys = await openingKeys(ctx, accountId, segments);
   let cut = 0;
-  let broken = 0;
+  const broken: number[] = [];
   for (const [i, segment] of segments.entries()) {
     const place = places[i];
     const key = keys[i];
     if (!place || !key) {
-      broken += 1;
+      broken.push(segment.id);
       continue;
     }
     const cutoff = cutoffs.get(segment.deviceId)!;

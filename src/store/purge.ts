@@ -42,17 +42,19 @@ export async function deletePastSegments(
   return { segments: rows.length, positions };
 }
 
-/** Segments of which something is past its period since `lateMs` and something is not, and that we can open. */
+/** Segments of which something is past its period since `lateMs` and something is not, but for some, and those of which a key is the customer's. */
 export async function straddlingSegments(
   db: Db,
   devices: readonly DeviceCutoff[],
   lateMs: number,
   limit: number,
+  except: readonly number[],
 ): Promise<SegmentRow[]> {
   const { rows } = await db.$client.execute({
     sql: `SELECT ${headColumns}, s.sealed ${OF_DEVICES}
-      WHERE s.customer_kid IS NULL AND coalesce(s.due_from, s.from_time) < (j.value ->> 2) - ?2 AND coalesce(s.due_to, s.to_time) >= (j.value ->> 2) LIMIT ?3`,
-    args: [ranges(devices), lateMs, limit],
+      WHERE s.customer_kid IS NULL AND coalesce(s.due_from, s.from_time) < (j.value ->> 2) - ?2 AND coalesce(s.due_to, s.to_time) >= (j.value ->> 2)
+        AND s.id NOT IN (SELECT value FROM json_each(?4)) LIMIT ?3`,
+    args: [ranges(devices), lateMs, limit, JSON.stringify(except)],
   });
   return segmentRows(rows);
 }

@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Ctx } from "../../src/context.ts";
+import { runJob } from "../../src/jobs.ts";
+import { LIMITS } from "../../src/limits.ts";
 import { extentOf, feed, history, latest } from "../../src/positions.ts";
 import { settle } from "../../src/settle.ts";
 import { readFixes, writeFixes } from "../../src/store/newest.ts";
@@ -197,6 +199,35 @@ describe("a segment", () => {
     expect((await history(ownerOf(first), first.id, window)).data).toHaveLength(HOURS.length);
     expect((await extentOf(ownerOf(first), first.id)).positions).toBe(ALL.length);
   });
+});
+
+test("segments that do not open, however many, do not keep retention from the others", async () => {
+  const devices: Device[] = [];
+  for (let n = 0; n < LIMITS.rewriteSegments + 5; n++) {
+    const device = await aDevice(database.db, { accountId: foreign.accountId, createdAt: 0 });
+    await stored(
+      base,
+      device,
+      [0, 120, 180].map((minute) => ({ fixTime: NOON + minute * MINUTE })),
+    );
+    devices.push(device);
+  }
+  base.advance(5 * 60 * MINUTE);
+  await settled();
+  await sql("UPDATE accounts SET retention_days = 1 WHERE id = ?", [foreign.accountId]);
+  const ids = (await Promise.all(devices.map(segmentsOf))).map(([segment]) => segment!.id);
+  await sql("UPDATE segments SET sealed = zeroblob(60) WHERE id IN (SELECT value FROM json_each(?))", [
+    JSON.stringify(ids.slice(0, LIMITS.rewriteSegments)),
+  ]);
+  // The first position of each is past its period, the others are not.
+  base.at(NOON + DAY + 60 * MINUTE);
+  await runJob(base, "retention");
+  const { rows } = await sql("SELECT id, positions FROM segments WHERE device_id >= ? ORDER BY id", [devices[0]!.id]);
+  expect(rows.map((row) => row.positions)).toEqual(ids.map((_, n) => (n < LIMITS.rewriteSegments ? 3 : 2)));
+  // What cannot be cut goes when all of it is over.
+  base.at(NOON + DAY + 190 * MINUTE);
+  await runJob(base, "retention");
+  expect((await sql("SELECT count(*) FROM segments WHERE device_id >= ?", [devices[0]!.id])).rows[0]![0]).toBe(0);
 });
 
 describe("a newest fix", () => {
