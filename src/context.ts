@@ -44,6 +44,9 @@ export interface SecretCopy {
   get(name: string): Promise<{ bytes: Uint8Array; version: string } | null>;
   /** Writes if the object is still at `expected` (null: if there is none). False when it is not. */
   put(name: string, bytes: Uint8Array, expected: string | null): Promise<boolean>;
+  /** The same for several objects, where one read or one write of them costs less: in their order, each by itself. */
+  getAll?(names: readonly string[]): Promise<({ bytes: Uint8Array; version: string } | null)[]>;
+  putAll?(writes: readonly { name: string; bytes: Uint8Array; expected: string | null }[]): Promise<boolean[]>;
   delete(name: string): Promise<void>;
   /** Names that begin with `prefix`, in order. */
   list(prefix: string): Promise<string[]>;

@@ -35,6 +35,8 @@ export class VaultCache {
   /** Oldest use first. */
   readonly #held = new Map<string, Held>();
   readonly #keys = new Map<string, CryptoKey>();
+  /** Ids of keys by the object that they are derived from. */
+  readonly #keysOf = new Map<string, Set<string>>();
   #secrets = 0;
 
   get(name: string, now: number): Held | undefined {
@@ -81,9 +83,13 @@ export class VaultCache {
   holdKey(id: string, key: CryptoKey, epoch: number): void {
     if (epoch !== this.epoch) return;
     this.#keys.set(id, key);
+    const name = nameOf(id);
+    const ids = this.#keysOf.get(name);
+    if (ids === undefined) this.#keysOf.set(name, new Set([id]));
+    else ids.add(id);
     for (const oldest of this.#keys.keys()) {
       if (this.#keys.size <= LIMITS.vaultKeys) break;
-      this.#keys.delete(oldest);
+      this.#forgetKey(oldest);
     }
   }
 
@@ -91,7 +97,8 @@ export class VaultCache {
   evict(name: string): void {
     this.epoch++;
     this.#drop(name);
-    for (const id of this.#keys.keys()) if (id.startsWith(`${name}\n`)) this.#keys.delete(id);
+    for (const id of this.#keysOf.get(name) ?? []) this.#keys.delete(id);
+    this.#keysOf.delete(name);
   }
 
   /** Takes in the list of destructions as it was at `at`. */
@@ -118,7 +125,16 @@ export class VaultCache {
     this.epoch++;
     this.#held.clear();
     this.#keys.clear();
+    this.#keysOf.clear();
     this.#secrets = 0;
+  }
+
+  #forgetKey(id: string): void {
+    this.#keys.delete(id);
+    const name = nameOf(id);
+    const ids = this.#keysOf.get(name);
+    ids?.delete(id);
+    if (ids?.size === 0) this.#keysOf.delete(name);
   }
 
   #drop(name: string): void {
@@ -126,6 +142,8 @@ export class VaultCache {
     this.#held.delete(name);
   }
 }
+
+const nameOf = (keyId: string) => keyId.slice(0, keyId.indexOf("\n"));
 
 function indexed(object: KeyObject, both: boolean, readAt: number): Held {
   const byKid = new Map<number, Secret>();

@@ -78,6 +78,7 @@ const MAGIC = "EVK1";
 const HEAD_BYTES = 20;
 const CHECKSUM_BYTES = 8;
 const SECRET_BYTES = 49;
+const KID_BYTES = 6;
 const text = new TextEncoder();
 
 interface RootKey {
@@ -218,11 +219,12 @@ export function kidsOf({ secrets, shred }: KeyObject): Set<number> {
 /** A new secret with a kid that is not among `taken`, and then is. */
 export function newSecret(ctx: Base, taken: Set<number>, what: Pick<Secret, "kind"> & Partial<Secret>): Secret {
   for (;;) {
+    const random = new Uint8Array(ctx.random(KID_BYTES + 32));
     let kid = 0;
-    for (const byte of ctx.random(6)) kid = kid * 256 + byte;
+    for (const byte of random.subarray(0, KID_BYTES)) kid = kid * 256 + byte;
     if (taken.has(kid)) continue;
     taken.add(kid);
-    return { of: 0, scope: "", ...what, kid, bytes: new Uint8Array(ctx.random(32)) };
+    return { of: 0, scope: "", ...what, kid, bytes: random.slice(KID_BYTES) };
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Base } from "./context.ts";
 import { LIMITS } from "./limits.ts";
 import { cacheOf } from "./vault-cache.ts";
-import { bring, changeObject, inTurns, placesOf, readObject, SHREDS } from "./vault-copies.ts";
+import { bring, bringAll, changeObject, changeObjects, placesOf, readObject, SHREDS } from "./vault-copies.ts";
 import type { KeyObject, Secret, Shred } from "./vault-object.ts";
 
 // A destruction is done when both copies and the escrow have it and the list tells every isolate. It may stop after any
@@ -21,20 +21,29 @@ export async function destroy(ctx: Base, wanted: readonly { name: string; apply:
   const entries: Omit<Shred, "number">[] = [];
   const gone: number[][] = wanted.map(() => []);
   const failures: unknown[] = [];
-  await inTurns([...wanted.entries()], async ([i, { name, apply }]) => {
-    try {
-      const object = await changeObject(ctx, name, (before) => shredded(ctx, before, apply(before), list, name));
-      cache.evict(name);
-      if (object === null || isListed(ctx, list, name, object)) return;
-      const { serial, at, kids } = object.shred;
-      await bring(ctx, placesOf(ctx).escrow, name, object, serial);
-      entries.push({ name, serial, at, kids });
-      gone[i] = [...kids];
-    } catch (error) {
-      cache.evict(name);
-      failures.push(error);
+  const changes = wanted.map(({ name, apply }) => ({
+    name,
+    apply: (before: KeyObject) => shredded(ctx, before, apply(before), list, name),
+  }));
+  const unlisted: { i: number; name: string; object: KeyObject; least: number }[] = [];
+  for (const [i, outcome] of (await changeObjects(ctx, changes)).entries()) {
+    const { name } = wanted[i];
+    cache.evict(name);
+    if (outcome.status === "rejected") failures.push(outcome.reason);
+    else if (outcome.value !== null && !isListed(ctx, list, name, outcome.value)) {
+      unlisted.push({ i, name, object: outcome.value, least: outcome.value.shred.serial });
     }
-  });
+  }
+  for (const [n, outcome] of (await bringAll(ctx, placesOf(ctx).escrow, unlisted)).entries()) {
+    const { i, name, object } = unlisted[n];
+    const { serial, at, kids } = object.shred;
+    if (outcome.status === "rejected") {
+      failures.push(outcome.reason);
+      continue;
+    }
+    entries.push({ name, serial, at, kids });
+    gone[i] = [...kids];
+  }
   if (entries.length > 0) await publish(ctx, entries);
   // An earlier try may have stopped between the list's live copies and its third.
   else if (list !== null) await bring(ctx, placesOf(ctx).escrow, SHREDS, list);

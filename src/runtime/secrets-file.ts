@@ -9,9 +9,10 @@ const FILES = ["keys-a.db", "keys-b.db", "keys-escrow.db"] as const;
 
 /**
  * No write-ahead log: what is overwritten or deleted would stay in it. With a rollback journal, which goes with each
- * change, and `secure_delete`, which writes zeros over what is freed, nothing of it is left in the files.
+ * change, and `secure_delete`, which writes zeros over what is freed, nothing of it is left in the files. `synchronous`
+ * is EXTRA, so that a journal that was removed does not come back with the power, and what was destroyed with it.
  */
-const PRAGMAS = ["busy_timeout=10000", "journal_mode=DELETE", "synchronous=FULL", "secure_delete=ON"];
+const PRAGMAS = ["busy_timeout=10000", "journal_mode=DELETE", "synchronous=EXTRA", "secure_delete=ON"];
 const TABLE = "CREATE TABLE IF NOT EXISTS objects (name TEXT PRIMARY KEY, version TEXT NOT NULL, bytes BLOB NOT NULL)";
 
 /**
@@ -31,13 +32,34 @@ interface Statement {
   args: (string | Uint8Array)[];
 }
 
+interface Put {
+  name: string;
+  bytes: Uint8Array;
+  expected: string | null;
+}
+
+function putStatement({ name, bytes, expected }: Put): Statement {
+  // A version never comes back, so that a writer cannot take another's object for the one that it read.
+  const version = crypto.randomUUID();
+  if (expected === null) {
+    return {
+      sql: "INSERT INTO objects (name, version, bytes) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+      args: [name, version, bytes],
+    };
+  }
+  return {
+    sql: "UPDATE objects SET version = ?, bytes = ? WHERE name = ? AND version = ?",
+    args: [version, bytes, name, expected],
+  };
+}
+
 interface Write {
   statement: Statement;
   resolve(done: boolean): void;
   reject(error: unknown): void;
 }
 
-/** Writes that come within this time of the first are committed with it. */
+/** Single writes that come within this time of the first are committed with it. */
 const TOGETHER_MS = 1;
 
 /** One copy, opened when it is first used. */
@@ -57,19 +79,26 @@ class FileCopy implements SecretCopy {
   }
 
   put(name: string, bytes: Uint8Array, expected: string | null): Promise<boolean> {
-    // A version never comes back, so that a writer cannot take another's object for the one that it read.
-    const version = crypto.randomUUID();
-    return this.#write(
-      expected === null
-        ? {
-            sql: "INSERT INTO objects (name, version, bytes) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-            args: [name, version, bytes],
-          }
-        : {
-            sql: "UPDATE objects SET version = ?, bytes = ? WHERE name = ? AND version = ?",
-            args: [version, bytes, name, expected],
-          },
+    return this.#write(putStatement({ name, bytes, expected }));
+  }
+
+  async getAll(names: readonly string[]): Promise<({ bytes: Uint8Array; version: string } | null)[]> {
+    const { rows } = await this.#run(
+      "SELECT name, bytes, version FROM objects WHERE name IN (SELECT value FROM json_each(?))",
+      [JSON.stringify(names)],
     );
+    const found = new Map(
+      rows.map(({ name, bytes, version }) => [
+        String(name),
+        { bytes: new Uint8Array(bytes as ArrayBuffer), version: String(version) },
+      ]),
+    );
+    return names.map((name) => found.get(name) ?? null);
+  }
+
+  /** One transaction, at once. */
+  putAll(writes: readonly Put[]): Promise<boolean[]> {
+    return this.#commit(writes.map(putStatement));
   }
 
   async delete(name: string): Promise<void> {
@@ -89,7 +118,6 @@ class FileCopy implements SecretCopy {
     this.#opening = null;
   }
 
-  /** Settling changes the objects of several accounts at once: what comes together is one transaction, and one sync. */
   #write(statement: Statement): Promise<boolean> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ statement, resolve, reject });
@@ -100,16 +128,18 @@ class FileCopy implements SecretCopy {
   async #flush(): Promise<void> {
     const writes = this.#waiting.splice(0);
     try {
-      await this.#assertErasing();
-      const client = await this.#client();
-      const results = await client.batch(
-        writes.map(({ statement }) => statement),
-        "write",
-      );
-      for (const [i, { resolve }] of writes.entries()) resolve(results[i].rowsAffected === 1);
+      const done = await this.#commit(writes.map(({ statement }) => statement));
+      for (const [i, { resolve }] of writes.entries()) resolve(done[i]);
     } catch (error) {
       for (const { reject } of writes) reject(error);
     }
+  }
+
+  /** Which of the statements found what they change. */
+  async #commit(statements: Statement[]): Promise<boolean[]> {
+    await this.#assertErasing();
+    const results = await (await this.#client()).batch(statements, "write");
+    return results.map(({ rowsAffected }) => rowsAffected === 1);
   }
 
   async #run(sql: string, args: string[]) {

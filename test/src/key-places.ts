@@ -20,8 +20,11 @@ export class KeyPlaces implements Secrets {
   left = Number.POSITIVE_INFINITY;
   /** Runs once, after the next read and before its reader has the answer. */
   meanwhile: (() => Promise<unknown>) | null = null;
+  readonly #together: boolean;
 
-  constructor(behind: Secrets = fileSecrets(null)) {
+  /** @param together they read and write several objects at once, as files do; one call then */
+  constructor(behind: Secrets = fileSecrets(null), together = false) {
+    this.#together = together;
     this.copies = [this.#watched("a", behind.copies[0]), this.#watched("b", behind.copies[1])];
     this.escrow = this.#watched("escrow", behind.escrow);
   }
@@ -37,13 +40,29 @@ export class KeyPlaces implements Secrets {
       await new Promise((resolve) => setImmediate(resolve));
       if (this.left-- <= 0) throw new Error("The place does not answer");
     };
+    const others = async () => {
+      const work = this.meanwhile;
+      this.meanwhile = null;
+      await work?.();
+    };
+    const several: Pick<SecretCopy, "getAll" | "putAll"> = {
+      getAll: async (names) => {
+        await called("get", names.join(" "));
+        const found = await store.getAll!(names);
+        await others();
+        return found;
+      },
+      putAll: async (writes) => {
+        await called("put", writes.map(({ name }) => name).join(" "));
+        return store.putAll!(writes);
+      },
+    };
     return {
+      ...(this.#together ? several : {}),
       get: async (name) => {
         await called("get", name);
         const found = await store.get(name);
-        const work = this.meanwhile;
-        this.meanwhile = null;
-        await work?.();
+        await others();
         return found;
       },
       put: async (name, bytes, expected) => {

@@ -7,6 +7,7 @@ import {
   checkKeys,
   destroyAccount,
   destroyDays,
+  destroyDaysOf,
   destroyDevice,
   newInboxKey,
   openingKeys,
@@ -180,60 +181,142 @@ test("refreshEscrow() is done once a day, in steps, and takes in what changed", 
   expect(await places.opened(base, "escrow", "account/6")).toEqual(await places.opened(base, "a", "account/6"));
 });
 
-test("a destruction stopped after any of its calls is completed by the next, and its kids are told", async () => {
-  let stopped = 0;
-  for (let left = 0; ; left++) {
-    places = new KeyPlaces();
+describe.each([
+  ["one by one", false],
+  ["several at once", true],
+])("in places that are read and written %s", (_, together) => {
+  test("a destruction stopped after any of its calls is completed by the next, and its kids are told", async () => {
+    let stopped = 0;
+    for (let left = 0; ; left++) {
+      places = new KeyPlaces(undefined, together);
+      const writer = fresh();
+      const [gone, kept] = await sealing(writer, wish(1, DAY - 1), wish(1));
+      await refreshEscrow(writer);
+      const watching = fresh();
+      expect(await opens(watching, ACCOUNT, 1, gone)).toBe(true);
+      places.left = left;
+      const first = await destroyDays(writer, ACCOUNT, "account", DAY).catch((error: Error) => error);
+      places.left = Number.POSITIVE_INFINITY;
+      if (!(first instanceof Error)) {
+        expect(first).toEqual([gone.dayKid]);
+        break;
+      }
+      stopped++;
+      const wasListed = (await places.opened(base, "a", "shreds")) !== null;
+      const told = await destroyDays(fresh(), ACCOUNT, "account", DAY);
+      if (!wasListed) expect(told).toEqual([gone.dayKid]);
+      for (const label of LABELS) {
+        const left = (await places.opened(base, label, NAME))!.secrets.map(({ kid }) => kid);
+        expect(left).toContain(kept.dayKid);
+        expect(left).not.toContain(gone.dayKid);
+        const listed = (await places.opened(base, label, "shreds"))!.shreds!.list.flatMap(({ kids }) => kids);
+        expect(listed).toEqual([gone.dayKid]);
+      }
+      watching.advance(LIMITS.shredEveryMs);
+      expect(await opens(watching, ACCOUNT, 1, gone)).toBe(false);
+      expect(await opens(watching, ACCOUNT, 1, kept)).toBe(true);
+    }
+    expect(stopped).toBeGreaterThan(10);
+  });
+
+  test("a new secret stopped after any of its calls is either not used, or in both copies when it is", async () => {
+    let stopped = 0;
+    for (let left = 0; ; left++) {
+      places = new KeyPlaces(undefined, together);
+      const writer = fresh();
+      const [first] = await sealing(writer, wish(1));
+      places.left = left;
+      const result = await sealing(writer, wish(2)).catch((error: Error) => error);
+      places.left = Number.POSITIVE_INFINITY;
+      const [used] = await sealing(fresh(), wish(2));
+      await places.of("a").delete(NAME);
+      expect(await opens(fresh(), ACCOUNT, 2, used)).toBe(true);
+      expect(await opens(fresh(), ACCOUNT, 1, first)).toBe(true);
+      if (!(result instanceof Error)) {
+        expect(used.deviceKid).toBe(result[0].deviceKid);
+        break;
+      }
+      stopped++;
+    }
+    expect(stopped).toBe(4);
+  });
+
+  test("a destruction for many accounts stopped after any of its calls is completed by the next, for each", async () => {
+    const ids = [1, 2, 3];
+    const over = ids.map((accountId) => ({ accountId, scopes: [{ scope: "account", beforeDay: DAY }] }));
+    let stopped = 0;
+    for (let left = 0; ; left++) {
+      places = new KeyPlaces(undefined, together);
+      const writer = fresh();
+      const gone: number[] = [];
+      for (const id of ids) gone.push((await sealingKeys(writer, id, [wish(1, DAY - 1), wish(1)]))[0]!.dayKid);
+      places.left = left;
+      const first = await destroyDaysOf(writer, over).catch((error: Error) => error);
+      places.left = Number.POSITIVE_INFINITY;
+      await destroyDaysOf(fresh(), over);
+      for (const label of LABELS) {
+        for (const id of ids) {
+          const days = (await places.opened(base, label, `account/${id}`))!.secrets.filter(
+            ({ kind }) => kind === "day",
+          );
+          expect(days.map(({ of }) => of)).toEqual([DAY]);
+        }
+        const listed = (await places.opened(base, label, "shreds"))!.shreds!.list.flatMap(({ kids }) => kids);
+        expect(listed.sort()).toEqual([...gone].sort());
+      }
+      if (!(first instanceof Error)) break;
+      stopped++;
+    }
+    expect(stopped).toBeGreaterThan(10);
+  });
+
+  test("what somebody else changes amid a destruction for many accounts is not lost", async () => {
+    places = new KeyPlaces(undefined, together);
+    const ids = [1, 2, 3];
+    for (const id of ids) await sealingKeys(fresh(), id, [wish(1, DAY - 1)]);
     const writer = fresh();
-    const [gone, kept] = await sealing(writer, wish(1, DAY - 1), wish(1));
-    await refreshEscrow(writer);
-    const watching = fresh();
-    expect(await opens(watching, ACCOUNT, 1, gone)).toBe(true);
-    places.left = left;
-    const first = await destroyDays(writer, ACCOUNT, "account", DAY).catch((error: Error) => error);
-    places.left = Number.POSITIVE_INFINITY;
-    if (!(first instanceof Error)) {
-      expect(first).toEqual([gone.dayKid]);
-      break;
-    }
-    stopped++;
-    const wasListed = (await places.opened(base, "a", "shreds")) !== null;
-    const told = await destroyDays(fresh(), ACCOUNT, "account", DAY);
-    if (!wasListed) expect(told).toEqual([gone.dayKid]);
-    for (const label of LABELS) {
-      const left = (await places.opened(base, label, NAME))!.secrets.map(({ kid }) => kid);
-      expect(left).toContain(kept.dayKid);
-      expect(left).not.toContain(gone.dayKid);
-      const listed = (await places.opened(base, label, "shreds"))!.shreds!.list.flatMap(({ kids }) => kids);
-      expect(listed).toEqual([gone.dayKid]);
-    }
-    watching.advance(LIMITS.shredEveryMs);
-    expect(await opens(watching, ACCOUNT, 1, gone)).toBe(false);
-    expect(await opens(watching, ACCOUNT, 1, kept)).toBe(true);
-  }
-  expect(stopped).toBeGreaterThan(10);
+    await accountKey(writer, 9, "name");
+    let added: Awaited<ReturnType<typeof sealingKeys>> = [];
+    const scopes = [{ scope: "account", beforeDay: DAY }];
+    // After the list was read in both copies and the escrow, amid the reading of the accounts.
+    let reads = 4;
+    const inTurn = async () => {
+      if (--reads > 0) places.meanwhile = inTurn;
+      else added = await sealingKeys(fresh(), 2, [wish(2)]);
+    };
+    places.meanwhile = inTurn;
+    const gone = await destroyDaysOf(
+      writer,
+      ids.map((accountId) => ({ accountId, scopes })),
+    );
+    expect(gone.map((kids) => kids.length)).toEqual([1, 1, 1]);
+    expect(added[0]).not.toBe(null);
+    const { dayKid, deviceKid } = added[0]!;
+    const kids = (await places.opened(base, "b", "account/2"))!.secrets.map(({ kid }) => kid);
+    expect(kids).toEqual(expect.arrayContaining([dayKid, deviceKid]));
+    expect(kids).not.toContain(gone[1][0]);
+    expect(await places.opened(base, "escrow", "account/2")).toEqual(await places.opened(base, "a", "account/2"));
+  });
 });
 
-test("a new secret stopped after any of its calls is either not used, or in both copies when it is", async () => {
-  let stopped = 0;
-  for (let left = 0; ; left++) {
-    places = new KeyPlaces();
-    const writer = fresh();
-    const [first] = await sealing(writer, wish(1));
-    places.left = left;
-    const result = await sealing(writer, wish(2)).catch((error: Error) => error);
-    places.left = Number.POSITIVE_INFINITY;
-    const [used] = await sealing(fresh(), wish(2));
-    await places.of("a").delete(NAME);
-    expect(await opens(fresh(), ACCOUNT, 2, used)).toBe(true);
-    expect(await opens(fresh(), ACCOUNT, 1, first)).toBe(true);
-    if (!(result instanceof Error)) {
-      expect(used.deviceKid).toBe(result[0].deviceKid);
-      break;
-    }
-    stopped++;
-  }
-  expect(stopped).toBe(4);
+test("changes that are asked for together are written together, and none is lost", async () => {
+  places = new KeyPlaces(undefined, true);
+  const writer = fresh();
+  await accountKey(writer, 9, "name");
+  places.calls.length = 0;
+  const accounts = Array.from({ length: 50 }, (_, n) => n + 1);
+  await Promise.all(accounts.map((id) => sealingKeys(writer, id, [wish(id)])));
+  expect(places.count("put")).toBe(2);
+  // And of one account more than a change may be tried.
+  const devices = Array.from({ length: 60 }, (_, n) => n + 100);
+  const made = await Promise.all(devices.map((id) => sealingKeys(writer, ACCOUNT, [wish(id)])));
+  const reader = fresh();
+  for (const [n, [key]] of made.entries()) expect(await opens(reader, ACCOUNT, devices[n], key!)).toBe(true);
+  places.left = 1;
+  const failed = await Promise.allSettled(accounts.map((id) => sealingKeys(writer, id, [wish(id, DAY + 1)])));
+  expect(failed.every(({ status }) => status === "rejected")).toBe(true);
+  places.left = Number.POSITIVE_INFINITY;
+  expect(await sealingKeys(writer, 1, [wish(1, DAY + 1)])).not.toContain(null);
 });
 
 test("a copy does not open in the place of another, nor under another name", async () => {
