@@ -377,11 +377,137 @@ export class NumberReader {
     }
     const start = this.at;
     const head = this.byte();
-    const mode = head & 7;
-    if (mode >= MODES || head > 0x7f) throw this.fail("type", start, `${head} is no way to write numbers`);
+    const mode = this.#modeOf(start, head, count);
     const scale = SCALES[(head >>> SCALE_SHIFT) & 3];
     if (mode === RUNS) this.#runs(into, from, step, count, scale);
     else this.#packed(into, from, step, count, mode, head, scale);
+  }
+
+  /** Steps over a stream of `count` numbers. */
+  skip(count: number): void {
+    if (this.same()) return;
+    const start = this.at;
+    const head = this.byte();
+    const mode = this.#modeOf(start, head, count);
+    if (mode === RUNS) {
+      this.#signed();
+      for (let left = this.varint() * 2; left > 0; left--) this.varint();
+      return;
+    }
+    if ((head & BASE_FLAG) !== 0) this.#signed();
+    for (let n = mode - RAW; n > 0; n--) this.#signed();
+    const left = count - (mode - RAW);
+    const blocks = (left + BLOCK - 1) >> 4;
+    const widths = this.#readWidths(blocks, left, this.#most());
+    let bits = 0;
+    for (let block = 0; block < blocks - 1; block++) bits += widths[block];
+    // A whole block of sixteen ends at a byte.
+    this.at += bits * 2 + (((left - (blocks - 1) * BLOCK) * widths[blocks - 1] + 7) >> 3);
+  }
+
+  /** Reads numbers [first, end) of a stream of `count`, at least one, as read() does; may stop anywhere in the stream. */
+  readSome(into: Int32Array, from: number, step: number, count: number, first: number, end: number): void {
+    if (first === 0 && end === count) {
+      this.read(into, from, step, count);
+      return;
+    }
+    if (this.same()) {
+      const { value } = this;
+      for (let n = first, i = from; n < end; n++, i += step) into[i] = value;
+      return;
+    }
+    const start = this.at;
+    const head = this.byte();
+    const mode = this.#modeOf(start, head, count);
+    const scale = SCALES[(head >>> SCALE_SHIFT) & 3];
+    if (mode === RUNS) this.#someRuns(into, from, step, first, end, scale);
+    else this.#somePacked(into, from, step, count, first, end, head, scale);
+  }
+
+  #someRuns(into: Int32Array, from: number, step: number, first: number, end: number, scale: number): void {
+    let value = this.#signed();
+    let i = from;
+    let n = 0;
+    for (let changes = this.varint(); changes > 0 && n < end; changes--) {
+      const until = Math.min(n + this.varint(), end);
+      const scaled = Math.imul(value, scale);
+      for (n = Math.max(n, first); n < until; n++, i += step) into[i] = scaled;
+      n = until;
+      value = (value + this.#signed()) | 0;
+    }
+    const scaled = Math.imul(value, scale);
+    for (n = Math.max(n, first); n < end; n++, i += step) into[i] = scaled;
+  }
+
+  // Differences add up from the first number on, so that what lies before is gone through, but not written.
+  #somePacked(
+    into: Int32Array,
+    from: number,
+    step: number,
+    count: number,
+    first: number,
+    end: number,
+    head: number,
+    scale: number,
+  ): void {
+    const mode = head & 7;
+    const base = (head & BASE_FLAG) === 0 ? 0 : this.#signed();
+    const keepValue = mode === RAW ? 0 : -1;
+    const keepDifference = mode === BEND ? -1 : 0;
+    const zig = (head & ZIGZAG_FLAG) === 0 ? 0 : 1;
+    let value = 0;
+    let difference = 0;
+    let n = 0;
+    let i = from;
+    for (; n < mode - RAW; n++) {
+      difference = this.#signed();
+      value = (value + difference) | 0;
+      if (n < first || n >= end) continue;
+      into[i] = Math.imul(value, scale);
+      i += step;
+    }
+    const left = count - n;
+    const blocks = (left + BLOCK - 1) >> 4;
+    const widths = this.#readWidths(blocks, left, this.#most());
+    const view = this.#view;
+    let p = this.at;
+    for (let block = 0; n < end; block++) {
+      const width = widths[block];
+      const stop = Math.min(n + BLOCK, count);
+      if (mode === RAW && stop <= first) {
+        n = stop;
+        p += width * 2;
+        continue;
+      }
+      const bits = width === 32 ? -1 : (1 << width) - 1;
+      const numbers = stop - n;
+      for (let bit = 0; n < stop; n++, bit += width) {
+        const q = p + (bit >> 3);
+        let coded = view.getInt32(q, true) >>> (bit & 7);
+        if (width > 25 && (bit & 7) !== 0) coded |= view.getUint8(q + 4) << (32 - (bit & 7));
+        coded &= bits;
+        difference = ((difference & keepDifference) + ((coded >>> zig) ^ -(coded & zig)) + base) | 0;
+        value = ((value & keepValue) + difference) | 0;
+        if (n < first || n >= end) continue;
+        into[i] = Math.imul(value, scale);
+        i += step;
+      }
+      p += (numbers * width + 7) >> 3;
+    }
+  }
+
+  #modeOf(start: number, head: number, count: number): number {
+    const mode = head & 7;
+    if (mode >= MODES || head > 0x7f) throw this.fail("type", start, `${head} is no way to write numbers`);
+    if (mode - RAW >= count) throw this.fail("value", start, "there are more differences than rows");
+    return mode;
+  }
+
+  #most(): number {
+    const start = this.at;
+    const most = this.byte();
+    if (most > 32) throw this.fail("value", start, `numbers have ${most} bits`);
+    return most;
   }
 
   #runs(into: Int32Array, from: number, step: number, count: number, scale: number): void {
@@ -410,7 +536,6 @@ export class NumberReader {
     head: number,
     scale: number,
   ): void {
-    if (mode - RAW >= count) throw this.fail("value", this.at - 1, "there are more differences than rows");
     const base = (head & BASE_FLAG) === 0 ? 0 : this.#signed();
     let value = mode === RAW ? 0 : this.#signed();
     let difference = mode === BEND ? this.#signed() : 0;
@@ -424,12 +549,9 @@ export class NumberReader {
       into[i] = Math.imul(value, scale);
       i += step;
     }
-    const start = this.at;
-    const most = this.byte();
-    if (most > 32) throw this.fail("value", start, `numbers have ${most} bits`);
     const left = count - (mode - RAW);
     const blocks = (left + BLOCK - 1) >> 4;
-    const widths = this.#readWidths(blocks, left, most);
+    const widths = this.#readWidths(blocks, left, this.#most());
     const view = this.#view;
     // All modes in one: what is carried from number to number is kept or not.
     const keepValue = mode === RAW ? 0 : -1;

@@ -29,15 +29,16 @@ export const SEGMENT_ROWS = 65_536;
 const MASK = SLOT.mask;
 const FLAGS_SLOT = SLOT.flags;
 const TIME = SLOT.timeS;
-const TIME_BIT = bits("timeS");
+export const TIME_BIT: number = bits("timeS");
 const COLUMN_COUNT = COLUMNS.length;
 const TWO_32 = 2 ** 32;
 const TWO_31 = 2 ** 31;
 /** Largest time of a Date, Unix ms. */
-const LAST_MS = 8.64e15;
+export const LAST_MS = 8.64e15;
 
 const SINCE_1970 = 0;
-const SINCE_FIX = 1;
+/** The way of receive times that count from the fix. */
+export const SINCE_FIX = 1;
 
 // Kept between calls: where the rows begin, numbers of one stream, and the receive times in the second way.
 const scratch = {

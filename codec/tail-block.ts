@@ -120,14 +120,24 @@ function share(tail: Uint8Array, index: number): void {
   ends[index] = end;
 }
 
-/** Reads the tails of `rows` rows from `from` on. Rows with the same tail share its bytes. */
-export function readTails(reader: NumberReader, table: PositionTable, from: number, rows: number): void {
+/**
+ * Reads the tails of a block of `rows` rows, of which [first, end) are in the table from `from` on. Rows with the same tail
+ * share its bytes.
+ */
+export function readTails(
+  reader: NumberReader,
+  table: PositionTable,
+  from: number,
+  rows: number,
+  first = 0,
+  end: number = rows,
+): void {
   const { i32 } = table;
   const start = reader.at;
   const distinct = reader.varint();
   if (distinct > rows) throw reader.fail("value", start, `${rows} rows have ${distinct} tails`);
   if (distinct === 0) {
-    for (let n = 0, base = from; n < rows; n++, base += STRIDE) {
+    for (let n = first, base = from; n < end; n++, base += STRIDE) {
       i32[base + TAIL_START] = table.tailUsed;
       i32[base + TAIL_LENGTH] = 0;
     }
@@ -170,7 +180,7 @@ export function readTails(reader: NumberReader, table: PositionTable, from: numb
     for (let i = after - ends[n]; i < after; i++) tail[p++] = tail[i];
   }
   reader.at = q;
-  for (let n = 0, base = from; n < rows; n++, base += STRIDE) {
+  for (let n = first, base = from; n < end; n++, base += STRIDE) {
     const index = indexes[n];
     if (index >>> 0 >= distinct) throw reader.fail("value", indexesAt, "a row has a tail that is not there");
     i32[base + TAIL_START] = starts[index];

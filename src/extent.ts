@@ -55,7 +55,7 @@ async function readExtent(ctx: Base, reach: Reach, deviceId: number, past?: numb
     return head.customerKid !== null && past === undefined;
   });
   const partly = segments.filter((head) => !whole.includes(head));
-  const stored = await openTail(ctx, telemetry, waiting);
+  const stored = await openTail(ctx, telemetry, waiting, new Set([deviceId]));
   const tail = tailOf(stored, deviceId, begin);
   const fresh = await unsettled(ctx, telemetry, accountId, stored, new Map([[deviceId, tail]]));
   const rows = fresh.get(deviceId) ?? [];

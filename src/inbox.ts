@@ -1,4 +1,5 @@
 import { CodecError } from "../codec/errors.ts";
+import { decodeDevicesInto } from "../codec/pick.ts";
 import { ByteSink, decodeStoredInto, encodeStored, type StoredPositions } from "../codec/segment.ts";
 import { noteBroken } from "./broken.ts";
 import type { Base } from "./context.ts";
@@ -201,6 +202,7 @@ export async function sealRuns(
 
 /**
  * Opens chunks and appends their rows. One that does not open is logged with its place, counted and left out.
+ * @param wanted only rows of these devices; null: all
  * @throws {MovedError} when something was settled, and its key destroyed, since the chunks were read
  */
 export async function openChunks(
@@ -208,6 +210,7 @@ export async function openChunks(
   telemetry: Telemetry,
   rows: readonly ChunkRow[],
   into: StoredPositions,
+  wanted: { has(deviceId: number): boolean } | null = null,
 ): Promise<void> {
   const opened = await Promise.all(rows.map((row) => openRow(ctx, telemetry, row)));
   const keyless = new Set(rows.flatMap(({ kid }, i) => (opened[i].hasKey ? [] : [kid])));
@@ -217,7 +220,9 @@ export async function openChunks(
     for (const { number, plain } of opened[i].chunks) {
       try {
         if (plain === null) throw new Error("it does not open");
-        decodeStoredInto(into, plain, 0, plain.length, row.batch === null ? 0 : row.batch * LIMITS.batchPositions);
+        const idBase = row.batch === null ? 0 : row.batch * LIMITS.batchPositions;
+        if (wanted === null) decodeStoredInto(into, plain, 0, plain.length, idBase);
+        else decodeDevicesInto(into, plain, idBase, wanted);
       } catch (error) {
         const { batch, kid } = row;
         ctx.log.error("inbox.broken", { database: telemetry.name, batch, kid, chunk: number }, error);

@@ -1,4 +1,4 @@
-import type { StoredPositions } from "../codec/segment.ts";
+import { StoredPositions } from "../codec/segment.ts";
 import type { Base } from "./context.ts";
 import { LIMITS } from "./limits.ts";
 import { cutoffAt, keepingOf } from "./periods.ts";
@@ -21,38 +21,37 @@ export function latestOf(ctx: Base, reach: Reach, after: number, limit: number):
 async function readLatest(ctx: Base, reach: Reach, after: number, limit: number): Promise<Found> {
   const telemetry = await telemetryFor(ctx, reach.accountId);
   let from = after;
-  let tail: StoredPositions | null = null;
+  const stored = new StoredPositions(256);
   const rows: number[] = [];
   const closed: StoredFix[] = [];
   for (;;) {
-    const { page, newest, waiting } = await readNewest(ctx, telemetry, reach, from, limit, tail === null);
-    tail ??= await openTail(ctx, telemetry, waiting);
+    const { page, newest, waiting } = await readNewest(ctx, telemetry, reach, from, limit);
+    await openTail(ctx, telemetry, waiting, new Set(page.map(({ deviceId }) => deviceId)), stored);
     const fixes = newest.rows.flatMap((row) => readFixes(row[1]));
-    const found = await newestRows(ctx, telemetry, reach.accountId, page, fixes, tail);
+    const found = await newestRows(ctx, telemetry, reach.accountId, page, fixes, stored);
     rows.push(...found.rows);
     closed.push(...found.closed);
     const ended = page.length < limit;
     if (ended || rows.length + closed.length >= limit) {
-      if (closed.length === 0) return { stored: tail, rows: rows.slice(0, limit) };
+      if (closed.length === 0) return { stored, rows: rows.slice(0, limit) };
       const next = ended ? null : [page.at(-1)!.deviceId];
       const sealed = { segments: [], fixes: closed, cutoffs: new Map(), wanted: everything("device"), next };
-      return { stored: tail, rows, closed: sealed };
+      return { stored, rows, closed: sealed };
     }
     from = page.at(-1)!.deviceId;
   }
 }
 
-/** A page of devices, with the rows of newest fixes that they can have, and what waits of the account if it is asked for. */
+/** A page of devices, with the rows of newest fixes that they can have, and what waits of the account. */
 async function readNewest(
   ctx: Base,
   telemetry: Telemetry,
   reach: Reach,
   from: number,
   limit: number,
-  withTail: boolean,
 ): Promise<{ page: PeriodRow[]; newest: ResultSet; waiting: ResultSet[] }> {
   const ofDevices = devicesStatement(reach, from, limit);
-  const tail = withTail ? tailStatements(reach.accountId, null) : [];
+  const tail = tailStatements(reach.accountId, null);
   if (telemetry.main) {
     const ofNewest = newestOfDevicesStatement(reach, from, limit, LIMITS.newestDevices);
     const [devices, newest, ...waiting] = await ctx.db.$client.batch([ofDevices, ofNewest, ...tail], "read");

@@ -3,11 +3,18 @@ import type { Base } from "./context.ts";
 import { AppError } from "./errors.ts";
 import { bucketOf, MovedError, openChunks, partOf } from "./inbox.ts";
 import { LIMITS } from "./limits.ts";
-import { openSegments } from "./segments.ts";
-import { byDevice, freshRows, groupsOf, Known, knownSince } from "./settle-plan.ts";
+import { dueOf, openSegments } from "./segments.ts";
+import { byDevice, dayOf, freshRows, Known, knownSince, sortByFix } from "./settle-plan.ts";
 import type { Statement } from "./store/db.ts";
 import { BUCKETS_A_PART, chunkRows, inboxStatement, runsStatement } from "./store/inbox.ts";
-import { clocklessStatement, reachedRows, reachedStatement, type SegmentRow, segmentRows } from "./store/segments.ts";
+import {
+  type Coming,
+  clocklessStatement,
+  reachedRows,
+  reachedStatement,
+  type SegmentRow,
+  segmentRows,
+} from "./store/segments.ts";
 import type { Telemetry } from "./telemetry.ts";
 
 // What waits in the inbox is read with the segments, so that a position can be seen as soon as it is stored.
@@ -38,15 +45,19 @@ export function tailStatements(accountId: number, deviceId: number | null): Stat
   return [inboxStatement(first, last), runsStatement(first, last)];
 }
 
-/** What the two statements found, with whatever else is in the same chunks. */
+/**
+ * What the two statements found.
+ * @param wanted of these devices, which are of the account; null: with whatever else is in the same chunks
+ */
 export async function openTail(
   ctx: Base,
   telemetry: Telemetry,
   [inbox, runs]: readonly Results[],
+  wanted: { has(deviceId: number): boolean } | null = null,
+  into: StoredPositions = new StoredPositions(256),
 ): Promise<StoredPositions> {
-  const stored = new StoredPositions(256);
-  await openChunks(ctx, telemetry, [...chunkRows(runs!.rows), ...chunkRows(inbox!.rows)], stored);
-  return stored;
+  await openChunks(ctx, telemetry, [...chunkRows(runs!.rows), ...chunkRows(inbox!.rows)], into, wanted);
+  return into;
 }
 
 /**
@@ -57,8 +68,8 @@ export function tailsOf(tail: StoredPositions, cutoffs: ReadonlyMap<number, numb
   const rows = byDevice(tail);
   return new Map(
     [...cutoffs].map(([deviceId, cutoff]) => {
-      const groups = groupsOf(tail, deviceId, rows.get(deviceId) ?? [], cutoff);
-      return [deviceId, groups.flatMap((group) => group.rows)];
+      const kept = (rows.get(deviceId) ?? []).filter((row) => dueOf(tail, row) >= cutoff);
+      return [deviceId, sortByFix(tail, kept)];
     }),
   );
 }
@@ -79,13 +90,11 @@ export async function unsettled(
   tail: StoredPositions,
   rows: ReadonlyMap<number, readonly number[]>,
 ): Promise<Map<number, number[]>> {
-  const groups = [...rows].flatMap(([deviceId, ofDevice]) =>
-    groupsOf(tail, deviceId, [...ofDevice], Number.NEGATIVE_INFINITY),
-  );
-  if (groups.length === 0) return new Map();
+  const coming = [...rows].flatMap(([deviceId, ofDevice]) => daysOf(tail, deviceId, ofDevice));
+  if (coming.length === 0) return new Map();
   const since = knownSince(tail, [...rows.values()].flat());
   const [reached, clockless] = await telemetry.db.$client.batch(
-    [reachedStatement(groups, { small: 0, most: 0, ms: 0 }), clocklessStatement([...rows.keys()], since)],
+    [reachedStatement(coming, { small: 0, most: 0, ms: 0 }), clocklessStatement([...rows.keys()], since)],
     "read",
   );
   const found = new Map<number, SegmentRow>();
@@ -94,6 +103,18 @@ export async function unsettled(
   for (const row of segmentRows(clockless!.rows)) found.set(row.id, row);
   const known = await knownOf(ctx, telemetry, accountId, [...found.values()], tail);
   return new Map([...rows].map(([deviceId, ofDevice]) => [deviceId, freshRows(tail, ofDevice, known(deviceId), true)]));
+}
+
+/** From when to when rows of a device are, oldest fix first, on each UTC day that has some. */
+function daysOf(tail: StoredPositions, deviceId: number, rows: readonly number[]): Coming[] {
+  const days: Coming[] = [];
+  for (const row of rows) {
+    const fix = tail.fixTimeAt(row);
+    const last = days.at(-1);
+    if (last !== undefined && dayOf(last.from) === dayOf(fix)) last.to = fix;
+    else days.push({ deviceId, from: fix, to: fix });
+  }
+  return days;
 }
 
 /** Opens segments into the same rows as a tail, to compare with. */

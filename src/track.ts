@@ -94,7 +94,7 @@ async function readTrack(ctx: Base, reach: Reach, deviceId: number, query: Track
   const [row] = period!.rows;
   if (row === undefined) return null;
   const cutoff = cutoffAt(ctx.now(), keepingOf(periodRow(row), ctx.config.retentionMonths));
-  const stored = await openTail(ctx, telemetry, [inbox!, runs!]);
+  const stored = await openTail(ctx, telemetry, [inbox!, runs!], new Set([deviceId]));
   let tail = tailOf(stored, deviceId, cutoff);
   if (tail.length > 0) {
     // Before it is cut to the stretch: of a record that came twice the second must not be shown where the first is not.

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { toHex } from "../../codec/bytes.ts";
 import { COLUMNS, FLAGS, PositionTable, SLOT, STRIDE } from "../../codec/columns.ts";
 import { CodecError } from "../../codec/errors.ts";
+import { decodeDevicesInto } from "../../codec/pick.ts";
 import {
   ByteSink,
   decodeStoredInto,
@@ -272,6 +273,62 @@ describe("encodeStored() and decodeStoredInto()", () => {
     );
     // Receive times of 11 bits, and everything else at a constant pace.
     expect(blockOf(storeOf(rows)).length / rows.length).toBeLessThan(1.8);
+  });
+});
+
+describe("decodeDevicesInto()", () => {
+  test("gives the rows of some devices as decodeStoredInto() gives them all, in any order", () => {
+    fc.assert(
+      fc.property(tables, fc.boolean(), fc.nat(), fc.nat(2 ** 40), (all, sorted, seed, idBase) => {
+        const rows = all.map((row) => ({ ...row, id: row.id % 2 ** 50 }));
+        if (sorted) rows.sort((a, b) => a.deviceId - b.deviceId);
+        const block = blockOf(storeOf(rows));
+        const whole = new StoredPositions();
+        decodeStoredInto(whole, block, 0, block.length, idBase);
+        const devices = [...new Set(rows.map(({ deviceId }) => deviceId)), -1];
+        const wanted = new Set(devices.filter((_, n) => (seed + n) % 3 === 0));
+        const some = storeOf([aRow(0)]);
+        const before = rowsOf(some);
+        const expected = rowsOf(whole).filter(({ deviceId }) => wanted.has(deviceId));
+        expect(decodeDevicesInto(some, block, idBase, wanted)).toBe(expected.length);
+        expect(rowsOf(some)).toEqual([...before, ...expected]);
+      }),
+      { numRuns: 600, seed: 45 },
+    );
+  });
+
+  test("counts receive times on from rows of other devices where a row has no usable clock", () => {
+    const rows = Array.from({ length: 40 }, (_, n) =>
+      aRow(n, { deviceId: Math.floor(n / 10), clock: n % 10 < 3 || n === 19, receivedAt: 1.79e12 + n * n }),
+    );
+    for (let deviceId = 0; deviceId < 4; deviceId++) {
+      const some = new StoredPositions(1);
+      decodeDevicesInto(some, blockOf(storeOf(rows)), 0, new Set([deviceId]));
+      expect(rowsOf(some)).toEqual(rowsOf(storeOf(rows.filter((row) => row.deviceId === deviceId))));
+    }
+  });
+
+  test("refuses what was altered, and leaves what is there", () => {
+    const random = seeded(46);
+    const rows = Array.from({ length: 60 }, (_, n) =>
+      aRow(n, { deviceId: n >> 4, tail: Uint8Array.of(9, 1, n & 3), clock: n % 7 === 0, mask: n % 5 === 0 ? 7 : 15 }),
+    );
+    const block = blockOf(storeOf(rows));
+    let refused = 0;
+    for (let n = 0; n < 4000; n++) {
+      const bytes = block.slice(0, n % 4 === 0 ? random() % block.length : block.length);
+      for (let times = random() % 3; times >= 0; times--) bytes[random() % bytes.length] ^= 1 << (random() % 8);
+      const some = storeOf([aRow(0)]);
+      try {
+        decodeDevicesInto(some, bytes, 0, new Set([1, 3]));
+      } catch (error) {
+        if (!(error instanceof CodecError)) throw error;
+        refused++;
+        expect(some.count).toBe(1);
+      }
+      expect(rowOf(some, 0)).toEqual(aRow(0));
+    }
+    expect(refused).toBeGreaterThan(1000);
   });
 });
 
