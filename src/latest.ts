@@ -3,7 +3,7 @@ import type { Base } from "./context.ts";
 import { LIMITS } from "./limits.ts";
 import { cutoffAt, keepingOf } from "./periods.ts";
 import { openFixes } from "./segments.ts";
-import { newestOf } from "./settle-plan.ts";
+import { knownSince, newestOf } from "./settle-plan.ts";
 import type { ResultSet } from "./store/db.ts";
 import { newestIdOf, newestStatement, readFixes, type StoredFix } from "./store/newest.ts";
 import type { PeriodRow } from "./store/periods.ts";
@@ -63,6 +63,47 @@ async function readNewest(
   return { page, newest: newest!, waiting };
 }
 
+/**
+ * As unsettled(), of devices of which only the newest row is asked for: looked at alone it is nearly always new, and what
+ * may be the same record has the same fix.
+ */
+async function newestUnsettled(
+  ctx: Base,
+  telemetry: Telemetry,
+  accountId: number,
+  stored: StoredPositions,
+  waiting: ReadonlyMap<number, readonly number[]>,
+  settled: ReadonlyMap<number, number | null>,
+): Promise<Map<number, number[]>> {
+  if (waiting.size === 0) return new Map();
+  const since = knownSince(stored, [...waiting.values()].flat());
+  const left = new Map(waiting);
+  const newest = new Map<number, number>();
+  const alike = new Map<number, number[]>();
+  for (const [deviceId, rows] of waiting) {
+    const before = settled.get(deviceId) ?? null;
+    // Without a usable clock the same record may lie anywhere.
+    if ([...rows, ...(before === null ? [] : [before])].some((row) => stored.clock[row] !== 0)) continue;
+    const row = newestOf(stored, rows, null)!;
+    newest.set(deviceId, row);
+    const fix = stored.fixTimeAt(row);
+    alike.set(
+      deviceId,
+      rows.filter((other) => stored.fixTimeAt(other) === fix),
+    );
+  }
+  const found = new Map<number, number[]>();
+  for (const [deviceId, rows] of await unsettled(ctx, telemetry, accountId, stored, alike, since)) {
+    const row = newest.get(deviceId)!;
+    if (!rows.includes(row)) continue;
+    found.set(deviceId, [row]);
+    left.delete(deviceId);
+  }
+  for (const [deviceId, rows] of await unsettled(ctx, telemetry, accountId, stored, left, since))
+    found.set(deviceId, rows);
+  return found;
+}
+
 /** The newest fixes of devices, of those that have one, in their order: rows, and those that only the customer can open. */
 async function newestRows(
   ctx: Base,
@@ -93,10 +134,8 @@ async function newestRows(
       return newestOf(stored, rows, before) !== before;
     }),
   );
-  if (doubtful.size > 0) {
-    for (const [deviceId, rows] of await unsettled(ctx, telemetry, accountId, stored, doubtful))
-      waiting.set(deviceId, rows);
-  }
+  for (const [deviceId, rows] of await newestUnsettled(ctx, telemetry, accountId, stored, doubtful, settled))
+    waiting.set(deviceId, rows);
   const closed = new Map(kept.flatMap((fix) => (fix.customerKid === null ? [] : [[fix.deviceId, fix] as const])));
   const rows = devices.flatMap(({ deviceId }) => {
     const row = newestOf(stored, waiting.get(deviceId) ?? [], settled.get(deviceId) ?? null);

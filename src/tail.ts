@@ -82,6 +82,7 @@ export function tailOf(tail: StoredPositions, deviceId: number, cutoff: number):
 /**
  * Rows of a tail that are in no segment: what was sent again waits there until it is settled, and is not new.
  * @param rows of one device each, oldest fix first
+ * @param since of segments without a usable clock: those that came since then are looked at
  */
 export async function unsettled(
   ctx: Base,
@@ -89,10 +90,10 @@ export async function unsettled(
   accountId: number,
   tail: StoredPositions,
   rows: ReadonlyMap<number, readonly number[]>,
+  since: number = knownSince(tail, [...rows.values()].flat()),
 ): Promise<Map<number, number[]>> {
   const coming = [...rows].flatMap(([deviceId, ofDevice]) => daysOf(tail, deviceId, ofDevice));
   if (coming.length === 0) return new Map();
-  const since = knownSince(tail, [...rows.values()].flat());
   const [reached, clockless] = await telemetry.db.$client.batch(
     [reachedStatement(coming, { small: 0, most: 0, ms: 0 }), clocklessStatement([...rows.keys()], since)],
     "read",
