@@ -2,7 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { join } from "node:path";
 import Database from "libsql";
 import type { Report } from "../codec/encode.ts";
-import { RUNS_A_PART } from "../src/store/inbox.ts";
+import { WAITING_IN_RUNS } from "../src/store/inbox.ts";
 import { FIRST_IMEI, imeiAfter } from "../tools/imei.ts";
 import type { Platform } from "../tools/platform.ts";
 
@@ -94,8 +94,7 @@ function insertAccounts(platform: Platform, count: number): string[][] {
 }
 
 const STORED = `SELECT (SELECT coalesce(sum(positions), 0) FROM inbox WHERE id > (SELECT merged FROM settlement))
-  + (SELECT coalesce(sum(r.positions), 0) FROM runs r JOIN parts p ON p.id = r.id / ${RUNS_A_PART}
-    WHERE r.id % ${RUNS_A_PART} > p.settled)
+  + ${WAITING_IN_RUNS}
   + (SELECT coalesce(sum(positions), 0) FROM segments)`;
 
 /** Counts the positions of a platform in its database, wherever they are on their way into segments. */

@@ -10,7 +10,7 @@ import { recentOf } from "./recent.ts";
 import { type Registry, registryOf } from "./registry.ts";
 import { keyInForce, settle } from "./settle.ts";
 import { type Exchange, exchange } from "./store/exchange.ts";
-import { type Appended, append, type SealedBatch } from "./store/inbox.ts";
+import { type Appended, append, readSettlement, type SealedBatch } from "./store/inbox.ts";
 import { readRegistry } from "./store/registry.ts";
 import { mainTelemetry, type Telemetry, telemetryNamed } from "./telemetry.ts";
 import { flushUnclaimed, noteUnclaimed } from "./unclaimed.ts";
@@ -69,7 +69,7 @@ async function store(ctx: Base, reader: BatchReader, bridgeId: number, body: Uin
       isExchanged = true;
       if (sameKey) {
         recentOf(ctx).add(batch.positions);
-        settleSoon(ctx, telemetry, done, batch.positions);
+        await settleSoon(ctx, telemetry, done, batch.positions);
         if (!isApart) return respond(ctx, batch, done);
         await storeElsewhere(ctx, batch.elsewhere);
         const none = { batches: [], answers: [], releases: [] };
@@ -117,7 +117,7 @@ async function storeIn(
     }
     if (batches.every(({ kid }) => kid === done.settlement.kid)) {
       recentOf(ctx).add(positions);
-      settleSoon(ctx, telemetry, done, positions);
+      await settleSoon(ctx, telemetry, done, positions);
       return;
     }
     inboxesOf(ctx).delete(name);
@@ -198,12 +198,12 @@ function respond(ctx: Base, batch: Batch, done: Exchange): Uint8Array {
 const APPENDED = new WeakMap<Config, Map<string, number>>();
 
 /** Settles after the response when enough waits. The job settles what waits long. */
-function settleSoon(
+async function settleSoon(
   ctx: Base,
   telemetry: Telemetry,
   { lastBatch, settlement }: Pick<Exchange, "lastBatch" | "settlement">,
   positions: StoredPositions,
-): void {
+): Promise<void> {
   let counts = APPENDED.get(ctx.config);
   if (counts === undefined) {
     counts = new Map();
@@ -212,7 +212,25 @@ function settleSoon(
   // Long texts and unreadable parts of frames count by their bytes: readers of the inbox have to read them too.
   const weight = positions.count + (positions.table.tailUsed * LIMITS.mergePositions) / LIMITS.mergeBytes;
   const appended = (counts.get(telemetry.name) ?? 0) + weight;
-  const due = lastBatch - settlement.merged >= LIMITS.mergeBatches || appended >= LIMITS.mergePositions;
+  const waiting = lastBatch - settlement.merged;
+  const due = waiting >= LIMITS.mergeBatches || appended >= LIMITS.mergePositions;
   counts.set(telemetry.name, due ? 0 : appended);
   if (due) ctx.defer(settle(ctx, telemetry));
+  if (waiting > LIMITS.inboxBatches) await mergedUpTo(ctx, telemetry, lastBatch - LIMITS.inboxBatches);
+}
+
+/**
+ * Readers pay for what waits, and a bridge that waits for its answer brings nothing more. Where merging fails the
+ * positions are stored all the same.
+ */
+async function mergedUpTo(ctx: Base, { name, db }: Telemetry, batch: number): Promise<void> {
+  try {
+    for (let waits = 0; waits < LIMITS.inboxWaits; waits++) {
+      await new Promise((resolve) => setTimeout(resolve, LIMITS.inboxWaitMs));
+      if ((await readSettlement(db)).merged >= batch) return;
+    }
+    ctx.log.warn("inbox.behind", { database: name });
+  } catch (error) {
+    ctx.log.error("inbox.behind", { database: name }, error);
+  }
 }

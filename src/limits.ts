@@ -42,16 +42,20 @@ export const LIMITS = {
   /** Positions of one batch of the inbox: a position's id is its batch's times this, plus its number in it. */
   batchPositions: 1024,
   /** A chunk of a batch holds at least so many, so that sealing it costs little for each. */
-  chunkPositions: 64,
+  chunkPositions: 128,
   /** Batches are merged when there are so many, or so many positions in them, or the oldest came so long ago. */
   mergeBatches: 512,
   mergePositions: 64_000,
   mergeBytes: 8_000_000,
+  /** While more batches wait, the answer to who brings more waits for merging: so many times, so long each. */
+  inboxBatches: 1024,
+  inboxWaits: 50,
+  inboxWaitMs: 100,
   /** A step of settling takes no more of what waits when it holds so many bytes of texts and unreadable parts of frames. */
   settleTailBytes: 4_000_000,
   mergeAfterMs: 10 * 60_000,
   /** A part is settled when it holds so many positions or bytes, or the oldest came so long ago. */
-  partPositions: 12_288,
+  partPositions: 24_576,
   partBytes: 4_000_000,
   settleAfterMs: 30 * 60_000,
   /** Parts that one run settles; how long a run holds the lease; how long it works. */

@@ -51,6 +51,12 @@ export async function settle(ctx: Base, telemetry: Telemetry = mainTelemetry(ctx
     await keyInForce(ctx, telemetry);
     for (let steps = LIMITS.partsPerRun; steps > 0 && ctx.now() - begin < LIMITS.settleRunMs; ) {
       const merged = await mergeIfDue(ctx, telemetry, due);
+      moved += merged;
+      // After an outage much waits: parts that are settled after each merge would be settled with little in them.
+      if (merged > 0) {
+        steps -= 1;
+        continue;
+      }
       const parts = (await dueParts(ctx, telemetry, due, steps + failures.size)).filter((part) => !failures.has(part));
       let settled = 0;
       for (const part of parts) {
@@ -63,8 +69,8 @@ export async function settle(ctx: Base, telemetry: Telemetry = mainTelemetry(ctx
         }
       }
       steps -= parts.length + 1;
-      moved += merged + settled;
-      if (merged === 0 && (parts.length === 0 || (due.part !== undefined && settled === 0))) break;
+      moved += settled;
+      if (parts.length === 0 || (due.part !== undefined && settled === 0)) break;
     }
   } finally {
     await lease.end();

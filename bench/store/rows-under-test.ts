@@ -20,6 +20,8 @@ class Rows implements TrackStoreUnderTest {
     this.#accountIds = accountIds;
   }
 
+  async beginDay(): Promise<void> {}
+
   append({ table, deviceIds, accountIds, receivedAt }: Batch): Promise<void> {
     const packer = this.#packer;
     packer.reset();
@@ -68,7 +70,7 @@ class Rows implements TrackStoreUnderTest {
 }
 
 export async function makeRows(folder: string, accountIds: readonly number[]): Promise<TrackStoreUnderTest> {
-  const database = await new MeteredDatabase(join(folder, "rows.db")).open();
+  const database = await MeteredDatabase.open(join(folder, "rows.db"));
   await createRowStore(database.client, accountIds);
   await database.begin();
   return new Rows(database, accountIds);

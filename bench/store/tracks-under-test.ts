@@ -1,31 +1,33 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Client } from "@libsql/client";
-import { drizzle } from "drizzle-orm/libsql/node";
 import { StoredPositions } from "../../codec/segment.ts";
-import type { Base, Db, Log, SecretCopy, Secrets } from "../../src/context.ts";
+import type { Base, SecretCopy, Secrets } from "../../src/context.ts";
 import { bucketOf, sealBatches } from "../../src/inbox.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { recentOf } from "../../src/recent.ts";
 import { removeDevice } from "../../src/retention.ts";
 import { purgeExpired } from "../../src/retention-run.ts";
-import { sharedBase, withDefer } from "../../src/runtime/base.ts";
 import { fileSecrets } from "../../src/runtime/secrets-file.ts";
-import { keyInForce, settle, tidy } from "../../src/settle.ts";
+import { keyInForce } from "../../src/settle.ts";
 import { exchange } from "../../src/store/exchange.ts";
-import * as schema from "../../src/store/schema.ts";
 import { idsOf } from "../../src/store/segments.ts";
 import { mainTelemetry } from "../../src/telemetry.ts";
 import { trackOf } from "../../src/track.ts";
+import { sealingKeys } from "../../src/vault.ts";
 import { applyMigrations } from "../../tools/migrate.ts";
 import { DAY_MS, START_MS } from "./fleets.ts";
 import type { Batch } from "./movement.ts";
 import { countOpening, openingMs } from "./opening-time.ts";
+import { benchBase, type Settler, settlerApart, settlerHere } from "./settler.ts";
 import { MeteredDatabase, type TrackStoreUnderTest } from "./under-test.ts";
 
 /** Everything was received on one day, after the last of the fixes, as from the memories of trackers. */
 const RECEIVED_MS = START_MS + 91 * DAY_MS;
+/** The clock of a run stands there when it begins. */
+const AHEAD_MS = RECEIVED_MS - performance.timeOrigin - performance.now();
 const FRAGMENT_BYTES = 24;
+const clock = () => performance.timeOrigin + performance.now() + AHEAD_MS;
 /** What keeps every position until a purge is asked for. */
 const LONG_DAYS = 3650;
 
@@ -56,11 +58,10 @@ class Tracks implements TrackStoreUnderTest {
   readonly #accountIds: readonly number[];
   readonly #secrets: Secrets & { close(): void };
   readonly #count: SecretsCount = { reads: 0, writes: 0 };
-  readonly #began = performance.now();
   #skippedMs = 0;
   readonly #ingest: Base;
   readonly #jobs: Base;
-  readonly #settling: Base;
+  readonly #settler: Settler;
   readonly #stored = new StoredPositions(1024);
   #key: { kid: number; key: CryptoKey } | null = null;
   #version = 0;
@@ -68,46 +69,49 @@ class Tracks implements TrackStoreUnderTest {
   #busy: Promise<unknown> | null = null;
   #failure: unknown = null;
 
-  constructor(database: MeteredDatabase, accountIds: readonly number[], folder: string) {
+  private constructor(
+    database: MeteredDatabase,
+    accountIds: readonly number[],
+    keys: Secrets & { close(): void },
+    settler: Settler | null,
+  ) {
     this.database = database;
     this.#accountIds = accountIds;
-    mkdirSync(folder);
-    this.#secrets = fileSecrets(folder);
-    const [a, b] = this.#secrets.copies;
+    this.#secrets = keys;
     const secrets: Secrets = {
-      copies: [counted(a, this.#count), counted(b, this.#count)],
-      escrow: counted(this.#secrets.escrow, this.#count),
+      copies: [counted(keys.copies[0], this.#count), counted(keys.copies[1], this.#count)],
+      escrow: counted(keys.escrow, this.#count),
     };
-    const config = {
-      adminToken: "admin",
-      bridgeToken: "bridge",
-      rootKey: "5b".repeat(32),
-      oldRootKeys: [],
-      retentionMonths: 3,
-      trackerPort: 0,
-      mailFrom: "bench@localhost",
-    };
-    const log: Log = {
-      info: () => {},
-      warn: () => {},
-      error: (event, fields, cause) => this.#fail(new Error(`${event} ${JSON.stringify(fields)}`, { cause })),
-    };
-    const now = () => RECEIVED_MS + this.#skippedMs + performance.now() - this.#began;
-    const base = (client: Client): Base => {
-      const db = drizzle(client, { schema }) as Db;
-      const shared = sharedBase(db, config, null, async () => null, secrets);
-      return withDefer(
-        { ...shared, now: () => Math.floor(now()), log },
-        (work) => void work.catch((error) => this.#fail(error)),
+    const base = (client: Client) =>
+      benchBase(
+        client,
+        secrets,
+        () => clock() + this.#skippedMs,
+        (error) => this.#fail(error),
       );
-    };
     this.#ingest = base(database.ingest.metered);
     this.#jobs = base(database.jobs.metered);
-    this.#settling = base(database.settling.metered);
+    this.#settler = settler ?? settlerHere(base(database.settling.metered));
+  }
+
+  static async make(database: MeteredDatabase, accountIds: readonly number[], keys: string, apart: boolean) {
+    mkdirSync(keys);
+    const settler = apart ? await settlerApart({ path: database.path, keys, aheadMs: AHEAD_MS }) : null;
+    return new Tracks(database, accountIds, fileSecrets(keys), settler);
   }
 
   #fail(error: unknown): void {
     this.#failure ??= error;
+  }
+
+  async beginDay(time: number): Promise<void> {
+    const day = Math.floor(time / DAY_MS);
+    const devices = [...this.#accountIds.entries()];
+    const wishes = [...Map.groupBy(devices, ([, accountId]) => accountId)].map(([accountId, of]) => ({
+      accountId,
+      wanted: of.map(([n]) => ({ deviceId: n + 1, scope: "account", day })),
+    }));
+    await Promise.all(wishes.map(({ accountId, wanted }) => sealingKeys(this.#ingest, accountId, wanted)));
   }
 
   async append({ table, deviceIds, accountIds }: Batch): Promise<void> {
@@ -138,7 +142,9 @@ class Tracks implements TrackStoreUnderTest {
       });
       if (version === this.#version && settlement.kid === kid) {
         recentOf(ctx).add(stored);
-        this.#settleSoon(lastBatch - settlement.merged, stored.count);
+        const waiting = lastBatch - settlement.merged;
+        this.#settleSoon(waiting, stored.count);
+        if (waiting >= LIMITS.inboxBatches) await this.#busy;
         return;
       }
       this.#version = version;
@@ -152,7 +158,8 @@ class Tracks implements TrackStoreUnderTest {
     if (waiting < LIMITS.mergeBatches && this.#appended < LIMITS.mergePositions) return;
     this.#appended = 0;
     if (this.#busy !== null) return;
-    this.#busy = settle(this.#settling)
+    this.#busy = this.#settler
+      .step()
       .catch((error) => this.#fail(error))
       .finally(() => {
         this.#busy = null;
@@ -161,9 +168,7 @@ class Tracks implements TrackStoreUnderTest {
 
   async settle(): Promise<void> {
     await this.#busy;
-    const telemetry = mainTelemetry(this.#settling);
-    while ((await settle(this.#settling, telemetry, { all: true })) > 0);
-    await tidy(this.#settling, telemetry);
+    await this.#settler.finish();
     if (this.#failure !== null) throw this.#failure;
   }
 
@@ -218,6 +223,7 @@ class Tracks implements TrackStoreUnderTest {
 
   async close(): Promise<void> {
     await this.#busy;
+    await this.#settler.end();
     this.database.close();
     this.#secrets.close();
   }
@@ -225,10 +231,14 @@ class Tracks implements TrackStoreUnderTest {
 
 let counting = false;
 
-export async function makeTracks(folder: string, accountIds: readonly number[]): Promise<TrackStoreUnderTest> {
+export async function makeTracks(
+  folder: string,
+  accountIds: readonly number[],
+  apart = false,
+): Promise<TrackStoreUnderTest> {
   if (!counting) countOpening();
   counting = true;
-  const database = await new MeteredDatabase(join(folder, "tracks.db")).open();
+  const database = await MeteredDatabase.open(join(folder, "tracks.db"));
   const { client } = database;
   await applyMigrations(client);
   const accounts = JSON.stringify(Array.from({ length: Math.max(...accountIds) }, (_, n) => n + 1));
@@ -247,5 +257,5 @@ export async function makeTracks(folder: string, accountIds: readonly number[]):
     "write",
   );
   await database.begin();
-  return new Tracks(database, accountIds, join(folder, "keys"));
+  return Tracks.make(database, accountIds, join(folder, "keys"), apart);
 }

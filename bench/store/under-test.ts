@@ -4,7 +4,14 @@ import { databaseBytes, LogMeter, MeteredClient } from "./meters.ts";
 import type { Batch } from "./movement.ts";
 
 /** As every local connection of the product is set. */
-const PRAGMAS = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"];
+const PRAGMAS = ["busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"];
+
+/** One connection of the native engine. */
+export async function openClient(path: string): Promise<Client> {
+  const client = createClient({ url: `file:${path}`, concurrency: 1 });
+  for (const pragma of PRAGMAS) await client.execute(`PRAGMA ${pragma}`);
+  return client;
+}
 
 /** A database file behind one connection of the native engine, with meters. */
 export class MeteredDatabase {
@@ -19,9 +26,9 @@ export class MeteredDatabase {
   #log: LogMeter | undefined;
   #emptyBytes = 0;
 
-  constructor(path: string) {
+  private constructor(path: string, client: Client) {
     this.path = path;
-    this.client = createClient({ url: `file:${path}`, concurrency: 1 });
+    this.client = client;
     this.ingest = new MeteredClient(this.client);
     this.jobs = new MeteredClient(this.client);
     this.settling = new MeteredClient(this.client);
@@ -29,9 +36,8 @@ export class MeteredDatabase {
     for (const meter of [this.jobs, this.settling]) meter.before = () => nextTurn();
   }
 
-  async open(): Promise<this> {
-    for (const pragma of PRAGMAS) await this.client.execute(`PRAGMA ${pragma}`);
-    return this;
+  static async open(path: string): Promise<MeteredDatabase> {
+    return new MeteredDatabase(path, await openClient(path));
   }
 
   /** What is in it by now is not counted by `bytes()`. */
@@ -67,6 +73,8 @@ export class MeteredDatabase {
 export interface TrackStoreUnderTest {
   readonly name: string;
   readonly database: MeteredDatabase;
+  /** Does what the first positions of a day (UTC) cost once: makes its keys, for all devices. @param time Unix ms */
+  beginDay(time: number): Promise<void>;
   /** Stores a batch, with whatever the product does after the answer to its request. */
   append(batch: Batch): Promise<void>;
   /** Does what still waits to be done with what was appended. */
@@ -87,5 +95,12 @@ export interface TrackStoreUnderTest {
   close(): Promise<void>;
 }
 
-/** Makes a store in a new folder for devices of these accounts. */
-export type MakeStore = (folder: string, accountIds: readonly number[]) => Promise<TrackStoreUnderTest>;
+/**
+ * Makes a store in a new folder for devices of these accounts.
+ * @param apart what the app does after its answers is done in another thread
+ */
+export type MakeStore = (
+  folder: string,
+  accountIds: readonly number[],
+  apart?: boolean,
+) => Promise<TrackStoreUnderTest>;

@@ -14,6 +14,26 @@ const hash: Base["scrypt"] = (password, salt, { N, r, p }) =>
     );
   });
 
+const POOL_BYTES = 4096;
+
+/** Random bytes, drawn many at a time: every seal takes twelve, and a call costs as much as sealing them. */
+function pooledRandom(): Base["random"] {
+  const pool = new Uint8Array(POOL_BYTES);
+  let used = POOL_BYTES;
+  return (length) => {
+    if (length > POOL_BYTES) return crypto.getRandomValues(new Uint8Array(length));
+    if (used + length > POOL_BYTES) {
+      crypto.getRandomValues(pool);
+      used = 0;
+    }
+    const bytes = pool.slice(used, used + length);
+    // What was given away may be a secret.
+    pool.fill(0, used, used + length);
+    used += length;
+    return bytes;
+  };
+}
+
 /** The Base of a platform that has the Web's globals and node:crypto. */
 export function sharedBase(
   db: Db,
@@ -24,7 +44,7 @@ export function sharedBase(
   telemetry: Base["telemetry"] = { region: "default", others: new Map() },
 ): Shared {
   const now = () => Date.now();
-  const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));
+  const random = pooledRandom();
   const shared = { db, telemetry, config, now, log: consoleLog(now), random, scrypt: hash, sendMail, asset, secrets };
   // It defers nothing.
   db.$fields = fieldsOf(withDefer(shared, () => undefined));

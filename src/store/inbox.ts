@@ -42,8 +42,8 @@ export interface ChunkRow {
   chunks: Uint8Array;
 }
 
-/** Settled batches that an append deletes: as many as it adds, and one more. What it frees it fills at once. */
-const DELETED_AN_APPEND = 2;
+/** The last batch that ever was, in SQL: what is deleted is merged. */
+export const LAST_BATCH = "max((SELECT merged FROM settlement), coalesce((SELECT max(id) FROM inbox), 0))";
 
 /**
  * Appends batches, if the key that they are sealed under is still the one to use and the registry is still at `version`.
@@ -63,13 +63,14 @@ export function appendStatements(
         : "";
   const condition = version !== null ? [version] : accounts.length > 0 ? [JSON.stringify(accounts)] : [];
   return [
+    // As many as are added: the pages that they free are filled at once, and go into the log once.
     {
       sql: `DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE id <= (SELECT merged FROM settlement) ORDER BY id LIMIT ?)`,
-      args: [batches.length * DELETED_AN_APPEND],
+      args: [batches.length],
     },
     ...batches.map((batch) => ({
-      sql: `INSERT INTO inbox (positions, received_at, kid, nonce, shift, directory, chunks)
-        SELECT ?, ?, ?, ?, ?, ?, ? WHERE (SELECT kid FROM settlement) = ? ${known}`,
+      sql: `INSERT INTO inbox (id, positions, received_at, kid, nonce, shift, directory, chunks)
+        SELECT ${LAST_BATCH} + 1, ?, ?, ?, ?, ?, ?, ? WHERE (SELECT kid FROM settlement) = ? ${known}`,
       args: [
         batch.positions,
         batch.receivedAt,
@@ -134,7 +135,7 @@ const OF_BATCH = "positions || ' ' || received_at";
 export function inboxStatement(first: number, last: number): Statement {
   return {
     sql: `SELECT id, kid, nonce, shift, ?1 >> shift, ${partOf("?1 >> shift", "?2 >> shift")}, ${OF_BATCH}
-      FROM inbox WHERE id > (SELECT merged FROM settlement) ORDER BY id`,
+      FROM inbox WHERE id > (SELECT merged FROM settlement) AND positions > 0 ORDER BY id`,
     args: [first, last],
   };
 }
@@ -314,18 +315,16 @@ export async function writeRuns(
             substr(?6, value ->> 4, value ->> 5) FROM json_each(?1) WHERE ${still}`,
         args: [rows, merged, last, seal.kid, seal.nonce, seal.bytes],
       },
-      {
-        sql: `UPDATE parts SET positions = parts.positions + (j.value ->> 1),
-            oldest = CASE WHEN parts.oldest = 0 THEN j.value ->> 2 ELSE min(parts.oldest, j.value ->> 2) END
-          FROM json_each(?1) j WHERE parts.id = (j.value ->> 0) AND ${still}`,
-        args: [rows, merged],
-      },
       { sql: "UPDATE settlement SET merged = ? WHERE merged = ? AND kid = ?", args: [last, merged, seal.kid] },
     ],
     "write",
   );
   return results.at(-1)!.rowsAffected === 1;
 }
+
+/** Positions that wait to be settled, in SQL. */
+export const WAITING_IN_RUNS: string = `(SELECT coalesce(sum(r.positions), 0) FROM runs r
+  JOIN parts p ON p.id = r.id / ${RUNS_A_PART} AND r.id > p.id * ${RUNS_A_PART} + p.settled)`;
 
 const DELETE_SETTLED_RUNS = `DELETE FROM runs WHERE id IN (
   SELECT r.id FROM parts p CROSS JOIN runs r ON r.id >= p.id * ${RUNS_A_PART} AND r.id <= p.id * ${RUNS_A_PART} + p.settled)`;
@@ -344,7 +343,7 @@ export async function deleteSettled(db: Db): Promise<number> {
 
 /** The last batch that was ever appended. */
 export async function lastBatch(db: Db): Promise<number> {
-  const { rows } = await db.$client.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'inbox'");
+  const { rows } = await db.$client.execute(`SELECT ${LAST_BATCH}`);
   return Number(rows[0]![0]);
 }
 
@@ -359,13 +358,6 @@ export async function isSettled(db: Db, part: number, batch: number): Promise<bo
   return Number(rows[0]![0]) === 1;
 }
 
-export interface Part {
-  id: number;
-  settled: number;
-  positions: number;
-  oldest: number;
-}
-
 /** Parts that hold at least so many positions or bytes, or any that came before a time; the fullest first. */
 export async function fullParts(
   db: Db,
@@ -373,10 +365,11 @@ export async function fullParts(
   limit: number,
 ): Promise<number[]> {
   const { rows } = await db.$client.execute({
-    sql: `SELECT id FROM parts p WHERE positions >= ? OR (oldest > 0 AND oldest < ?) OR (positions > 0 AND ? <= (
-        SELECT sum(length(chunks)) FROM runs r WHERE r.id > p.id * ${RUNS_A_PART} + p.settled AND r.id < (p.id + 1) * ${RUNS_A_PART}))
-      ORDER BY positions DESC LIMIT ?`,
-    args: [positions, before, bytes, limit],
+    sql: `SELECT p.id FROM parts p CROSS JOIN runs r
+        ON r.id > p.id * ${RUNS_A_PART} + p.settled AND r.id < (p.id + 1) * ${RUNS_A_PART}
+      GROUP BY p.id HAVING sum(r.positions) >= ? OR sum(length(r.chunks)) >= ? OR min(r.received_at) < ?
+      ORDER BY sum(r.positions) DESC LIMIT ?`,
+    args: [positions, bytes, before, limit],
   });
   return rows.map((row) => Number(row[0]));
 }
@@ -433,11 +426,8 @@ export const STILL_AT = "(SELECT settled FROM parts WHERE id = ?1) = ?2";
 
 /** The last statement of those that settle the runs of a part up to `last`. */
 export function settledStatement(part: number, settled: number, last: number): Statement {
-  const start = part * RUNS_A_PART;
-  const beyond = `FROM runs WHERE id > ${start + last} AND id < ${start + RUNS_A_PART}`;
   return {
-    sql: `UPDATE parts SET settled = ?3, positions = (SELECT coalesce(sum(positions), 0) ${beyond}),
-      oldest = (SELECT coalesce(min(received_at), 0) ${beyond}) WHERE id = ?1 AND settled = ?2`,
+    sql: "UPDATE parts SET settled = ?3 WHERE id = ?1 AND settled = ?2",
     args: [part, settled, last],
   };
 }

@@ -57,7 +57,7 @@ export async function readFigures(
         sql: `WITH newest AS (SELECT id, positions, received_at FROM inbox ORDER BY id DESC LIMIT ?1),
             first AS (SELECT id, positions, received_at FROM newest ORDER BY id LIMIT 1)
           SELECT (SELECT coalesce(sum(positions), 0) FROM newest WHERE received_at >= ?2),
-            coalesce((SELECT id = 1 OR received_at < ?2 FROM first), (SELECT seq = 0 FROM sqlite_sequence WHERE name = 'inbox')),
+            coalesce((SELECT id = 1 OR received_at < ?2 FROM first), (SELECT merged = 0 FROM settlement)),
             (SELECT positions FROM first), (SELECT received_at FROM first)`,
         args: [batches, times.receivedSince],
       },

@@ -392,8 +392,6 @@ export const DATA_MAP = {
     columns: {
       id: "none operation",
       settled: "none operation",
-      positions: "none operation",
-      oldest: "none operation",
     },
   },
   settlement: {

@@ -1,5 +1,6 @@
 import type { Db, Statement } from "./db.ts";
 import { bytesOf } from "./db.ts";
+import { LAST_BATCH } from "./inbox.ts";
 import { ROWS_AN_ACCOUNT } from "./newest.ts";
 import { headColumns, headOf, idsOf, SEGMENTS_A_DAY, type SegmentHead } from "./segments.ts";
 
@@ -166,14 +167,13 @@ export async function raiseBatches({ db }: Side, batch: number): Promise<void> {
   await db.$client.batch(
     [
       {
-        sql: `INSERT INTO inbox (id, positions, received_at, kid, nonce, shift, directory, chunks)
-          SELECT ?1, 0, 0, 0, zeroblob(8), 8, '', x'' WHERE ?1 > (SELECT seq FROM sqlite_sequence WHERE name = 'inbox')`,
+        sql: "UPDATE settlement SET merged = ?1 WHERE merged < ?1 AND NOT EXISTS (SELECT 1 FROM inbox WHERE id > merged)",
         args: [batch],
       },
-      { sql: "DELETE FROM inbox WHERE id = ? AND positions = 0", args: [batch] },
-      // Else as many batches would seem to wait as were left out.
+      // While others wait, with a batch that has nothing in it.
       {
-        sql: "UPDATE settlement SET merged = ?1 WHERE merged < ?1 AND NOT EXISTS (SELECT 1 FROM inbox WHERE id > merged)",
+        sql: `INSERT INTO inbox (id, positions, received_at, kid, nonce, shift, directory, chunks)
+          SELECT ?1, 0, 0, 0, zeroblob(8), 8, '', x'' WHERE ?1 > ${LAST_BATCH}`,
         args: [batch],
       },
     ],

@@ -580,7 +580,8 @@ export const positions = sqliteTable(
 
 /** Batches of positions as bridges deliver them, sealed in chunks: src/store/inbox.ts. */
 export const inbox = sqliteTable("inbox", {
-  id: id(),
+  /** Above every one that ever was: a position's id is made of it. */
+  id: integer("id").primaryKey(),
   positions: integer("positions").notNull(),
   /** When the oldest of them came. */
   receivedAt: integer("received_at").notNull(),
@@ -609,9 +610,6 @@ export const parts = sqliteTable("parts", {
   id: integer("id").primaryKey(),
   /** The last batch of which everything is in segments. */
   settled: integer("settled").notNull(),
-  positions: integer("positions").notNull(),
-  /** When the oldest of them came; 0 without one. */
-  oldest: integer("oldest").notNull(),
 });
 
 /** One row: the key that batches are sealed under, the last batch that is in runs, and who settles just now. */

@@ -11,7 +11,7 @@ import { ingest } from "../../src/ingest.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { history, latest } from "../../src/positions.ts";
 import { commandById, insertCommand } from "../../src/store/commands.ts";
-import { changeKey, readSettlement } from "../../src/store/inbox.ts";
+import { changeKey, readSettlement, takeLease } from "../../src/store/inbox.ts";
 import { listUnclaimed } from "../../src/unclaimed.ts";
 import { newInboxKey } from "../../src/vault.ts";
 import {
@@ -532,4 +532,39 @@ test("batches of several requests at once do not mix", async () => {
 test("nothing that is logged names an IMEI, a place or a token", async () => {
   await send({ frames: [aaa(0), aaa(0, {}, "A", anImei()), bytesOf("$$garbage")] });
   expect(base.logged.join("\n")).not.toMatch(/\d{15}|22\.5|114\.0|token-of/);
+});
+
+describe("while much waits to be merged", () => {
+  const { mergeBatches, inboxBatches, inboxWaits, inboxWaitMs } = LIMITS;
+  beforeEach(() => {
+    Object.assign(LIMITS, { mergeBatches: 2, inboxBatches: 2, inboxWaits: 3, inboxWaitMs: 20 });
+  });
+  afterEach(() => {
+    Object.assign(LIMITS, { mergeBatches, inboxBatches, inboxWaits, inboxWaitMs });
+  });
+  const frame = (minute: number) => {
+    const request = new RequestWriter();
+    request.frame(7, 0, base.now(), aaa(minute));
+    return request.finish().slice();
+  };
+
+  test("the answer comes when it is merged", async () => {
+    const { merged: before } = await readSettlement(base.db);
+    for (let minute = 0; minute < 5; minute++) {
+      await ingest(base, 0, frame(minute));
+      const { merged } = await readSettlement(base.db);
+      expect(merged - before).toBeGreaterThanOrEqual(minute + 1 - LIMITS.inboxBatches);
+    }
+    expect(await count()).toBe(5);
+  });
+
+  test("and when nobody merges it comes all the same, and nothing is lost", async () => {
+    const { merged } = await readSettlement(base.db);
+    await takeLease(base.db, 1, base.now(), base.now() + DAY);
+    for (let minute = 0; minute < 4; minute++) await ingest(base, 0, frame(minute));
+    expect((await readSettlement(base.db)).merged).toBe(merged);
+    expect(base.logged.filter((line) => line.startsWith("warn inbox.behind"))).toHaveLength(2);
+    await takeLease(base.db, 1, base.now(), 0);
+    expect(await count()).toBe(4);
+  });
 });

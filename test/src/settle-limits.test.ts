@@ -106,3 +106,28 @@ test("Keys of one account that cannot be reached keep no other part from being s
   expect(Number(rows[0]![0])).toBe(3);
   expect(LIMITS.partsPerRun).toBeGreaterThan(3);
 });
+
+test("After an outage all that waits is merged first, and each part is settled once", async () => {
+  const { db } = await aDatabase();
+  const base = aBase(db);
+  const device = await aDevice(db);
+  const { mergeBatches } = LIMITS;
+  const writes: string[] = [];
+  const { batch } = db.$client;
+  try {
+    Object.assign(LIMITS, { mergeBatches: 2 });
+    for (let i = 0; i < 8; i++) await stored(base, device, [{ fixTime: NOON - i * MINUTE }]);
+    db.$client.batch = (statements, mode) => {
+      for (const statement of statements) {
+        const sql = typeof statement === "string" ? statement : (statement as { sql: string }).sql;
+        for (const table of ["runs", "segments"]) if (sql.includes(`INSERT INTO ${table}`)) writes.push(table);
+      }
+      return batch.call(db.$client, statements, mode);
+    };
+    expect(await settled(base)).toBe(8);
+  } finally {
+    Object.assign(LIMITS, { mergeBatches });
+    db.$client.batch = batch;
+  }
+  expect(writes).toEqual(["runs", "runs", "runs", "runs", "segments"]);
+});

@@ -4,6 +4,7 @@ import { runJob } from "../../src/jobs.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { extentOf, feed, history, latest } from "../../src/positions.ts";
 import { settle } from "../../src/settle.ts";
+import { WAITING_IN_RUNS } from "../../src/store/inbox.ts";
 import { readFixes, writeFixes } from "../../src/store/newest.ts";
 import { mainTelemetry } from "../../src/telemetry.ts";
 import { aBase, aContext, aDatabase, aDevice, asKey, NOON, type TestBase, type TestDatabase } from "../database.ts";
@@ -152,7 +153,7 @@ describe("a segment", () => {
       await stored(base, first, [{ fixTime: NOON - DAY + 50 * MINUTE }, { fixTime: NOON + 5 * MINUTE }]);
       base.advance(10 * MINUTE);
       await settled();
-      expect((await sql("SELECT sum(positions) FROM parts")).rows[0]![0]).toBe(0);
+      expect((await sql(`SELECT ${WAITING_IN_RUNS}`)).rows[0]![0]).toBe(0);
       expect(await days(first)).toEqual([...ofDays(2), 0, ...ofDays(0), -1]);
       expect(await days(second)).toEqual(ALL);
       const { data } = await feed(ownerOf(first), { limit: 1000 });

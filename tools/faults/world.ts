@@ -2,6 +2,7 @@ import { appendFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, createClient } from "@libsql/client";
+import { WAITING_IN_RUNS } from "../../src/store/inbox.ts";
 import { type BuiltWorker, copyWorker, OFFLINE } from "../bundle.ts";
 import { applyMigrations } from "../migrate.ts";
 import { claimPort } from "../ports.ts";
@@ -201,7 +202,7 @@ export class World {
     await this.settle();
     return eventually(LIMITS.drainMs, async () => {
       const { rows } = await this.sql.execute(
-        `SELECT (SELECT count(*) FROM inbox WHERE id > (SELECT merged FROM settlement)) + (SELECT sum(positions) FROM parts) AS n`,
+        `SELECT (SELECT count(*) FROM inbox WHERE id > (SELECT merged FROM settlement)) + ${WAITING_IN_RUNS} AS n`,
       );
       if (Number(rows[0]?.n) === 0) return true;
       // The lease of a settler that was killed runs out.
