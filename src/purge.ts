@@ -46,9 +46,12 @@ export async function purgeTracks(
   while (statements.left-- > 0) {
     const { segments, positions } = await deletePastSegments(telemetry.db, devices, LIMITS.deleteSegments);
     for (const [accountId, count] of positions) add(accountId, count);
-    if (segments < LIMITS.deleteSegments) break;
+    if (segments === 0) break;
     // Bit by bit: emptied at the end alone, a long log would keep writers waiting.
+    await giveWay();
     await emptyLog(telemetry.db);
+    await giveWay();
+    if (segments < LIMITS.deleteSegments) break;
   }
   // What cannot be opened cannot be cut; it goes whole when all of it is due.
   const broken: number[] = [];
@@ -66,6 +69,9 @@ export async function purgeTracks(
   await purgeNewest(ctx, telemetry, devices);
   return deleted;
 }
+
+/** Lets those go first who wait for the database. */
+const giveWay = () => new Promise((resolve) => setTimeout(resolve, 1));
 
 /** Writes segments anew without what is past its period, under the same keys. */
 async function cutSegments(
