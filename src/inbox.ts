@@ -203,6 +203,8 @@ export async function sealRuns(
 /**
  * Opens chunks and appends their rows. One that does not open is logged with its place, counted and left out.
  * @param wanted only rows of these devices; null: all
+ * @param known rows that need not be opened, as they were
+ * @returns rows as they were opened
  * @throws {MovedError} when something was settled, and its key destroyed, since the chunks were read
  */
 export async function openChunks(
@@ -211,9 +213,13 @@ export async function openChunks(
   rows: readonly ChunkRow[],
   into: StoredPositions,
   wanted: { has(deviceId: number): boolean } | null = null,
-): Promise<void> {
-  const opened = await Promise.all(rows.map((row) => openRow(ctx, telemetry, row)));
-  const keyless = new Set(rows.flatMap(({ kid }, i) => (opened[i].hasKey ? [] : [kid])));
+  known: ReadonlyMap<ChunkRow, OpenedRow> = new Map(),
+): Promise<OpenedRow[]> {
+  const keys = await inboxKeys(ctx, telemetry, rows);
+  const opened = await Promise.all(
+    rows.map((row) => known.get(row) ?? openRow(telemetry, row, keys.get(row.kid) ?? null)),
+  );
+  const keyless = new Set(rows.flatMap(({ kid }, i) => (opened[i].key === null ? [kid] : [])));
   if (keyless.size > 0 && !(await isWaitingUnder(telemetry.db, [...keyless]))) throw new MovedError();
   const broken: BrokenThing[] = [];
   for (const [i, row] of rows.entries()) {
@@ -231,6 +237,18 @@ export async function openChunks(
     }
   }
   noteBroken(ctx, broken);
+  return opened;
+}
+
+/** Chunks of a row as they were opened. */
+export interface OpenedRow {
+  kid: number;
+  nonce: Uint8Array;
+  shift: number;
+  /** null: it was destroyed. */
+  key: CryptoKey | null;
+  /** null: one that does not open. */
+  chunks: readonly { number: number; plain: Uint8Array | null }[];
 }
 
 /**
@@ -265,18 +283,24 @@ export class MovedError extends Error {
   override readonly name = "MovedError";
 }
 
-async function openRow(
+/** The keys of rows by kid, each asked for once; null: it was destroyed. */
+export async function inboxKeys(
   ctx: Base,
   telemetry: Telemetry,
-  row: ChunkRow,
-): Promise<{ hasKey: boolean; chunks: { number: number; plain: Uint8Array | null }[] }> {
+  rows: Iterable<{ kid: number }>,
+): Promise<Map<number, CryptoKey | null>> {
+  const keys = new Map<number, CryptoKey | null>();
+  for (const { kid } of rows) if (!keys.has(kid)) keys.set(kid, await inboxKey(ctx, telemetry.name, kid));
+  return keys;
+}
+
+async function openRow(telemetry: Telemetry, row: ChunkRow, key: CryptoKey | null): Promise<OpenedRow> {
   const places = row.directory.match(/\d{7}/g)?.map(Number) ?? [];
   const numbers = places.slice(1).flatMap((place, i) => (place > places[i] ? [i] : []));
-  const key = await inboxKey(ctx, telemetry.name, row.kid);
   const additionalData = boundTo(telemetry, row.batch === null ? "run" : "batch", row.kid, row.shift, row.of);
   const chunks = await Promise.all(
     numbers.map(async (i) => {
-      const bytes = row.chunks.subarray(places[i] - places[0], places[i + 1] - places[0]) as Uint8Array<ArrayBuffer>;
+      const bytes = row.chunks!.subarray(places[i] - places[0], places[i + 1] - places[0]) as Uint8Array<ArrayBuffer>;
       const iv = nonceOf(row.nonce, row.first + i);
       const opened =
         key === null
@@ -285,5 +309,5 @@ async function openRow(
       return { number: row.first + i, plain: opened === null ? null : new Uint8Array(opened) };
     }),
   );
-  return { hasKey: key !== null, chunks };
+  return { kid: row.kid, nonce: row.nonce, shift: row.shift, key, chunks };
 }

@@ -4,12 +4,12 @@ import { LIMITS } from "./limits.ts";
 import { cutoffAt, keepingOf } from "./periods.ts";
 import { openFixes } from "./segments.ts";
 import { knownSince, newestOf } from "./settle-plan.ts";
-import type { ResultSet } from "./store/db.ts";
+import type { ResultSet, Statement } from "./store/db.ts";
 import { newestIdOf, newestStatement, readFixes, type StoredFix } from "./store/newest.ts";
 import type { PeriodRow } from "./store/periods.ts";
 import type { Reach } from "./store/reach.ts";
 import { deviceRows, devicesStatement, newestOfDevicesStatement } from "./store/reading.ts";
-import { openTail, steady, tailStatements, tailsOf, unsettled } from "./tail.ts";
+import { steady, tailRead, tailsOf, unsettled } from "./tail.ts";
 import { type Telemetry, telemetryFor } from "./telemetry.ts";
 import { everything, type Found } from "./track.ts";
 
@@ -25,8 +25,9 @@ async function readLatest(ctx: Base, reach: Reach, after: number, limit: number)
   const rows: number[] = [];
   const closed: StoredFix[] = [];
   for (;;) {
-    const { page, newest, waiting } = await readNewest(ctx, telemetry, reach, from, limit);
-    await openTail(ctx, telemetry, waiting, new Set(page.map(({ deviceId }) => deviceId)), stored);
+    const tail = await tailRead(ctx, telemetry, reach.accountId, null);
+    const { page, newest, waiting } = await readNewest(ctx, telemetry, reach, from, limit, tail.statements);
+    await tail.open(waiting, new Set(page.map(({ deviceId }) => deviceId)), stored);
     const fixes = newest.rows.flatMap((row) => readFixes(row[1]));
     const found = await newestRows(ctx, telemetry, reach.accountId, page, fixes, stored);
     rows.push(...found.rows);
@@ -49,9 +50,9 @@ async function readNewest(
   reach: Reach,
   from: number,
   limit: number,
+  tail: readonly Statement[],
 ): Promise<{ page: PeriodRow[]; newest: ResultSet; waiting: ResultSet[] }> {
   const ofDevices = devicesStatement(reach, from, limit);
-  const tail = tailStatements(reach.accountId, null);
   if (telemetry.main) {
     const ofNewest = newestOfDevicesStatement(reach, from, limit, LIMITS.newestDevices);
     const [devices, newest, ...waiting] = await ctx.db.$client.batch([ofDevices, ofNewest, ...tail], "read");

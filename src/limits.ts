@@ -95,6 +95,8 @@ export const LIMITS = {
   convertSteps: 100,
   /** Memory for positions that an isolate keeps for settling. */
   spareStored: 2,
+  /** What an isolate keeps of the inbox as it was opened, for the next read of the same. */
+  tailCacheBytes: 8_000_000,
   /** Segments that one step of a read opens. */
   segmentsARead: 24,
 

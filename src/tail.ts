@@ -1,12 +1,12 @@
 import { StoredPositions } from "../codec/segment.ts";
 import type { Base } from "./context.ts";
 import { AppError } from "./errors.ts";
-import { bucketOf, MovedError, openChunks, partOf } from "./inbox.ts";
+import { bucketOf, inboxKeys, MovedError, type OpenedRow, openChunks, partOf } from "./inbox.ts";
 import { LIMITS } from "./limits.ts";
 import { dueOf, openSegments } from "./segments.ts";
 import { byDevice, dayOf, freshRows, Known, knownSince, sortByFix } from "./settle-plan.ts";
 import type { Statement } from "./store/db.ts";
-import { BUCKETS_A_PART, chunkRows, inboxStatement, runsStatement } from "./store/inbox.ts";
+import { BUCKETS_A_PART, type ChunkRow, chunkRows, inboxStatement, runsStatement } from "./store/inbox.ts";
 import {
   type Coming,
   clocklessStatement,
@@ -15,6 +15,7 @@ import {
   type SegmentRow,
   segmentRows,
 } from "./store/segments.ts";
+import { tailCacheOf } from "./tail-cache.ts";
 import type { Telemetry } from "./telemetry.ts";
 
 // What waits in the inbox is read with the segments, so that a position can be seen as soon as it is stored.
@@ -38,10 +39,15 @@ export async function steady<T>(read: () => Promise<T>): Promise<T> {
   }
 }
 
+const bucketsOf = (accountId: number, deviceId: number | null): [first: number, last: number] => {
+  if (deviceId !== null) return [bucketOf(accountId, deviceId), bucketOf(accountId, deviceId)];
+  const first = partOf(accountId) * BUCKETS_A_PART;
+  return [first, first + BUCKETS_A_PART - 1];
+};
+
 /** The two statements for what waits of a device; null: of a whole account, together with others of its part. */
 export function tailStatements(accountId: number, deviceId: number | null): Statement[] {
-  const first = deviceId === null ? partOf(accountId) * BUCKETS_A_PART : bucketOf(accountId, deviceId);
-  const last = deviceId === null ? first + BUCKETS_A_PART - 1 : first;
+  const [first, last] = bucketsOf(accountId, deviceId);
   return [inboxStatement(first, last), runsStatement(first, last)];
 }
 
@@ -58,6 +64,73 @@ export async function openTail(
 ): Promise<StoredPositions> {
   await openChunks(ctx, telemetry, [...chunkRows(runs!.rows), ...chunkRows(inbox!.rows)], into, wanted);
   return into;
+}
+
+/** The two statements for what waits, without what this isolate knows of it, and what opens what they find. */
+export interface TailRead {
+  statements: Statement[];
+  /** As openTail(). @throws {MovedError} also where rows are not those that were known */
+  open(
+    results: readonly Results[],
+    wanted: { has(deviceId: number): boolean },
+    into?: StoredPositions,
+  ): Promise<StoredPositions>;
+}
+
+/** As tailStatements() and openTail(), for what is asked for often. */
+export async function tailRead(
+  ctx: Base,
+  telemetry: Telemetry,
+  accountId: number,
+  deviceId: number | null,
+): Promise<TailRead> {
+  const [first, last] = bucketsOf(accountId, deviceId);
+  const cache = tailCacheOf(ctx);
+  const scope = { database: telemetry.name, first, last };
+  const known = await stillOpen(ctx, telemetry, cache.rows(scope, ctx.now()));
+  const [batches, runs]: [number[], number[]] = [[], []];
+  for (const name of known.keys()) (name.startsWith(RUN) ? runs : batches).push(Number(name.slice(RUN.length)));
+  return {
+    statements: [inboxStatement(first, last, batches), runsStatement(first, last, runs)],
+    open: async ([inboxFound, runsFound], wanted, into = new StoredPositions(256)) => {
+      const rows = [...chunkRows(runsFound!.rows), ...chunkRows(inboxFound!.rows)];
+      const opened = new Map<ChunkRow, OpenedRow>();
+      for (const row of rows) {
+        if (row.chunks !== null) continue;
+        const before = known.get(nameOf(row));
+        if (before === undefined || !isSame(before, row)) {
+          cache.drop(scope);
+          throw new MovedError();
+        }
+        opened.set(row, before);
+      }
+      const all = await openChunks(ctx, telemetry, rows, into, wanted, opened);
+      const whole = rows.flatMap((row, i) =>
+        all[i].key !== null && all[i].chunks.every(({ plain }) => plain !== null)
+          ? [[nameOf(row), all[i]] as const]
+          : [],
+      );
+      cache.keep(scope, new Map(whole), ctx.now());
+      return into;
+    },
+  };
+}
+
+const [BATCH, RUN] = ["batch ", "run   "] as const;
+const nameOf = ({ batch, of }: ChunkRow) => (batch === null ? RUN + of : BATCH + batch);
+
+/** In a database that was restored another row may have the same name. */
+const isSame = (known: OpenedRow, { kid, nonce }: ChunkRow) =>
+  known.kid === kid && known.nonce.every((byte, i) => byte === nonce[i]);
+
+/** Of rows that are known those whose key is the one that opened them. */
+async function stillOpen(
+  ctx: Base,
+  telemetry: Telemetry,
+  rows: ReadonlyMap<string, OpenedRow>,
+): Promise<Map<string, OpenedRow>> {
+  const keys = await inboxKeys(ctx, telemetry, rows.values());
+  return new Map([...rows].filter(([, { kid, key }]) => keys.get(kid) === key));
 }
 
 /**

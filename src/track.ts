@@ -10,7 +10,7 @@ import type { StoredFix } from "./store/newest.ts";
 import { devicePeriodStatement, periodRow } from "./store/periods.ts";
 import type { Reach } from "./store/reach.ts";
 import { clocklessStatement, lookedUpTo, type SegmentRow, segmentRows, stretchStatements } from "./store/segments.ts";
-import { openTail, steady, tailOf, tailStatements } from "./tail.ts";
+import { steady, tailOf, tailRead } from "./tail.ts";
 import { readBoth, type Telemetry, telemetryFor } from "./telemetry.ts";
 
 /** Which positions of a device: `from` <= fix time < `to`, beyond `after` in the given order. */
@@ -85,16 +85,17 @@ async function readTrack(ctx: Base, reach: Reach, deviceId: number, query: Track
   const alarms = query.events === "alarms" || (query.events?.every(isAlarm) ?? false);
   const asked = ctx.now() - LIMITS.clocklessMs - LIMITS.tailMs;
   const stretch = () => stretchStatements({ deviceId, from, to, descending, alarms, limit: segments });
+  const waiting = await tailRead(ctx, telemetry, accountId, deviceId);
   const [[period], [clockless, inbox, runs, ...first]] = await readBoth(
     ctx,
     telemetry,
     [devicePeriodStatement(accountId, deviceId)],
-    [clocklessStatement([deviceId], asked), ...tailStatements(accountId, deviceId), ...stretch()],
+    [clocklessStatement([deviceId], asked), ...waiting.statements, ...stretch()],
   );
   const [row] = period!.rows;
   if (row === undefined) return null;
   const cutoff = cutoffAt(ctx.now(), keepingOf(periodRow(row), ctx.config.retentionMonths));
-  const stored = await openTail(ctx, telemetry, [inbox!, runs!], new Set([deviceId]));
+  const stored = await waiting.open([inbox!, runs!], new Set([deviceId]));
   let tail = tailOf(stored, deviceId, cutoff);
   if (tail.length > 0) {
     // Before it is cut to the stretch: of a record that came twice the second must not be shown where the first is not.

@@ -39,7 +39,8 @@ export interface ChunkRow {
   of: string;
   /** Their part of the directory. */
   directory: string;
-  chunks: Uint8Array;
+  /** null: the reader said that it knows them. */
+  chunks: Uint8Array | null;
 }
 
 /** The last batch that ever was, in SQL: what is deleted is merged. */
@@ -125,37 +126,44 @@ const placeOf = (directory: string, chunk: string) =>
 const partOf = (
   from: string,
   to: string,
+  known: string,
 ) => `substr(directory, ${PLACE_DIGITS} * (${from}) + 1, ${PLACE_DIGITS} * ((${to}) - (${from}) + 2)),
-  substr(chunks, ${placeOf("directory", from)} + 1, ${placeOf("directory", `(${to}) + 1`)} - ${placeOf("directory", from)})`;
+  CASE WHEN NOT (${known}) THEN
+    substr(chunks, ${placeOf("directory", from)} + 1, ${placeOf("directory", `(${to}) + 1`)} - ${placeOf("directory", from)}) END`;
 
 /** What tells a batch from others, as its id is not known when it is sealed. */
 const OF_BATCH = "positions || ' ' || received_at";
 
-/** What waits in the inbox for buckets `first` to `last`. */
-export function inboxStatement(first: number, last: number): Statement {
+/** What waits in the inbox for buckets `first` to `last`. @param known batches whose chunks are not asked for */
+export function inboxStatement(first: number, last: number, known: readonly number[] = []): Statement {
+  const isKnown = "id IN (SELECT value FROM json_each(?3))";
   return {
-    sql: `SELECT id, kid, nonce, shift, ?1 >> shift, ${partOf("?1 >> shift", "?2 >> shift")}, ${OF_BATCH}
+    sql: `SELECT id, kid, nonce, shift, ?1 >> shift, ${partOf("?1 >> shift", "?2 >> shift", isKnown)}, ${OF_BATCH}
       FROM inbox WHERE id > (SELECT merged FROM settlement) AND positions > 0 ORDER BY id`,
-    args: [first, last],
+    args: [first, last, JSON.stringify(known)],
   };
 }
 
-/** What waits in runs for buckets `first` to `last`, which are of one part. */
-export function runsStatement(first: number, last: number): Statement {
+/**
+ * What waits in runs for buckets `first` to `last`, which are of one part.
+ * @param known the last batch of each run whose chunks are not asked for
+ */
+export function runsStatement(first: number, last: number, known: readonly number[] = []): Statement {
   const part = Math.floor(first / BUCKETS_A_PART);
   const start = part * RUNS_A_PART;
   return {
-    sql: `SELECT NULL, kid, nonce, 0, ?1, ${partOf(`?1 % ${BUCKETS_A_PART}`, `?2 % ${BUCKETS_A_PART}`)}, id - ?3
+    sql: `SELECT NULL, kid, nonce, 0, ?1,
+        ${partOf(`?1 % ${BUCKETS_A_PART}`, `?2 % ${BUCKETS_A_PART}`, "id - ?3 IN (SELECT value FROM json_each(?6))")}, id - ?3
       FROM runs WHERE id > ?3 + (SELECT settled FROM parts WHERE id = ?4) AND id < ?5 ORDER BY id`,
-    args: [first, last, start, part, start + RUNS_A_PART],
+    args: [first, last, start, part, start + RUNS_A_PART, JSON.stringify(known)],
   };
 }
 
 /** Rows of either statement; those without anything for the buckets are left out. */
 export function chunkRows(rows: readonly ArrayLike<unknown>[]): ChunkRow[] {
   return rows.flatMap((row) => {
-    const chunks = bytesOf(row[6]);
-    if (chunks.length === 0) return [];
+    const chunks = row[6] === null ? null : bytesOf(row[6]);
+    if (chunks?.length === 0) return [];
     return {
       batch: row[0] === null ? null : Number(row[0]),
       kid: Number(row[1]),
