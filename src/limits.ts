@@ -85,8 +85,8 @@ export const LIMITS = {
   resealAfterMs: 5 * 60_000,
   /** Devices whose tracks one statement of it looks at. */
   devicesAStep: 500,
-  /** Segments that one statement of a deletion takes: 10 ms in trials. */
-  deleteSegments: 250,
+  /** Segments that one statement of a deletion takes: 2 ms in trials. */
+  deleteSegments: 80,
   /** Segments that are written anew at a time without what is past its period; those whose end comes this soon are not. */
   rewriteSegments: 50,
   straddleMs: 50 * 60_000,
