@@ -46,6 +46,14 @@ function counted(copy: SecretCopy, count: SecretsCount): SecretCopy {
       count.writes += 1;
       return copy.put(name, bytes, expected);
     },
+    getAll: (names) => {
+      count.reads += names.length;
+      return copy.getAll!(names);
+    },
+    putAll: (writes) => {
+      count.writes += writes.length;
+      return copy.putAll!(writes);
+    },
     delete: (name) => copy.delete(name),
     list: (prefix) => copy.list(prefix),
   };
