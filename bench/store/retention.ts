@@ -4,8 +4,9 @@ import { DAY_MS, type DenseFleet, START_MS } from "./fleets.ts";
 import type { Batch } from "./movement.ts";
 import type { TrackStoreUnderTest } from "./under-test.ts";
 
-const DAYS = 10;
-const IDLE_MS = 4000;
+/** Some 10 batches come during each purge: so many of them that a percentile is not the one that met a merge of the inbox. */
+const DAYS = 40;
+const IDLE_MS = 10_000;
 /** Between two purges, for what ingest left to be done. */
 const PAUSE_MS = 1000;
 /** Ingest meanwhile: a batch of so many positions is due every so many ms. */
@@ -50,7 +51,7 @@ class SteadyIngest {
   }
 }
 
-/** The oldest day goes, ten times over, while positions of today come in. */
+/** The oldest day goes, again and again, while positions of today come in. */
 export async function measureRetention(
   stores: readonly TrackStoreUnderTest[],
   fleets: readonly DenseFleet[],
