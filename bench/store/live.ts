@@ -181,7 +181,7 @@ async function keepWriting(
 
 /** The whole platform with a fleet that writes, while an account of it is read over HTTP. */
 export async function measureLive(_stores: unknown, { quick }: { quick: boolean }): Promise<void> {
-  const seconds = quick ? 15 : 120;
+  const seconds = quick ? 30 : 120;
   const folder = benchFolder();
   try {
     const platform = await startPlatform({ dataDir: folder.path, port: 0, bridgePort: 0, bridgeHost: "127.0.0.1" });
