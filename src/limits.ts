@@ -65,11 +65,13 @@ export const LIMITS = {
   /** The inbox gets another key after this long; what is settled is deleted after this long, and then the old keys. */
   inboxKeyMs: 30 * 60_000,
   /** A segment is not added to when it has so many positions, or spans so long and has at least the fewest. */
-  segmentPositions: 160,
-  segmentMs: 100 * 60_000,
+  segmentPositions: 400,
+  segmentMs: 200 * 60_000,
   /** The span of one that only the customer can open. */
   closedSegmentMs: 50 * 60_000,
   segmentPositionsMin: 60,
+  /** Or when it would have more bytes than this, with which a row fills a page of the database and does not overflow it. */
+  segmentBytes: 3900,
   segmentTailBytes: 256 * 1024,
   /** A record without a usable clock is known again for this long. */
   clocklessMs: 8 * 24 * 3_600_000,

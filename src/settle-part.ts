@@ -11,6 +11,7 @@ import {
   CLOSED,
   cutSegments,
   dayOf,
+  FULL_BYTES,
   freshRows,
   type Group,
   groupsOf,
@@ -145,7 +146,12 @@ async function planned(
     [
       reachedStatement(
         arrivals.flatMap(({ groups }) => groups),
-        { small: LIMITS.segmentPositionsMin, most: LIMITS.segmentPositions, ms: LIMITS.segmentMs },
+        {
+          small: LIMITS.segmentPositionsMin,
+          most: LIMITS.segmentPositions,
+          ms: LIMITS.segmentMs,
+          bytes: FULL_BYTES,
+        },
       ),
       clocklessStatement(
         arrivals.map(({ device }) => device.deviceId),
@@ -195,7 +201,7 @@ async function planned(
       if (fresh.length === 0) continue;
       came.push(...fresh);
       const half = halves.of(accountId, group.day);
-      const open = lastOpen(used, group, opened.byId, half?.kid ?? null);
+      const open = lastOpen(used, group, found, opened.byId, half?.kid ?? null);
       const rows = open === null ? fresh : sortByFix(stored, [...rowsBetween(opened.byId.get(open.id)!), ...fresh]);
       let start = 0;
       const ends = cutSegments(stored, rows, half === null ? undefined : CLOSED);
@@ -256,6 +262,7 @@ const rowsBetween = ({ from, to }: Rows) => Array.from({ length: to - from }, (_
 function lastOpen(
   used: readonly (Pick<SegmentHead, "id"> | SegmentHead)[],
   group: Group,
+  found: ReadonlyMap<number, SegmentRow>,
   opened: ReadonlyMap<number, Rows>,
   customerKid: number | null,
 ): SegmentHead | null {
@@ -264,8 +271,8 @@ function lastOpen(
   for (const head of used) {
     if (head.id >= first && head.id < first + SEGMENTS_A_DAY && (last === null || head.id > last.id)) last = head;
   }
-  if (last === null || !("fromTime" in last) || !opened.has(last.id)) return null;
-  const head = last as SegmentHead;
+  const head = last !== null && "fromTime" in last && opened.has(last.id) ? found.get(last.id) : undefined;
+  if (head === undefined) return null;
   const ofDay = dayOf(head.dueFrom ?? head.fromTime) === group.day && dayOf(head.dueTo ?? head.toTime) === group.day;
   return ofDay && isOpen(head) && head.customerKid === customerKid ? head : null;
 }

@@ -1,8 +1,8 @@
 import { SLOT, STRIDE } from "../codec/columns.ts";
-import { type StoredPositions, sameRecord } from "../codec/segment.ts";
+import { ByteSink, encodeStored, type StoredPositions, sameRecord } from "../codec/segment.ts";
 import { LIMITS } from "./limits.ts";
 import { dueOf } from "./segments.ts";
-import { firstIdOf, SEGMENTS_A_DAY, type SegmentHead } from "./store/segments.ts";
+import { firstIdOf, SEGMENTS_A_DAY, type SegmentHead, type SegmentRow } from "./store/segments.ts";
 
 const DAY_MS = 86_400_000;
 export const dayOf = (time: number): number => Math.floor(time / DAY_MS);
@@ -117,12 +117,13 @@ export function knownSince(stored: StoredPositions, rows: Iterable<number>): num
   return oldest - LIMITS.clocklessMs;
 }
 
+/** What leaves less room than this in a segment's bytes is not worth writing it anew for. */
+export const FULL_BYTES: number = Math.floor(LIMITS.segmentBytes * 0.9);
+
 /** A segment takes more positions while it is short. */
-export function isOpen({ positions, fromTime, toTime }: SegmentHead): boolean {
-  return (
-    positions < LIMITS.segmentPositionsMin ||
-    (positions < LIMITS.segmentPositions && toTime - fromTime < LIMITS.segmentMs)
-  );
+export function isOpen({ positions, fromTime, toTime, sealed }: SegmentRow): boolean {
+  if (positions < LIMITS.segmentPositionsMin) return true;
+  return positions < LIMITS.segmentPositions && toTime - fromTime < LIMITS.segmentMs && sealed.length < FULL_BYTES;
 }
 
 /** When a segment that grows is long enough. */
@@ -139,9 +140,24 @@ const USUAL: Length = { least: LIMITS.segmentPositionsMin, ms: LIMITS.segmentMs 
  */
 export const CLOSED: Length = { least: 1, ms: LIMITS.closedSegmentMs };
 
+const sink = new ByteSink();
+
+/** How many of `count` rows from `start` on fill a segment's bytes. */
+function fitting(stored: StoredPositions, order: Uint32Array, start: number, count: number): number {
+  let fits = count;
+  while (fits > LIMITS.segmentPositionsMin) {
+    sink.reset();
+    encodeStored(stored, order, start, start + fits, sink);
+    if (sink.length <= LIMITS.segmentBytes) return fits;
+    fits = Math.floor((fits * LIMITS.segmentBytes) / sink.length);
+  }
+  return Math.min(count, LIMITS.segmentPositionsMin);
+}
+
 /** Cuts rows in the order of their fixes into segments. @returns where each ends */
 export function cutSegments(stored: StoredPositions, rows: readonly number[], { least, ms }: Length = USUAL): number[] {
   const ends: number[] = [];
+  const order = Uint32Array.from(rows);
   let start = 0;
   const tailAt = (at: number) => stored.table.i32[rows[at] * STRIDE + SLOT.tailLength];
   let tails = rows.length === 0 ? 0 : tailAt(0);
@@ -150,12 +166,16 @@ export function cutSegments(stored: StoredPositions, rows: readonly number[], { 
     const long = stored.fixTimeAt(rows[at]) - stored.fixTimeAt(rows[start]) >= ms;
     tails += tailAt(at);
     if (count >= LIMITS.segmentPositions || (count >= least && long) || tails > LIMITS.segmentTailBytes) {
-      ends.push(at);
-      start = at;
+      start += fitting(stored, order, start, count);
+      ends.push(start);
+      at = start;
       tails = tailAt(at);
     }
   }
-  ends.push(rows.length);
+  while (start < rows.length) {
+    start += fitting(stored, order, start, rows.length - start);
+    ends.push(start);
+  }
   return ends;
 }
 

@@ -168,7 +168,7 @@ export async function unsettled(
   const coming = [...rows].flatMap(([deviceId, ofDevice]) => daysOf(tail, deviceId, ofDevice));
   if (coming.length === 0) return new Map();
   const [reached, clockless] = await telemetry.db.$client.batch(
-    [reachedStatement(coming, { small: 0, most: 0, ms: 0 }), clocklessStatement([...rows.keys()], since)],
+    [reachedStatement(coming, { small: 0, most: 0, ms: 0, bytes: 0 }), clocklessStatement([...rows.keys()], since)],
     "read",
   );
   const found = new Map<number, SegmentRow>();

@@ -18,7 +18,7 @@ export async function measureRowsWritten(
   stores: Record<string, MakeStore>,
   { quick, prices }: { quick: boolean; prices: Prices },
 ): Promise<void> {
-  const fleet = wideFleet(quick ? 400_000 : 2_400_000, BATCH);
+  const fleet = wideFleet(quick ? 400_000 : 4_800_000, BATCH);
   const tables = [["store", "table", "by INSERT", "by UPDATE", "by DELETE", "rows/position", "index entries/position"]];
   const costs = [["store", "rows/position", "requests $", "CPU $", "rows $", "keys $", "storage $", "a million $"]];
   for (const [name, make] of Object.entries(stores)) {

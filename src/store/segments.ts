@@ -164,24 +164,25 @@ export interface Coming {
 export interface Openness {
   /** Those with fewer positions than this. */
   small: number;
-  /** And those with fewer than this, that span less than so many ms. */
+  /** And those with fewer than this, that span less than so many ms and have fewer bytes. */
   most: number;
   ms: number;
+  bytes: number;
 }
 
 /**
  * The segments that could hold what comes, or take it: those that reach into it, and the last of the day. Positions come
  * with those that do.
  */
-export function reachedStatement(coming: readonly Coming[], { small, most, ms }: Openness): Statement {
+export function reachedStatement(coming: readonly Coming[], { small, most, ms, bytes }: Openness): Statement {
   const rows = coming.map(({ deviceId, from, to }) => [firstIdOf(deviceId, from), from, to]);
   return {
-    sql: `SELECT ${headColumns}, CASE WHEN s.positions < ?2 OR (s.positions < ?3 AND s.to_time - s.from_time < ?4)
+    sql: `SELECT ${headColumns}, CASE WHEN s.positions < ?2 OR (s.positions < ?3 AND s.to_time - s.from_time < ?4 AND length(s.sealed) < ?5)
         OR (s.to_time >= (j.value ->> 1) AND s.from_time <= (j.value ->> 2)) THEN s.sealed END
       FROM json_each(?1) j CROSS JOIN segments s ON s.id >= (j.value ->> 0) AND s.id < (j.value ->> 0) + ${SEGMENTS_A_DAY}
       WHERE s.to_time >= (j.value ->> 1) OR s.id = (SELECT max(id) FROM segments
         WHERE id >= (j.value ->> 0) AND id < (j.value ->> 0) + ${SEGMENTS_A_DAY})`,
-    args: [JSON.stringify(rows), small, most, ms],
+    args: [JSON.stringify(rows), small, most, ms, bytes],
   };
 }
 

@@ -25,13 +25,19 @@ function withTail(stored: StoredPositions, row: number, bytes: number): void {
   table.tailUsed += bytes;
 }
 
-async function sendLong(base: TestBase, device: { id: number; accountId: number }, fixTime: number, rows: number) {
+async function sendLong(
+  base: TestBase,
+  device: { id: number; accountId: number },
+  fixTime: number,
+  rows: number,
+  tailBytes = 65_000,
+) {
   const telemetry = mainTelemetry(base);
   const positions = packed(
     device,
     Array.from({ length: rows }, (_, i) => ({ fixTime: fixTime + i * 1000 })),
   );
-  for (let row = 0; row < rows; row++) withTail(positions, row, 65_000);
+  for (let row = 0; row < rows; row++) withTail(positions, row, tailBytes);
   const { kid, key } = await keyInForce(base, telemetry);
   const batches = await sealBatches(base, telemetry, positions, kid, key);
   await telemetry.db.$client.batch(appendStatements(batches, null), "write");
@@ -130,4 +136,28 @@ test("After an outage all that waits is merged first, and each part is settled o
     db.$client.batch = batch;
   }
   expect(writes).toEqual(["runs", "runs", "runs", "runs", "segments"]);
+});
+
+test("A segment ends where its row would not fit in a page, and is not opened again when it is nearly full", async () => {
+  const { db } = await aDatabase();
+  const base = aBase(db);
+  const device = await aDevice(db);
+  const rows = async () => {
+    const found = await db.$client.execute(
+      "SELECT id, positions, length(sealed), hex(sealed) FROM segments ORDER BY id",
+    );
+    return found.rows.map((row) => ({ id: row[0], positions: Number(row[1]), bytes: Number(row[2]), sealed: row[3] }));
+  };
+  await sendLong(base, device, NOON - 20 * MINUTE, 350, 16);
+  expect(await settled(base)).toBe(350);
+  const before = await rows();
+  expect(before.length).toBeGreaterThan(1);
+  for (const { bytes } of before) expect(bytes).toBeLessThanOrEqual(LIMITS.segmentBytes + 28);
+  for (const { bytes } of before.slice(0, -1)) expect(bytes).toBeGreaterThan(LIMITS.segmentBytes * 0.9);
+  await sendLong(base, device, NOON - 10 * MINUTE, 350, 16);
+  expect(await settled(base)).toBe(700);
+  const after = await rows();
+  expect(after.slice(0, before.length - 1)).toEqual(before.slice(0, -1));
+  // What was short takes what comes.
+  expect(after[before.length - 1]!.positions).toBeGreaterThan(before.at(-1)!.positions);
 });
