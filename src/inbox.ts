@@ -300,7 +300,7 @@ async function openRow(telemetry: Telemetry, row: ChunkRow, key: CryptoKey | nul
   const additionalData = boundTo(telemetry, row.batch === null ? "run" : "batch", row.kid, row.shift, row.of);
   const chunks = await Promise.all(
     numbers.map(async (i) => {
-      const bytes = row.chunks!.subarray(places[i] - places[0], places[i + 1] - places[0]) as Uint8Array<ArrayBuffer>;
+      const bytes = row.chunks.subarray(places[i] - places[0], places[i + 1] - places[0]) as Uint8Array<ArrayBuffer>;
       const iv = nonceOf(row.nonce, row.first + i);
       const opened =
         key === null

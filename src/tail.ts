@@ -3,10 +3,11 @@ import type { Base } from "./context.ts";
 import { AppError } from "./errors.ts";
 import { bucketOf, inboxKeys, MovedError, type OpenedRow, openChunks, partOf } from "./inbox.ts";
 import { LIMITS } from "./limits.ts";
+import { toHex } from "./seal.ts";
 import { dueOf, openSegments } from "./segments.ts";
 import { byDevice, dayOf, freshRows, Known, knownSince, sortByFix } from "./settle-plan.ts";
 import type { Statement } from "./store/db.ts";
-import { BUCKETS_A_PART, type ChunkRow, chunkRows, inboxStatement, runsStatement } from "./store/inbox.ts";
+import { BUCKETS_A_PART, type ChunkRow, chunkRows, inboxStatement, knownRows, runsStatement } from "./store/inbox.ts";
 import {
   type Coming,
   clocklessStatement,
@@ -93,17 +94,21 @@ export async function tailRead(
   return {
     statements: [inboxStatement(first, last, batches), runsStatement(first, last, runs)],
     open: async ([inboxFound, runsFound], wanted, into = new StoredPositions(256)) => {
-      const rows = [...chunkRows(runsFound!.rows), ...chunkRows(inboxFound!.rows)];
       const opened = new Map<ChunkRow, OpenedRow>();
-      for (const row of rows) {
-        if (row.chunks !== null) continue;
-        const before = known.get(nameOf(row));
-        if (before === undefined || !isSame(before, row)) {
+      const listed = [
+        ...knownRows(runsFound!.rows).map(([number, nonce]) => ({ batch: null, of: String(number), nonce })),
+        ...knownRows(inboxFound!.rows).map(([number, nonce]) => ({ batch: number, of: "", nonce })),
+      ];
+      for (const { batch, of, nonce } of listed) {
+        const before = known.get(nameOf({ batch, of }));
+        // In a database that was restored another row may have the same name.
+        if (before === undefined || toHex(before.nonce) !== nonce.toLowerCase()) {
           cache.drop(scope);
           throw new MovedError();
         }
-        opened.set(row, before);
+        opened.set({ ...before, batch, of, first, directory: "", chunks: NO_BYTES }, before);
       }
+      const rows = [...opened.keys(), ...chunkRows(runsFound!.rows), ...chunkRows(inboxFound!.rows)];
       const all = await openChunks(ctx, telemetry, rows, into, wanted, opened);
       const whole = rows.flatMap((row, i) =>
         all[i].key !== null && all[i].chunks.every(({ plain }) => plain !== null)
@@ -117,11 +122,8 @@ export async function tailRead(
 }
 
 const [BATCH, RUN] = ["batch ", "run   "] as const;
-const nameOf = ({ batch, of }: ChunkRow) => (batch === null ? RUN + of : BATCH + batch);
-
-/** In a database that was restored another row may have the same name. */
-const isSame = (known: OpenedRow, { kid, nonce }: ChunkRow) =>
-  known.kid === kid && known.nonce.every((byte, i) => byte === nonce[i]);
+const nameOf = ({ batch, of }: Pick<ChunkRow, "batch" | "of">) => (batch === null ? RUN + of : BATCH + batch);
+const NO_BYTES = new Uint8Array(0);
 
 /** Of rows that are known those whose key is the one that opened them. */
 async function stillOpen(

@@ -39,8 +39,7 @@ export interface ChunkRow {
   of: string;
   /** Their part of the directory. */
   directory: string;
-  /** null: the reader said that it knows them. */
-  chunks: Uint8Array | null;
+  chunks: Uint8Array;
 }
 
 /** The last batch that ever was, in SQL: what is deleted is merged. */
@@ -126,44 +125,64 @@ const placeOf = (directory: string, chunk: string) =>
 const partOf = (
   from: string,
   to: string,
-  known: string,
 ) => `substr(directory, ${PLACE_DIGITS} * (${from}) + 1, ${PLACE_DIGITS} * ((${to}) - (${from}) + 2)),
-  CASE WHEN NOT (${known}) THEN
-    substr(chunks, ${placeOf("directory", from)} + 1, ${placeOf("directory", `(${to}) + 1`)} - ${placeOf("directory", from)}) END`;
+  substr(chunks, ${placeOf("directory", from)} + 1, ${placeOf("directory", `(${to}) + 1`)} - ${placeOf("directory", from)})`;
+
+/** Of rows that the reader knows one for all: number and nonce of each that is still there. */
+const listOf = (number: string) =>
+  `SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, group_concat((${number}) || ' ' || hex(nonce), ',')`;
 
 /** What tells a batch from others, as its id is not known when it is sealed. */
 const OF_BATCH = "positions || ' ' || received_at";
 
-/** What waits in the inbox for buckets `first` to `last`. @param known batches whose chunks are not asked for */
+/** What waits in the inbox for buckets `first` to `last`. @param known batches of which only that they are there is asked */
 export function inboxStatement(first: number, last: number, known: readonly number[] = []): Statement {
-  const isKnown = "id IN (SELECT value FROM json_each(?3))";
+  const waiting = "FROM inbox WHERE id > (SELECT merged FROM settlement) AND positions > 0";
+  const columns = `id, kid, nonce, shift, ?1 >> shift, ${partOf("?1 >> shift", "?2 >> shift")}, ${OF_BATCH}`;
+  if (known.length === 0) return { sql: `SELECT ${columns} ${waiting} ORDER BY id`, args: [first, last] };
+  const list = "(SELECT value FROM json_each(?3))";
   return {
-    sql: `SELECT id, kid, nonce, shift, ?1 >> shift, ${partOf("?1 >> shift", "?2 >> shift", isKnown)}, ${OF_BATCH}
-      FROM inbox WHERE id > (SELECT merged FROM settlement) AND positions > 0 ORDER BY id`,
+    sql: `SELECT ${columns} ${waiting} AND id NOT IN ${list}
+      UNION ALL ${listOf("id")} ${waiting} AND id IN ${list}`,
     args: [first, last, JSON.stringify(known)],
   };
 }
 
 /**
  * What waits in runs for buckets `first` to `last`, which are of one part.
- * @param known the last batch of each run whose chunks are not asked for
+ * @param known the last batch of each run of which only that it is there is asked
  */
 export function runsStatement(first: number, last: number, known: readonly number[] = []): Statement {
   const part = Math.floor(first / BUCKETS_A_PART);
   const start = part * RUNS_A_PART;
+  const waiting = "FROM runs WHERE id > ?3 + (SELECT settled FROM parts WHERE id = ?4) AND id < ?5";
+  const columns = `NULL, kid, nonce, 0, ?1, ${partOf(`?1 % ${BUCKETS_A_PART}`, `?2 % ${BUCKETS_A_PART}`)}, id - ?3`;
+  const args = [first, last, start, part, start + RUNS_A_PART];
+  if (known.length === 0) return { sql: `SELECT ${columns} ${waiting} ORDER BY id`, args };
+  const list = "(SELECT value FROM json_each(?6))";
   return {
-    sql: `SELECT NULL, kid, nonce, 0, ?1,
-        ${partOf(`?1 % ${BUCKETS_A_PART}`, `?2 % ${BUCKETS_A_PART}`, "id - ?3 IN (SELECT value FROM json_each(?6))")}, id - ?3
-      FROM runs WHERE id > ?3 + (SELECT settled FROM parts WHERE id = ?4) AND id < ?5 ORDER BY id`,
-    args: [first, last, start, part, start + RUNS_A_PART, JSON.stringify(known)],
+    sql: `SELECT ${columns} ${waiting} AND id - ?3 NOT IN ${list}
+      UNION ALL ${listOf("id - ?3")} ${waiting} AND id - ?3 IN ${list}`,
+    args: [...args, JSON.stringify(known)],
   };
+}
+
+/** Of what either statement found the rows that the reader knows: their numbers and nonces, hex. */
+export function knownRows(rows: readonly ArrayLike<unknown>[]): [number: number, nonce: string][] {
+  const list = rows.find((row) => row[2] === null)?.[7];
+  if (typeof list !== "string") return [];
+  return list.split(",").map((entry) => {
+    const [number = "", nonce = ""] = entry.split(" ");
+    return [Number(number), nonce];
+  });
 }
 
 /** Rows of either statement; those without anything for the buckets are left out. */
 export function chunkRows(rows: readonly ArrayLike<unknown>[]): ChunkRow[] {
   return rows.flatMap((row) => {
-    const chunks = row[6] === null ? null : bytesOf(row[6]);
-    if (chunks?.length === 0) return [];
+    if (row[2] === null) return [];
+    const chunks = bytesOf(row[6]);
+    if (chunks.length === 0) return [];
     return {
       batch: row[0] === null ? null : Number(row[0]),
       kid: Number(row[1]),
