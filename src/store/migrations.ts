@@ -13,6 +13,7 @@ export const MIGRATIONS = [
   "0008_broken",
   "0009_gone_accounts",
   "0010_lighter_inbox",
+  "0011_rights",
 ] as const;
 
 /** Names of the migrations that the database has, without ".sql"; none in a database without any table. */

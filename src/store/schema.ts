@@ -65,6 +65,8 @@ export const accounts = sqliteTable(
     nameIndex: text("name_index"),
     /** The database with its tracks. Null: this one. */
     telemetry: text("telemetry"),
+    /** Since then it is being erased: nobody reads it and nothing is taken for it. */
+    frozenAt: integer("frozen_at"),
   },
   (t) => [
     index("accounts_name_index").on(t.nameIndex),
@@ -817,6 +819,170 @@ export const residents = sqliteTable("residents", {
 export const registry = sqliteTable("registry", {
   id: integer("id").primaryKey(),
   version: integer("version").notNull(),
+});
+
+export const REQUEST_TYPES = ["access", "export", "correct", "erase", "restrict", "object"] as const;
+export type RequestType = (typeof REQUEST_TYPES)[number];
+/** In the order in which an erasure goes through them. */
+export const REQUEST_STATES = [
+  "identity_pending",
+  "verified",
+  "frozen",
+  "shredding",
+  "purging",
+  "scrubbing",
+  "propagating",
+  "verifying",
+  "cleared",
+  "partially_cleared",
+  "denied",
+  "revoked",
+  "expired",
+] as const;
+export type RequestState = (typeof REQUEST_STATES)[number];
+/** How surely it was known who asks: signed in and proved anew; two channels; two of the operator's staff. */
+export const IDENTITY_LEVELS = ["V0", "V1", "V2"] as const;
+export const REQUEST_STEPS = ["freeze", "shred", "purge", "scrub", "propagate", "verify"] as const;
+export type RequestStep = (typeof REQUEST_STEPS)[number];
+
+/** What people ask for by right. A row outlives its account, and names it by its number only. */
+export const requests = sqliteTable(
+  "requests",
+  {
+    id: id(),
+    /** 128 random bits, base64url: the request in the ledger, in its receipt and in links. */
+    name: text("name").notNull().unique(),
+    type: text("type", { enum: REQUEST_TYPES }).notNull(),
+    state: text("state", { enum: REQUEST_STATES }).notNull(),
+    level: text("level", { enum: IDENTITY_LEVELS }),
+    accountId: integer("account_id").notNull(),
+    userId: integer("user_id"),
+    /** JSON: src/erasure-scope.ts. */
+    scope: text("scope").notNull(),
+    receivedAt: integer("received_at").notNull(),
+    verifiedAt: integer("verified_at"),
+    deadline: integer("deadline"),
+    /** Version of the calendar that the deadline was worked out with. */
+    calendar: text("calendar"),
+    /** 1: that lacked the year. */
+    uncertain: integer("uncertain").notNull().default(0),
+    frozenAt: integer("frozen_at"),
+    closedAt: integer("closed_at"),
+    /** Percent of the time at which the last alarm was given. */
+    alarmed: integer("alarmed").notNull().default(0),
+    /** Of the link's token, while its identity is pending. */
+    hash: text("hash"),
+    /** Wrong codes so far. */
+    attempts: integer("attempts").notNull().default(0),
+    holder: integer("holder").notNull().default(0),
+    heldUntil: integer("held_until").notNull().default(0),
+    dueAt: integer("due_at").notNull().default(0),
+    failures: integer("failures").notNull().default(0),
+  },
+  (t) => [
+    index("requests_of_account").on(t.accountId, t.id),
+    index("requests_open").on(t.dueAt).where(sql`closed_at IS NULL`),
+    uniqueIndex("requests_hash").on(t.hash).where(sql`hash IS NOT NULL`),
+  ],
+);
+
+/** Every step of a request that was tried, in each store. */
+export const requestSteps = sqliteTable(
+  "request_steps",
+  {
+    id: id(),
+    requestId: integer("request_id")
+      .notNull()
+      .references(() => requests.id, { onDelete: "cascade" }),
+    store: text("store").notNull(),
+    step: text("step", { enum: REQUEST_STEPS }).notNull(),
+    at: integer("at").notNull(),
+    /** That went; of `verify`: that were found. */
+    rows: integer("rows").notNull(),
+    bytes: integer("bytes").notNull(),
+    ok: integer("ok").notNull(),
+    /** Ids of destroyed keys, six bytes each, big-endian. */
+    kids: bytes("kids"),
+  },
+  (t) => [index("request_steps_of_request").on(t.requestId, t.id)],
+);
+
+/** What the platform did, each entry bound to the one before: src/ledger.ts. */
+export const ledger = sqliteTable("ledger", {
+  seq: integer("seq").primaryKey(),
+  at: integer("at").notNull(),
+  type: text("type").notNull(),
+  /** Canonical JSON (RFC 8785). */
+  entry: text("entry").notNull(),
+  hash: bytes("hash").notNull(),
+});
+
+export const ledgerHeads = sqliteTable("ledger_heads", {
+  /** Entries under it. */
+  size: integer("size").primaryKey(),
+  at: integer("at").notNull(),
+  root: bytes("root").notNull(),
+  keyId: text("key_id").notNull(),
+  signature: bytes("signature").notNull(),
+});
+
+/** What the subject of a request gets, signed. */
+export const receipts = sqliteTable("receipts", {
+  requestId: integer("request_id")
+    .primaryKey()
+    .references(() => requests.id, { onDelete: "cascade" }),
+  at: integer("at").notNull(),
+  body: text("body").notNull(),
+});
+
+/** Trackers that go on sending after they were erased: src/silenced.ts. */
+export const silenced = sqliteTable(
+  "silenced",
+  {
+    /** Keyed hash of the IMEI. */
+    mark: text("mark").primaryKey(),
+    until: integer("until").notNull(),
+  },
+  (t) => [index("silenced_until").on(t.until)],
+);
+
+/** What other copies of an account's positions must drop. */
+export const tombstones = sqliteTable(
+  "tombstones",
+  {
+    id: id(),
+    accountId: ofAccount(),
+    deviceId: integer("device_id").notNull(),
+    /** Null: from its beginning, or to its end. */
+    fromTime: integer("from_time"),
+    toTime: integer("to_time"),
+    at: integer("at").notNull(),
+  },
+  (t) => [index("tombstones_of_account").on(t.accountId, t.id), index("tombstones_at").on(t.at)],
+);
+
+/** Links to exports, which are made as they are fetched: src/exports.ts. */
+export const exportLinks = sqliteTable(
+  "export_links",
+  {
+    id: id(),
+    accountId: ofAccount(),
+    userId: integer("user_id").references((): AnySQLiteColumn => users.id, { onDelete: "cascade" }),
+    hash: text("hash").notNull().unique(),
+    /** JSON: what is in it. */
+    scope: text("scope").notNull(),
+    createdAt: integer("created_at").notNull(),
+    expiresAt: integer("expires_at").notNull(),
+    fetchedAt: integer("fetched_at"),
+  },
+  (t) => [index("export_links_of_account").on(t.accountId, t.id), index("export_links_expiry").on(t.expiresAt)],
+);
+
+/** Days that the operator's calendar has beside the published ones: src/business-time.ts. */
+export const calendarDays = sqliteTable("calendar_days", {
+  date: text("date").primaryKey(),
+  kind: text("kind", { enum: ["holiday", "work"] }).notNull(),
+  addedAt: integer("added_at").notNull(),
 });
 
 /** What did not open although it should: src/broken.ts. */

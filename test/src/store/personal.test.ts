@@ -53,7 +53,15 @@ describe("the data map", () => {
     });
     // With the key; and by time, as ids only: the operator can be asked about an account that is gone. Tracks may lie in
     // another database, where no reference reaches: removing a device or an account ends with them.
-    expect(kept.toSorted()).toEqual(["audit", "keyDevices", "newest", "residents", "segments", "wrappedSecrets"]);
+    expect(kept.toSorted()).toEqual([
+      "audit",
+      "keyDevices",
+      "newest",
+      "requests",
+      "residents",
+      "segments",
+      "wrappedSecrets",
+    ]);
     expect(goes).toContain("key_devices with api_keys");
     expect(goes).toContain("users with accounts");
   });
@@ -91,6 +99,11 @@ describe("the data map", () => {
     "residence.name": "the operator's name for its own database",
     "residence.region": "where that is",
     "broken.telemetry": "the operator's name for its own database",
+    "requests.calendar": "version of a published calendar",
+    "requestSteps.store": "a row of the table of stores",
+    "ledger.type": "a row of the table of entries",
+    "ledger.entry": "test/src/ledger.test.ts: no text of anybody's",
+    "ledgerHeads.keyId": "names the platform's own key",
     "jobRuns.name": "a row of the table of jobs",
     "jobRuns.error": "the platform's own error code",
     "migrations.name": "the name of a file of this repository",
@@ -105,7 +118,7 @@ describe("the data map", () => {
         .map((column) => `${name}.${column}`);
     });
     // A length that fits nothing but a code is a constraint, too.
-    const checked = ["documents.language", "brandTexts.language", "brands.accent"];
+    const checked = ["documents.language", "brandTexts.language", "brands.accent", "calendarDays.date"];
     expect(free.filter((name) => !checked.includes(name)).toSorted()).toEqual(Object.keys(FREE).toSorted());
   });
 });
@@ -143,6 +156,9 @@ const IN_README: Readonly<Record<string, string>> = {
   supportWindows: "support windows",
   looks: "who looked at locations",
   unclaimed: "IMEIs that send but belong to nobody",
+  requests: "requests: type, state, times",
+  tombstones: "what other copies must drop",
+  exportLinks: "links to exports",
 };
 
 test("README says of every table about somebody what it has and for how long", () => {
@@ -176,7 +192,7 @@ describe("canaries", () => {
   const given = (ids: Record<"account" | "user" | "device" | "key" | "document", number>): Record<string, Row> => ({
     accounts: {
       ...{ id: ids.account, state: "active", privacyAccepted: null, termsAccepted: null },
-      ...{ timeZone: "UTC", retentionDays: 30, retentionVersion: 1, collection: 1, telemetry: null },
+      ...{ timeZone: "UTC", retentionDays: 30, retentionVersion: 1, collection: 1, telemetry: null, frozenAt: null },
     },
     users: { id: ids.user, role: "owner", units: "metric", language: "en", timeZone: "UTC", disabledAt: null },
     apiKeys: { id: ids.key },
@@ -196,6 +212,16 @@ describe("canaries", () => {
     customerKeys: { publicKey: new Uint8Array(32).fill(0x5a) },
     wrappedSecrets: { kid: ids.account, keyId: 1, day: 20_000, wrapped: new Uint8Array(80).fill(0xa5) },
     tokens: { kind: "report" },
+    requests: {
+      state: "cleared",
+      uncertain: 0,
+      alarmed: 0,
+      attempts: 0,
+      holder: 0,
+      heldUntil: 0,
+      dueAt: 0,
+      failures: 0,
+    },
   });
 
   const FIRST = ["accounts", "users", "devices", "apiKeys"];

@@ -61,14 +61,14 @@ test("removeDevice() leaves no byte of a sealed position in the file or in its l
   const device = await aDevice(database.db);
   const other = await aDevice(database.db, { accountId: device.accountId });
   const track = (hours: number) =>
-    Array.from({ length: 300 }, (_, i) => ({
+    Array.from({ length: 600 }, (_, i) => ({
       fixTime: NOON + hours * HOUR + i * 30_000,
       latitudeE6: (i * 7_919_317) % 90_000_000,
     }));
   for (const each of [device, other]) await storePositions(base, each, track(0));
   const settling = await column("SELECT chunks FROM inbox");
   await settled(base);
-  for (const each of [device, other]) await storePositions(base, each, track(3));
+  for (const each of [device, other]) await storePositions(base, each, track(-6));
   const { rows } = await database.client.execute(
     `SELECT ${headColumns}, s.sealed FROM segments s WHERE device_id = ${device.id}`,
   );
@@ -92,7 +92,7 @@ test("removeDevice() leaves no byte of a sealed position in the file or in its l
   expect(new Set(opened)).toEqual(new Set([null]));
   // What is the other device's is all there, in the file too.
   const { positions } = await extentOf(base, { accountId: device.accountId, devices: null }, other.id);
-  expect(positions).toBe(600);
+  expect(positions).toBe(1200);
   const kept = foundOf(await column("SELECT sealed FROM segments"));
   expect(kept.found / kept.of).toBeGreaterThan(0.9);
 });
