@@ -1,5 +1,14 @@
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
+import { ACCESS } from "./map/access.ts";
+import { ACCOUNT } from "./map/account.ts";
+import { OPERATION } from "./map/operation.ts";
+import { RIGHTS } from "./map/rights.ts";
+import { TRACKS } from "./map/tracks.ts";
 import type * as schema from "./schema.ts";
+
+// The data map: what every table and column says about a person, what it is for, how long it stays, what an erasure does
+// to it and where it is in an export. What is held, exported, erased and published about it follows from here; nothing
+// lists it a second time. What is stored outside of the database is in elsewhere.ts.
 
 /**
  * How a column is treated. none: says nothing about anyone. personal: about a person, alone or with other columns.
@@ -13,633 +22,89 @@ export type Class = (typeof CLASSES)[number];
 export const CATEGORIES = ["account", "device", "location", "log", "profile", "other", "operation"] as const;
 export type Category = (typeof CATEGORIES)[number];
 
+/** What for; their words are in src/privacy-words.ts. */
+// biome-ignore format: a list
+export const PURPOSES = [
+  "account", "access", "orders", "activation", "consent", "tracking", "control", "residence", "mail", "personalisation",
+  "support", "accountability", "rights", "publishing", "operation",
+] as const;
+export type Purpose = (typeof PURPOSES)[number];
+
+/** How long; the same. */
+// biome-ignore format: a list
+export const RETENTIONS = [
+  "account", "user", "device", "group", "positions", "commands", "purges", "wrapped", "sold", "keys", "sessions", "links",
+  "mails", "answers", "searches", "recent", "audit", "unclaimed", "requests", "tombstones", "exportLinks", "silenced",
+  "untilShredded", "ledger", "broken", "jobRuns", "published", "operator",
+] as const;
+export type Retention = (typeof RETENTIONS)[number];
+
+/**
+ * What an erasure of an account does to a table's rows. root: the row that others hang on. cascade: they go with what they
+ * refer to, by the database. engine: nothing refers, code deletes them. time: they cannot be found by person, and are
+ * over soon. keep: they stay for their period. operator: they are about no customer.
+ */
+export type Erase = "root" | "cascade" | "engine" | `time: ${string}` | `keep: ${string}` | "operator";
+
+/** Beside class and category: whether the person may change it, or leave it empty as well, or it goes with another column. */
+type Mark = "" | " correctable" | " optional" | ` with ${string}`;
+
+/** A table as those see it who take whatever map they are given. */
+export interface MappedTable {
+  /** Whose the rows are: `account`, `user` and `device` by a column of that name, `platform` nobody's. */
+  of: "account" | "user" | "device" | "platform";
+  purpose: Purpose;
+  retain: Retention;
+  erase: Erase;
+  /** Its file in an export; several may be one. "no: " and why not. */
+  exportAs: string;
+  /** An account that lives does without these rows, when its person wants them gone. */
+  optional?: true;
+  columns: Readonly<Record<string, `${Class} ${Category}${Mark}`>>;
+}
+export type Mapped = Readonly<Record<string, MappedTable>>;
+
 type Tables = { [K in keyof typeof schema as (typeof schema)[K] extends SQLiteTable ? K : never]: (typeof schema)[K] };
-type DataMap = {
-  [T in keyof Tables]: {
-    /** Whose the rows are: `account`, `user` and `device` by a column of that name, `platform` nobody's. */
-    of: "account" | "user" | "device" | "platform";
-    columns: { [C in keyof Tables[T]["_"]["columns"]]: `${Class} ${Category}` };
-  };
+export type DataMap = {
+  [T in keyof Tables]: MappedTable & { columns: { [C in keyof Tables[T]["_"]["columns"]]: string } };
 };
 
 /**
  * Every column of every table. A column of schema.ts without a row here does not compile; a test compares with the
  * catalogue of the migrated database.
  */
-export const DATA_MAP = {
-  accounts: {
-    of: "account",
-    columns: {
-      id: "pseudonymous account",
-      name: "personal account",
-      createdAt: "personal account",
-      state: "personal account",
-      stateReason: "personal account",
-      paymentMode: "personal account",
-      privacyAccepted: "personal account",
-      termsAccepted: "personal account",
-      daysDestroyed: "none operation",
-      timeZone: "personal profile",
-      retentionDays: "personal account",
-      retentionVersion: "none operation",
-      collection: "personal account",
-      nameIndex: "secret account",
-      telemetry: "personal account",
-      frozenAt: "personal account",
-    },
-  },
-  goneAccounts: { of: "platform", columns: { id: "pseudonymous account", seen: "none operation" } },
-  users: {
-    of: "user",
-    columns: {
-      id: "pseudonymous account",
-      accountId: "pseudonymous account",
-      role: "personal account",
-      email: "personal account",
-      emailVerifiedAt: "personal account",
-      name: "personal account",
-      mobile: "personal account",
-      mobileVerifiedAt: "personal account",
-      passwordHash: "secret account",
-      language: "personal profile",
-      units: "personal profile",
-      timeZone: "personal profile",
-      personalisation: "personal profile",
-      searchHistory: "personal profile",
-      deviceLimited: "personal account",
-      totpSecret: "secret account",
-      totpSince: "personal account",
-      totpLastStep: "none operation",
-      trainingValidUntil: "personal account",
-      createdAt: "personal account",
-      lastSignInAt: "personal log",
-      disabledAt: "personal account",
-      emailIndex: "secret account",
-    },
-  },
-  userDevices: {
-    of: "user",
-    columns: { userId: "pseudonymous account", deviceId: "pseudonymous device", mayEdit: "personal account" },
-  },
-  apiKeys: {
-    of: "account",
-    columns: {
-      id: "pseudonymous account",
-      accountId: "pseudonymous account",
-      name: "personal account",
-      scope: "personal account",
-      hash: "secret account",
-      createdAt: "personal account",
-      lastUsedAt: "personal log",
-      revokedAt: "personal account",
-      madeBy: "pseudonymous account",
-      expiresAt: "personal account",
-      deviceLimited: "personal account",
-    },
-  },
-  keyDevices: { of: "account", columns: { keyId: "pseudonymous account", deviceId: "pseudonymous device" } },
-  addresses: {
-    of: "account",
-    columns: {
-      accountId: "pseudonymous account",
-      kind: "personal account",
-      recipient: "personal account",
-      line1: "personal account",
-      line2: "personal account",
-      city: "personal account",
-      region: "personal account",
-      postcode: "personal account",
-      country: "personal account",
-      updatedAt: "personal account",
-    },
-  },
-  sessions: {
-    of: "user",
-    columns: {
-      id: "pseudonymous log",
-      userId: "pseudonymous account",
-      hash: "secret account",
-      createdAt: "personal log",
-      lastSeenAt: "personal log",
-      expiresAt: "personal log",
-      provedAt: "personal log",
-      secondFactor: "personal log",
-      browser: "personal log",
-      network: "personal log",
-    },
-  },
-  passkeys: {
-    of: "user",
-    columns: {
-      id: "pseudonymous account",
-      userId: "pseudonymous account",
-      credentialId: "secret account",
-      algorithm: "none operation",
-      publicKey: "secret account",
-      signCount: "none operation",
-      name: "personal account",
-      createdAt: "personal account",
-      lastUsedAt: "personal log",
-    },
-  },
-  recoveryCodes: { of: "user", columns: { userId: "pseudonymous account", hash: "secret account" } },
-  tokens: {
-    of: "user",
-    columns: {
-      id: "pseudonymous account",
-      kind: "personal account",
-      hash: "secret account",
-      userId: "pseudonymous account",
-      sealed: "secret account",
-      attempts: "none operation",
-      createdAt: "personal log",
-      expiresAt: "personal log",
-    },
-  },
-  throttles: {
-    of: "platform",
-    columns: {
-      key: "pseudonymous log",
-      failures: "none operation",
-      blockedUntil: "none operation",
-      expiresAt: "none operation",
-    },
-  },
-  mails: {
-    of: "user",
-    columns: {
-      id: "pseudonymous other",
-      userId: "pseudonymous account",
-      kind: "personal other",
-      sealed: "secret other",
-      attempts: "none operation",
-      createdAt: "personal other",
-      dueAt: "none operation",
-    },
-  },
-  documents: {
-    of: "platform",
-    columns: {
-      id: "none operation",
-      kind: "none operation",
-      product: "none operation",
-      region: "none operation",
-      version: "none operation",
-      language: "none operation",
-      title: "none operation",
-      body: "none operation",
-      sha256: "none operation",
-      material: "none operation",
-      template: "none operation",
-      publishedAt: "none operation",
-      effectiveAt: "none operation",
-      publishedBy: "pseudonymous operation",
-    },
-  },
-  acceptances: {
-    of: "account",
-    columns: {
-      id: "pseudonymous account",
-      accountId: "pseudonymous account",
-      userId: "pseudonymous account",
-      documentId: "none operation",
-      kind: "personal account",
-      version: "personal account",
-      language: "personal account",
-      sha256: "personal account",
-      brandTexts: "personal account",
-      acceptedAt: "personal account",
-    },
-  },
-  brands: {
-    of: "platform",
-    columns: {
-      id: "none operation",
-      hostname: "none operation",
-      name: "none operation",
-      accent: "none operation",
-      logo: "none operation",
-      logoType: "none operation",
-      createdAt: "none operation",
-      updatedAt: "none operation",
-    },
-  },
-  brandTexts: {
-    of: "platform",
-    columns: {
-      brandId: "none operation",
-      kind: "none operation",
-      language: "none operation",
-      url: "none operation",
-      body: "none operation",
-      sha256: "none operation",
-      updatedAt: "none operation",
-    },
-  },
-  activations: {
-    of: "account",
-    columns: {
-      imei: "personal device",
-      model: "personal device",
-      firmware: "personal device",
-      orderReference: "personal account",
-      codeHash: "secret device",
-      loadedAt: "personal device",
-      activatedAt: "personal device",
-      accountId: "pseudonymous account",
-      imeiIndex: "secret device",
-    },
-  },
-  settings: {
-    of: "platform",
-    columns: { name: "none operation", value: "none operation", updatedAt: "none operation" },
-  },
-  audit: {
-    of: "account",
-    columns: {
-      id: "pseudonymous log",
-      at: "personal log",
-      actor: "personal log",
-      actorId: "pseudonymous log",
-      action: "personal log",
-      accountId: "pseudonymous account",
-      subject: "pseudonymous log",
-      reason: "personal log",
-    },
-  },
-  supportWindows: {
-    of: "account",
-    columns: {
-      id: "pseudonymous log",
-      accountId: "pseudonymous account",
-      openedBy: "pseudonymous account",
-      openedAt: "personal log",
-      expiresAt: "personal log",
-      closedAt: "personal log",
-    },
-  },
-  looks: {
-    of: "account",
-    columns: {
-      id: "pseudonymous log",
-      accountId: "pseudonymous account",
-      windowId: "pseudonymous log",
-      actor: "personal log",
-      staffId: "pseudonymous log",
-      deviceId: "pseudonymous device",
-      what: "personal log",
-      at: "personal log",
-    },
-  },
-  searches: {
-    of: "user",
-    columns: {
-      id: "pseudonymous other",
-      userId: "pseudonymous account",
-      term: "personal other",
-      searchedAt: "personal other",
-    },
-  },
-  recentDevices: {
-    of: "user",
-    columns: { userId: "pseudonymous account", deviceId: "pseudonymous device", seenAt: "personal profile" },
-  },
-  bridgeSeen: { of: "platform", columns: { bridgeId: "none operation", lastSeenAt: "none operation" } },
-  bridges: {
-    of: "platform",
-    columns: {
-      id: "none operation",
-      name: "none operation",
-      hash: "secret operation",
-      createdAt: "none operation",
-      revokedAt: "none operation",
-    },
-  },
-  devices: {
-    of: "account",
-    columns: {
-      id: "pseudonymous device",
-      accountId: "pseudonymous account",
-      imei: "personal device",
-      name: "personal device",
-      model: "personal device",
-      clockOffsetMinutes: "personal device",
-      confirmCce: "personal device",
-      createdAt: "personal device",
-      deletingAt: "none operation",
-      groupId: "pseudonymous device",
-      retentionDays: "personal device",
-      retentionFloor: "none operation",
-      rescopedAt: "none operation",
-      imeiIndex: "secret device",
-    },
-  },
-  deviceGroups: {
-    of: "account",
-    columns: {
-      id: "pseudonymous device",
-      accountId: "pseudonymous account",
-      name: "personal device",
-      retentionDays: "personal device",
-      createdAt: "personal device",
-    },
-  },
-  purges: {
-    of: "account",
-    columns: { accountId: "pseudonymous account", day: "personal log", positions: "personal log" },
-  },
-  positions: {
-    of: "device",
-    columns: {
-      id: "pseudonymous location",
-      accountId: "pseudonymous account",
-      deviceId: "pseudonymous device",
-      fixTime: "sensitive location",
-      digest: "pseudonymous location",
-      receivedAt: "personal location",
-      clock: "personal location",
-      event: "personal location",
-      valid: "personal location",
-      record: "sensitive location",
-    },
-  },
-  inbox: {
-    of: "platform",
-    columns: {
-      id: "pseudonymous location",
-      positions: "none operation",
-      receivedAt: "none operation",
-      kid: "none operation",
-      nonce: "none operation",
-      shift: "none operation",
-      directory: "none operation",
-      chunks: "secret location",
-    },
-  },
-  runs: {
-    of: "platform",
-    columns: {
-      id: "pseudonymous location",
-      positions: "none operation",
-      receivedAt: "none operation",
-      kid: "none operation",
-      nonce: "none operation",
-      directory: "none operation",
-      chunks: "secret location",
-    },
-  },
-  parts: {
-    of: "platform",
-    columns: {
-      id: "none operation",
-      settled: "none operation",
-    },
-  },
-  settlement: {
-    of: "platform",
-    columns: {
-      id: "none operation",
-      kid: "none operation",
-      kidSince: "none operation",
-      merged: "none operation",
-      span: "none operation",
-      holder: "none operation",
-      heldUntil: "none operation",
-    },
-  },
-  segments: {
-    of: "device",
-    columns: {
-      id: "pseudonymous location",
-      deviceId: "pseudonymous device",
-      accountId: "pseudonymous account",
-      dayKid: "pseudonymous location",
-      deviceKid: "pseudonymous location",
-      fromTime: "sensitive location",
-      toTime: "sensitive location",
-      dueFrom: "personal location",
-      dueTo: "personal location",
-      firstId: "pseudonymous location",
-      lastId: "pseudonymous location",
-      positions: "personal location",
-      alarms: "personal location",
-      clockless: "personal location",
-      sealed: "sensitive location",
-      customerKid: "pseudonymous location",
-    },
-  },
-  customerKeys: {
-    of: "account",
-    columns: {
-      id: "pseudonymous account",
-      accountId: "pseudonymous account",
-      kind: "personal account",
-      publicKey: "pseudonymous account",
-      createdAt: "personal account",
-      revokedAt: "personal account",
-    },
-  },
-  wrappedSecrets: {
-    of: "account",
-    columns: {
-      accountId: "pseudonymous account",
-      kid: "pseudonymous location",
-      keyId: "pseudonymous account",
-      day: "personal location",
-      wrapped: "pseudonymous location",
-    },
-  },
-  placements: {
-    of: "account",
-    columns: {
-      id: "none operation",
-      accountId: "pseudonymous account",
-      fromDatabase: "personal account",
-      fromRegion: "personal account",
-      toDatabase: "personal account",
-      toRegion: "personal account",
-      actor: "pseudonymous account",
-      actorId: "pseudonymous account",
-      reason: "personal account",
-      at: "personal account",
-      state: "none operation",
-      copiedId: "none operation",
-      switchedAt: "personal account",
-      finishedAt: "personal account",
-    },
-  },
-  residence: {
-    of: "platform",
-    columns: { id: "none operation", name: "none operation", region: "none operation" },
-  },
-  residents: {
-    of: "account",
-    columns: { accountId: "pseudonymous account", placement: "none operation", state: "none operation" },
-  },
-  newest: {
-    of: "account",
-    columns: { id: "pseudonymous device", accountId: "pseudonymous account", fixes: "sensitive location" },
-  },
-  commands: {
-    of: "device",
-    columns: {
-      id: "pseudonymous log",
-      deviceId: "pseudonymous device",
-      accountId: "pseudonymous account",
-      code: "personal log",
-      arguments: "personal log",
-      identifier: "none operation",
-      frame: "personal log",
-      state: "personal log",
-      createdAt: "personal log",
-      expiresAt: "personal log",
-      sentAt: "personal log",
-      answeredAt: "personal log",
-      bridgeId: "none operation",
-      reply: "sensitive log",
-      replyIndex: "secret log",
-    },
-  },
-  idempotencyKeys: {
-    of: "account",
-    columns: {
-      accountId: "pseudonymous account",
-      key: "pseudonymous log",
-      requestHash: "pseudonymous log",
-      status: "none operation",
-      response: "personal log",
-      createdAt: "personal log",
-      expiresAt: "none operation",
-      deviceId: "pseudonymous device",
-    },
-  },
-  unclaimed: {
-    of: "platform",
-    columns: {
-      imei: "personal device",
-      firstSeen: "personal log",
-      lastSeen: "personal log",
-      frames: "personal log",
-      imeiIndex: "secret device",
-    },
-  },
-  requests: {
-    of: "account",
-    columns: {
-      id: "pseudonymous other",
-      name: "pseudonymous other",
-      type: "personal other",
-      state: "personal other",
-      level: "personal other",
-      accountId: "pseudonymous account",
-      userId: "pseudonymous account",
-      scope: "pseudonymous other",
-      receivedAt: "personal other",
-      verifiedAt: "personal other",
-      deadline: "personal other",
-      calendar: "none operation",
-      uncertain: "none operation",
-      frozenAt: "personal other",
-      closedAt: "personal other",
-      alarmed: "none operation",
-      hash: "secret other",
-      attempts: "none operation",
-      holder: "none operation",
-      heldUntil: "none operation",
-      dueAt: "none operation",
-      failures: "none operation",
-    },
-  },
-  requestSteps: {
-    of: "platform",
-    columns: {
-      id: "none operation",
-      requestId: "pseudonymous other",
-      store: "none operation",
-      step: "none operation",
-      at: "none operation",
-      rows: "none operation",
-      bytes: "none operation",
-      ok: "none operation",
-      kids: "none operation",
-    },
-  },
-  ledger: {
-    of: "platform",
-    columns: {
-      seq: "none operation",
-      at: "none operation",
-      type: "none operation",
-      entry: "none operation",
-      hash: "none operation",
-    },
-  },
-  ledgerHeads: {
-    of: "platform",
-    columns: {
-      size: "none operation",
-      at: "none operation",
-      root: "none operation",
-      keyId: "none operation",
-      signature: "none operation",
-    },
-  },
-  receipts: {
-    of: "platform",
-    columns: { requestId: "pseudonymous other", at: "none operation", body: "pseudonymous other" },
-  },
-  silenced: { of: "platform", columns: { mark: "pseudonymous device", until: "none operation" } },
-  tombstones: {
-    of: "account",
-    columns: {
-      id: "pseudonymous other",
-      accountId: "pseudonymous account",
-      deviceId: "pseudonymous device",
-      fromTime: "personal other",
-      toTime: "personal other",
-      at: "personal other",
-    },
-  },
-  exportLinks: {
-    of: "account",
-    columns: {
-      id: "pseudonymous other",
-      accountId: "pseudonymous account",
-      userId: "pseudonymous account",
-      hash: "secret other",
-      scope: "personal other",
-      createdAt: "personal other",
-      expiresAt: "personal other",
-      fetchedAt: "personal other",
-    },
-  },
-  calendarDays: {
-    of: "platform",
-    columns: { date: "none operation", kind: "none operation", addedAt: "none operation" },
-  },
-  registry: { of: "platform", columns: { id: "none operation", version: "none operation" } },
-  broken: {
-    of: "platform",
-    columns: {
-      kind: "none operation",
-      telemetry: "none operation",
-      thing: "none operation",
-      times: "none operation",
-      firstAt: "none operation",
-      lastAt: "none operation",
-    },
-  },
-  jobRuns: {
-    of: "platform",
-    columns: {
-      id: "none operation",
-      name: "none operation",
-      startedAt: "none operation",
-      finishedAt: "none operation",
-      state: "none operation",
-      changed: "none operation",
-      error: "none operation",
-    },
-  },
-  migrations: { of: "platform", columns: { name: "none operation", appliedAt: "none operation" } },
-} as const satisfies DataMap;
+export const DATA_MAP = { ...ACCOUNT, ...TRACKS, ...ACCESS, ...RIGHTS, ...OPERATION } as const satisfies DataMap;
+
+/** A column's entry. */
+export interface Described {
+  class: Class;
+  category: Category;
+  /** The person may replace it. */
+  correctable: boolean;
+  /** The person may have it emptied. */
+  optional: boolean;
+  /** It is emptied with this column of its table. */
+  with: string | null;
+}
+
+export function describe(entry: string): Described {
+  const [cls, category, mark = "", other = null] = entry.split(" ");
+  return {
+    class: cls as Class,
+    category: category as Category,
+    correctable: mark === "correctable" || mark === "optional",
+    optional: mark === "optional",
+    with: mark === "with" ? other : null,
+  };
+}
+
+/** Whether a column's values are in the export of their table: not what says nothing, and nothing that opens something. */
+export const isExported = (entry: string): boolean => !/^(none|secret)\b/.test(entry);
+
+/** The file of a table in an export; null: it has none. */
+export const exportOf = ({ exportAs }: Pick<MappedTable, "exportAs">): string | null =>
+  exportAs.startsWith("no: ") ? null : exportAs;
+
+/** What an erasure does, without its reason. */
+export const eraseOf = ({ erase }: Pick<MappedTable, "erase">) =>
+  erase.split(":")[0] as "root" | "cascade" | "engine" | "time" | "keep" | "operator";

@@ -66,12 +66,14 @@ describe("the data map", () => {
     expect(goes).toContain("users with accounts");
   });
 
-  test("names a class and a category for each, and whose the rows are by a column or a reference", () => {
-    for (const { columns } of Object.values(MAP)) {
-      for (const described of Object.values(columns)) {
-        const [cls, category, ...rest] = described.split(" ");
+  test("names a class and a category for each, and a mark that there is", () => {
+    for (const [table, { columns }] of Object.entries(MAP)) {
+      for (const [column, entry] of Object.entries(columns)) {
+        const [cls, category, mark = "optional", other = column, ...rest] = entry.split(" ");
         expect(CLASSES).toContain(cls);
         expect(CATEGORIES).toContain(category);
+        expect(["correctable", "optional", "with"]).toContain(mark);
+        expect({ table, columns: Object.keys(columns) }).toMatchObject({ columns: expect.arrayContaining([other]) });
         expect(rest).toEqual([]);
       }
     }
