@@ -2,6 +2,7 @@ import type { Base } from "./context.ts";
 import { convertRows } from "./convert.ts";
 import { purgeWrapped } from "./customer-sealed.ts";
 import { announceDocuments } from "./documents.ts";
+import { carryOut } from "./erasure.ts";
 import { AppError } from "./errors.ts";
 import { destroyGoneAccounts } from "./gone-accounts.ts";
 import { LIMITS } from "./limits.ts";
@@ -69,6 +70,12 @@ export const JOBS = [
     cron: "* * * * *",
     summary: "Goes on moving tracks of accounts that were placed in another database, and erases them at the source",
     run: moveTracks,
+  },
+  {
+    name: "erase",
+    cron: "* * * * *",
+    summary: "Carries out erasures that were asked for, until every store says that nothing is left",
+    run: carryOut,
   },
   {
     name: "destroy-gone-accounts",

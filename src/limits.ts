@@ -64,6 +64,13 @@ export const LIMITS = {
   settleRunMs: 20_000,
   /** The inbox gets another key after this long; what is settled is deleted after this long, and then the old keys. */
   inboxKeyMs: 30 * 60_000,
+  /** A runner of erasures holds its lease for this long, uses so many statements a turn, and works so long in one run. */
+  erasureLeaseMs: 60_000,
+  erasureStatements: 2000,
+  erasureRunMs: 20_000,
+  /** After a failure it is tried again after this long, twice as long each time up to the most. */
+  erasureRetryMs: 5_000,
+  erasureRetryMaxMs: 10 * 60_000,
   /** A segment is not added to when it has so many positions, or spans so long and has at least the fewest. */
   segmentPositions: 400,
   segmentMs: 200 * 60_000,

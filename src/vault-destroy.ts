@@ -1,6 +1,6 @@
 import type { Base } from "./context.ts";
 import { cacheOf } from "./vault-cache.ts";
-import { changeObject } from "./vault-copies.ts";
+import { changeObject, placesOf, readCopy } from "./vault-copies.ts";
 import { accountName, type KeyObject, kidsOf, newSecret, type Secret } from "./vault-object.ts";
 import { destroy, publish, without } from "./vault-shred.ts";
 
@@ -86,4 +86,22 @@ export async function destroyDeviceSecret(ctx: Base, accountId: number, kid: num
 export async function destroyAccount(ctx: Base, accountId: number): Promise<number[]> {
   const apply = (object: KeyObject) => (object.gone ? null : { ...object, gone: true, erased: [], secrets: [] });
   return (await destroy(ctx, [{ name: accountName(accountId), apply }]))[0];
+}
+
+/**
+ * Counts the secrets of an account that are in any copy, the escrow too; of some devices only those that are theirs. A
+ * copy that this installation cannot open counts as one: nobody can say that it holds nothing.
+ */
+export async function secretsLeft(ctx: Base, accountId: number, devices: readonly number[] | null): Promise<number> {
+  const name = accountName(accountId);
+  const isTheirs = ({ kind, of, scope }: Secret) =>
+    devices === null ||
+    devices.some((id) => (kind === "device" && of === id) || (kind === "day" && scope === `device:${id}`));
+  let left = 0;
+  for (const place of Object.values(placesOf(ctx))) {
+    const found = await readCopy(ctx, place, name);
+    if (found.state === "foreign") left += 1;
+    if (found.state === "good") left += found.object.secrets.filter(isTheirs).length;
+  }
+  return left;
 }

@@ -18,6 +18,7 @@ export {
   destroyDeviceSecret,
   OTHER_SCOPES,
   rotateDevice,
+  secretsLeft,
 } from "./vault-destroy.ts";
 export {
   accountHashKey,

@@ -10,7 +10,8 @@ const FRAME_HEAD = 24;
  */
 export class LogMeter {
   #shm: number;
-  #head = new DataView(new ArrayBuffer(48));
+  #bytes = new Uint8Array(48);
+  #head = new DataView(this.#bytes.buffer);
   #frames = 0;
   #salt = 0;
   /** Bytes since the meter was made or reset. */
@@ -25,7 +26,7 @@ export class LogMeter {
 
   /** Call it at least once between two checkpoints, best after each transaction. */
   read(): number {
-    readSync(this.#shm, this.#head, 0, 48, 0);
+    readSync(this.#shm, this.#bytes, 0, 48, 0);
     const frames = this.#head.getUint32(16, true);
     const salt = this.#head.getUint32(32, true);
     const pageBytes = this.#head.getUint16(14, true);

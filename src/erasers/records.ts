@@ -1,0 +1,31 @@
+import { deleteAccount, recordsOfAccount, recordsOfDevices } from "../store/erasure.ts";
+import { deleteMarkedDevice } from "../store/retention.ts";
+import { assertErasing, emptyLog } from "../store/scrub.ts";
+import type { ErasureJob, StoreEraser } from "../store-eraser.ts";
+
+const left = (ctx: { db: Parameters<typeof recordsOfAccount>[0] }, { accountId, scope }: ErasureJob) =>
+  scope.kind === "devices" ? recordsOfDevices(ctx.db, scope.devices) : recordsOfAccount(ctx.db, accountId);
+
+/** The control database: rows that go with an account or with its devices. The tracks have gone before. */
+export const RECORDS: StoreEraser = {
+  name: "records",
+  applies: ({ kind }) => kind === "account" || kind === "devices",
+
+  async purge(ctx, job) {
+    await assertErasing(ctx.db);
+    const before = await left(ctx, job);
+    if (job.scope.kind === "devices") for (const id of job.scope.devices) await deleteMarkedDevice(ctx.db, id);
+    else await deleteAccount(ctx.db, job.accountId);
+    const after = await left(ctx, job);
+    return { rows: before - after, bytes: 0, done: after === 0 };
+  },
+
+  async scrub(ctx) {
+    return { rows: 0, bytes: 0, done: (await emptyLog(ctx.db)) !== "busy" };
+  },
+
+  async verify(ctx, job) {
+    const found = await left(ctx, job);
+    return { found, evidence: { rows: found } };
+  },
+};

@@ -1,0 +1,186 @@
+import type { Base } from "./context.ts";
+import { KEYS } from "./erasers/keys.ts";
+import { RECORDS } from "./erasers/records.ts";
+import { TRACKS } from "./erasers/tracks.ts";
+import type { ErasureScope } from "./erasure-scope.ts";
+import { LIMITS } from "./limits.ts";
+import {
+  addStep,
+  advanceErasure,
+  devicesOfOthers,
+  type Erasure,
+  freezeAccount,
+  freezeDevices,
+  keepErasure,
+  releaseErasure,
+  takeErasure,
+} from "./store/erasure.ts";
+import type { RequestState, RequestStep } from "./store/schema.ts";
+import type { ErasureJob, Gone, StoreEraser, Verified } from "./store-eraser.ts";
+
+// The engine of erasures. A request that is verified goes through freeze, shred, purge, scrub and verify; each step is
+// written down when it was done, and may be stopped anywhere and run again. Nothing sets a request to `cleared`: it is
+// what the stores say of themselves when they are asked, all of them, after the last step.
+
+/** Every store that may hold something about a person. The order is that in which they are purged. */
+export const STORES: readonly StoreEraser[] = [KEYS, TRACKS, RECORDS];
+
+/** What follows each state of an erasure, when its work is done. */
+const NEXT = {
+  verified: "frozen",
+  frozen: "shredding",
+  shredding: "purging",
+  purging: "scrubbing",
+  scrubbing: "verifying",
+  propagating: "verifying",
+  verifying: "cleared",
+  partially_cleared: "purging",
+} as const satisfies Partial<Record<RequestState, RequestState>>;
+
+type Running = keyof typeof NEXT;
+
+/** One turn at a request: the engine's hold on it. */
+interface Turn {
+  ctx: Base;
+  request: Erasure;
+  job: ErasureJob;
+  stores: readonly StoreEraser[];
+  holder: number;
+}
+
+/**
+ * Carries out what is due, one request after the other, until there is none or the run has had its time. Several may run
+ * at once: each request has one runner.
+ * @returns requests that were cleared
+ */
+export async function carryOut(ctx: Base): Promise<number> {
+  const begin = ctx.now();
+  let cleared = 0;
+  while (ctx.now() - begin < LIMITS.erasureRunMs) {
+    const holder = newHolder(ctx);
+    const request = await takeErasure(ctx.db, holder, ctx.now(), ctx.now() + LIMITS.erasureLeaseMs);
+    if (request === null) break;
+    if (await turn(ctx, request, holder)) cleared += 1;
+  }
+  return cleared;
+}
+
+const newHolder = (ctx: Base) => ctx.random(6).reduce((number, byte) => number * 256 + byte, 1);
+
+async function turn(ctx: Base, request: Erasure, holder: number): Promise<boolean> {
+  const { id, name, accountId, userId, frozenAt } = request;
+  try {
+    const scope = await ownScope(ctx, accountId, JSON.parse(request.scope) as ErasureScope);
+    const job = { id, name, accountId, userId, scope, frozenAt: frozenAt ?? ctx.now() };
+    const stores = STORES.filter((store) => store.applies(scope));
+    const at: Turn = { ctx, request, job, stores, holder };
+    if (stores.length === 0) throw new Error("No store erases this");
+    for (let state = request.state; state !== "cleared"; ) {
+      const to = await work(at, state as Running);
+      if (to === null) {
+        await releaseErasure(ctx.db, id, holder, ctx.now() + LIMITS.erasureRetryMs, false);
+        return false;
+      }
+      if (!(await advanceErasure(ctx.db, { id, holder, from: state, to, at: ctx.now() }))) return false;
+      ctx.log.info("erasure.state", { request: name, state: to });
+      // Not at once: whoever wrote what was found may be at it still.
+      if (state === "verifying" && to === "purging") throw new Error("A store still holds something");
+      state = to;
+    }
+    return true;
+  } catch (error) {
+    ctx.log.error("erasure.failed", { request: name, state: request.state, failures: request.failures + 1 }, error);
+    const waitMs = Math.min(LIMITS.erasureRetryMs * 2 ** request.failures, LIMITS.erasureRetryMaxMs);
+    await releaseErasure(ctx.db, id, holder, ctx.now() + waitMs, true);
+    return false;
+  }
+}
+
+/** Intake lets nobody name another account's device; what works on bare numbers looks again. */
+async function ownScope(ctx: Base, accountId: number, scope: ErasureScope): Promise<ErasureScope> {
+  const named = scope.kind === "devices" ? scope.devices : scope.kind === "range" ? [scope.device] : [];
+  const others = await devicesOfOthers(ctx.db, accountId, named);
+  if (scope.kind === "range" && others.size > 0) throw new Error("Cannot erase a stretch of another account's track");
+  return scope.kind === "devices" ? { ...scope, devices: named.filter((device) => !others.has(device)) } : scope;
+}
+
+/** Does what a state is for. @returns the state that follows; null: it is not done yet */
+async function work(at: Turn, state: Running): Promise<RequestState | null> {
+  const { ctx, job, stores } = at;
+  const budget = { left: LIMITS.erasureStatements };
+  switch (state) {
+    case "verified":
+      await freeze(at);
+      return NEXT.verified;
+    case "frozen":
+      // The ledger tells of it before anything is destroyed; a runner that stopped there tells of it once.
+      return NEXT.frozen;
+    case "shredding":
+      return (await inEach(at, "shred", (store) => store.shred?.(ctx, job))) ? NEXT.shredding : null;
+    case "purging":
+    case "partially_cleared":
+      return (await inEach(at, "purge", (store) => store.purge(ctx, job, budget))) ? NEXT.purging : null;
+    case "scrubbing":
+      return (await inEach(at, "scrub", (store) => store.scrub?.(ctx, job))) ? NEXT.scrubbing : null;
+    case "propagating":
+      return NEXT.propagating;
+    case "verifying": {
+      const found = await verify(at);
+      return stores.every((store) => found.get(store.name)?.found === 0) ? NEXT.verifying : "purging";
+    }
+  }
+}
+
+/** From now on nobody reads it and nothing is taken for it. */
+async function freeze({ ctx, request: { accountId, id }, job: { scope } }: Turn): Promise<void> {
+  const now = ctx.now();
+  if (scope.kind === "account") {
+    await freezeAccount(ctx.db, accountId, now);
+    await addStep(ctx.db, id, { store: "records", step: "freeze", at: now, rows: 1, bytes: 0, ok: true, kids: [] });
+  } else if (scope.kind === "devices") {
+    await freezeDevices(ctx.db, accountId, scope.devices, now);
+    const rows = scope.devices.length;
+    await addStep(ctx.db, id, { store: "records", step: "freeze", at: now, rows, bytes: 0, ok: true, kids: [] });
+  }
+}
+
+/** One step in every store, in their order. What fails in one keeps the others from nothing. @returns whether all are done */
+async function inEach(
+  { ctx, request, stores, holder }: Turn,
+  step: RequestStep,
+  run: (store: StoreEraser) => Promise<Gone> | undefined,
+): Promise<boolean> {
+  let done = true;
+  const failures: unknown[] = [];
+  for (const store of stores) {
+    if (!(await keepErasure(ctx.db, request.id, holder, ctx.now() + LIMITS.erasureLeaseMs))) return false;
+    try {
+      const gone = await run(store);
+      if (gone === undefined) continue;
+      done &&= gone.done;
+      const { rows, bytes, kids = [] } = gone;
+      await addStep(ctx.db, request.id, { store: store.name, step, at: ctx.now(), rows, bytes, ok: gone.done, kids });
+    } catch (error) {
+      failures.push(error);
+      const none = { rows: 0, bytes: 0, ok: false, kids: [] };
+      await addStep(ctx.db, request.id, { store: store.name, step, at: ctx.now(), ...none });
+    }
+  }
+  if (failures.length > 0) throw failures[0];
+  return done;
+}
+
+/** Asks every store what it still has. */
+async function verify({ ctx, request, job, stores }: Turn): Promise<Map<string, Verified>> {
+  const found = new Map<string, Verified>();
+  for (const store of stores) {
+    const verified = await store.verify(ctx, job);
+    found.set(store.name, verified);
+    const ok = verified.found === 0;
+    const at = ctx.now();
+    await addStep(ctx.db, request.id, {
+      ...{ store: store.name, step: "verify" as const, at, rows: verified.found, bytes: 0, ok, kids: [] },
+    });
+  }
+  return found;
+}
