@@ -322,6 +322,12 @@ export const LIMITS = {
   /** The escrow is brought up to date when it is older than this; so many objects a run. */
   escrowMs: 20 * 3_600_000,
   escrowObjects: 2000,
+  /** Entries of the ledger in an object of its mirror, and in a page of those that are read. */
+  ledgerChunk: 100,
+  ledgerPage: 5000,
+  /** What was added to the ledger is under a signed head after this long; heads that are published. */
+  ledgerHeadMs: 24 * 3_600_000,
+  ledgerHeadsShown: 400,
   /** Key objects that one request of an operator looks at, wraps anew or restores. */
   keyObjects: 200,
 

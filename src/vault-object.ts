@@ -64,6 +64,9 @@ export const EMPTY: KeyObject = {
 /** The name of the object with the secrets of an account. */
 export const accountName = (accountId: number) => `account/${accountId}`;
 
+/** What is under this name is the ledger's mirror (src/ledger-mirror.ts), and no key object. */
+export const LEDGER = "ledger/";
+
 /** The names under which copies are wrapped: one does not open in the place of another. */
 export type CopyLabel = "a" | "b" | "escrow";
 

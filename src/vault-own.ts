@@ -1,4 +1,6 @@
-import type { Base } from "./context.ts";
+import { fromBase64 } from "../client/base64.ts";
+import { keyIdOf } from "../client/receipt.ts";
+import type { Base, Config } from "./context.ts";
 import { LIMITS } from "./limits.ts";
 import { cacheOf, deriveKey, held, heldWith, type VaultCache } from "./vault-cache.ts";
 import { bring, changeObject, placesOf } from "./vault-copies.ts";
@@ -138,6 +140,46 @@ async function fromRootKey({ config }: Base, info: string): Promise<Uint8Array<A
   const root = await crypto.subtle.importKey("raw", bytes, "HKDF", false, ["deriveBits"]);
   const algorithm = { name: "HKDF", hash: "SHA-256", salt: new Uint8Array(32), info: text.encode(info) };
   return new Uint8Array(await crypto.subtle.deriveBits(algorithm, root, 256));
+}
+
+/** Scope of the secret that the ledger is signed with. */
+const SIGNING = "sign ledger";
+/** PKCS #8 of an Ed25519 key (RFC 8410) up to its 32 bytes. */
+const PKCS8 = [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+
+export interface LedgerKey {
+  privateKey: CryptoKey;
+  publicKey: Uint8Array;
+  keyId: string;
+}
+const LEDGER_KEYS = new WeakMap<Config, LedgerKey>();
+
+/** The Ed25519 key that heads of the ledger and receipts are signed with: made at its first use, never changed. */
+export async function ledgerKey(ctx: Base): Promise<LedgerKey> {
+  const known = LEDGER_KEYS.get(ctx.config);
+  if (known !== undefined) return known;
+  const isIts = ({ scope }: Secret) => scope === SIGNING;
+  const cache = await cacheOf(ctx);
+  const { epoch } = cache;
+  let object = (await held(ctx, LASTING, { both: true }))?.object ?? null;
+  if (!object?.secrets.some(isIts)) {
+    object = await changeObject(ctx, LASTING, (before) => {
+      if (before.secrets.some(isIts)) return null;
+      const made = newSecret(ctx, kidsOf(before), { kind: "lasting", scope: SIGNING });
+      return { ...before, secrets: [...before.secrets, made] };
+    });
+    // What it signed must be told from what it did not for years: it does not wait a day for its third copy.
+    await bring(ctx, placesOf(ctx).escrow, LASTING, object!);
+    cache.hold(LASTING, object!, true, ctx.now(), epoch);
+  }
+  const pkcs8 = new Uint8Array([...PKCS8, ...object!.secrets.find(isIts)!.bytes]);
+  const readable = await crypto.subtle.importKey("pkcs8", pkcs8, "Ed25519", true, ["sign"]);
+  const { x } = (await crypto.subtle.exportKey("jwk", readable)) as { x: string };
+  const publicKey = fromBase64(x);
+  const privateKey = await crypto.subtle.importKey("pkcs8", pkcs8, "Ed25519", false, ["sign"]);
+  const key = { privateKey, publicKey, keyId: await keyIdOf(publicKey) };
+  LEDGER_KEYS.set(ctx.config, key);
+  return key;
 }
 
 const inboxName = (database: string) => `inbox/${database}`;

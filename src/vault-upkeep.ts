@@ -2,7 +2,7 @@ import type { Base } from "./context.ts";
 import { LIMITS } from "./limits.ts";
 import { cacheOf } from "./vault-cache.ts";
 import { bring, type Found, inTurns, placesOf, readCopy, readObject, SHREDS } from "./vault-copies.ts";
-import { EMPTY, type KeyObject, rootKeyId, type Shred, unavailable, wrap } from "./vault-object.ts";
+import { EMPTY, type KeyObject, LEDGER, rootKeyId, type Shred, unavailable, wrap } from "./vault-object.ts";
 import { LASTING_KEYS, lastingKey } from "./vault-own.ts";
 import { publish } from "./vault-shred.ts";
 
@@ -11,7 +11,8 @@ const REFRESHED = "refreshed";
 /** The next objects of any copy after a name, in order; `next` is the name to go on after, null at the end. */
 async function someNames(ctx: Base, after: string, limit: number): Promise<{ names: string[]; next: string | null }> {
   const lists = await Promise.all(Object.values(placesOf(ctx)).map(({ store }) => store.list("")));
-  const all = [...new Set(lists.flat())].filter((name) => name !== REFRESHED && name > after).sort();
+  const isObject = (name: string) => name !== REFRESHED && !name.startsWith(LEDGER);
+  const all = [...new Set(lists.flat())].filter((name) => isObject(name) && name > after).sort();
   const names = all.slice(0, limit);
   return { names, next: all.length > limit ? names[limit - 1] : null };
 }
