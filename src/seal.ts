@@ -1,6 +1,6 @@
 import type { Base } from "./context.ts";
 import { AppError } from "./errors.ts";
-import { accountKey, LASTING_KEYS, lastingKey } from "./vault-own.ts";
+import { accountKey, accountKeys, LASTING_KEYS, lastingKey } from "./vault-own.ts";
 
 // What must be read again later but never lie open in the database (a mail's text, what a link stands for) is sealed with
 // AES-256-GCM under a key of its purpose: derived from the secret of the account that it is about, which goes with the
@@ -83,8 +83,9 @@ export async function open(
   const additionalData = text.encode(String(bound));
   const algorithm = { name: "AES-GCM", iv: whole.subarray(0, 12), additionalData };
   let failure: unknown;
+  const own = ofAccount && account !== null ? await accountKeys(base, account, purpose) : [];
   const keysInTurn: (() => Promise<CryptoKey | null>)[] = ofAccount
-    ? [() => (account === null ? Promise.resolve(null) : accountKey(base, account, purpose))]
+    ? (own.length === 0 ? [null] : own).map((key) => () => Promise.resolve(key))
     : [
         () => presentKey(base, purpose, "seal"),
         ...base.config.oldRootKeys.map((rootKey) => () => keyFor(rootKey, purpose, "seal")),

@@ -2,7 +2,7 @@ import type { Base } from "./context.ts";
 import { AppError } from "./errors.ts";
 import { fromBase64Url, toBase64Url } from "./seal.ts";
 import { type Fields, type IndexPurpose, SEALED, type SealedTable } from "./store/sealed.ts";
-import { accountKey, blindKey } from "./vault-own.ts";
+import { accountKey, accountKeys, blindKey } from "./vault-own.ts";
 
 // Personal fields in the control database: AES-256-GCM under the secret of the account that they are about, which goes
 // with the account. Associated data binds table, column and account, so that what is moved does not open.
@@ -34,10 +34,10 @@ export function isSealed(value: Value): boolean {
 
 /** What seals and opens for a platform; it is the database's `$fields`. */
 export function fieldsOf(base: Base): Fields {
-  const keyOf = (account: number | null, make: boolean) => accountKey(base, account ?? OPERATOR, "fields", { make });
+  const keysOf = (account: number | null) => accountKeys(base, account ?? OPERATOR, "fields");
 
   async function sealingKey(account: number | null): Promise<CryptoKey> {
-    const key = await keyOf(account, true);
+    const key = await accountKey(base, account ?? OPERATOR, "fields", { make: true });
     if (key === null) throw new AppError("not_found", "This account was erased");
     return key;
   }
@@ -67,14 +67,14 @@ export function fieldsOf(base: Base): Fields {
     return sealed;
   }
 
-  async function openRow(table: SealedTable, account: number | null, key: CryptoKey | null, row: object) {
+  async function openRow(table: SealedTable, account: number | null, keys: readonly CryptoKey[], row: object) {
     const clear = { ...row } as Record<string, unknown>;
     for (const column of sealedColumns(table, row)) {
       const value = clear[column] as Value;
       clear[column] = typeof value === "string" ? "" : new Uint8Array(0);
-      if (key === null) continue;
+      if (keys.length === 0) continue;
       try {
-        clear[column] = await decrypt(key, place(table, column, account), value);
+        clear[column] = await decryptAny(keys, place(table, column, account), value);
       } catch (error) {
         base.log.error("field.refused", { table, column, account }, error);
       }
@@ -91,10 +91,10 @@ export function fieldsOf(base: Base): Fields {
       const accounts = rows.map((row) => (typeof owner === "function" ? owner(row) : owner));
       const needed = new Set(accounts.filter((_, i) => sealedColumns(table, rows[i]!).length > 0));
       const keys = new Map(
-        await Promise.all([...needed].map(async (account) => [account, await keyOf(account, false)] as const)),
+        await Promise.all([...needed].map(async (account) => [account, await keysOf(account)] as const)),
       );
       return Promise.all(
-        rows.map((row, i) => openRow(table, accounts[i]!, keys.get(accounts[i]!) ?? null, row)),
+        rows.map((row, i) => openRow(table, accounts[i]!, keys.get(accounts[i]!) ?? [], row)),
       ) as never;
     },
 
@@ -104,9 +104,9 @@ export function fieldsOf(base: Base): Fields {
     },
 
     async openOwn(table, column, { account, id }, sealed) {
-      const key = await keyOf(account, false);
-      if (key === null) throw new Error(`Cannot open ${table}.${column}: its secret was destroyed`);
-      return (await decrypt(key, place(table, column, account, id), sealed)) as string;
+      const keys = await keysOf(account);
+      if (keys.length === 0) throw new Error(`Cannot open ${table}.${column}: its secret was destroyed`);
+      return (await decryptAny(keys, place(table, column, account, id), sealed)) as string;
     },
 
     index: async (purpose, given) => indexOf(await blindKey(base), purpose, given),
@@ -147,6 +147,18 @@ async function encrypt(base: Base, key: CryptoKey, additionalData: BufferSource,
   whole.set(iv, 1);
   whole.set(sealed, 1 + IV_BYTES);
   return typeof value === "string" ? MARK_TEXT + toBase64Url(whole.subarray(1)) : whole;
+}
+
+/** While an account is sealed anew a value is under one of its secrets: the newest, mostly. */
+async function decryptAny(keys: readonly CryptoKey[], additionalData: BufferSource, value: Value): Promise<Value> {
+  for (const key of keys.slice(0, -1)) {
+    try {
+      return await decrypt(key, additionalData, value);
+    } catch {
+      // The next one may open it.
+    }
+  }
+  return decrypt(keys.at(-1)!, additionalData, value);
 }
 
 async function decrypt(key: CryptoKey, additionalData: BufferSource, value: Value): Promise<Value> {

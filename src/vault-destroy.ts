@@ -82,6 +82,44 @@ export async function destroyDeviceSecret(ctx: Base, accountId: number, kid: num
   return (await destroy(ctx, [{ name: accountName(accountId), apply }]))[0];
 }
 
+/**
+ * Gives an account another secret of its own, to seal with from now on; what is sealed under the old ones opens as long
+ * as they are there. Other isolates go on sealing with an old one for up to LIMITS.shredEveryMs.
+ * @returns false for an account that has none, or was erased
+ */
+export async function rotateOwnSecret(ctx: Base, accountId: number): Promise<boolean> {
+  const name = accountName(accountId);
+  const cache = await cacheOf(ctx);
+  let made = false;
+  await changeObject(ctx, name, (before) => {
+    made = !before.gone && before.secrets.some(({ kind }) => kind === "own");
+    return made ? { ...before, secrets: [...before.secrets, newSecret(ctx, kidsOf(before), { kind: "own" })] } : null;
+  });
+  cache.evict(name);
+  if (made) await publish(ctx, [{ name, serial: 0, at: ctx.now(), kids: [] }]);
+  return made;
+}
+
+/** Destroys the secrets of an account's own but the newest. Returns their kids. */
+export async function destroyOldOwnSecrets(ctx: Base, accountId: number): Promise<number[]> {
+  const apply = (object: KeyObject) => {
+    const newest = object.secrets.findLast(({ kind }) => kind === "own");
+    return without(object, (secret) => secret.kind === "own" && secret !== newest);
+  };
+  return (await destroy(ctx, [{ name: accountName(accountId), apply }]))[0];
+}
+
+/** How many secrets of its own an account has in the copy that has the most. */
+export async function ownSecretsOf(ctx: Base, accountId: number): Promise<number> {
+  const copies = await Promise.all(
+    Object.values(placesOf(ctx)).map((place) => readCopy(ctx, place, accountName(accountId))),
+  );
+  const counts = copies.map((found) =>
+    found.state === "good" ? found.object.secrets.filter(({ kind }) => kind === "own").length : 0,
+  );
+  return Math.max(...counts);
+}
+
 /** Destroys everything of an account, for ever. Returns the kids. */
 export async function destroyAccount(ctx: Base, accountId: number): Promise<number[]> {
   const apply = (object: KeyObject) => (object.gone ? null : { ...object, gone: true, erased: [], secrets: [] });

@@ -38,6 +38,25 @@ export function accountHashKey(
   return ownKey(ctx, accountId, purpose, "hash", options.make ?? false);
 }
 
+/**
+ * The keys of an account that something may still be sealed with, to open it: while it is sealed anew
+ * (src/rotate-own.ts) there are several, the newest first.
+ * @returns none when the account's secret was destroyed, or never made
+ */
+export async function accountKeys(ctx: Base, accountId: number, purpose: string): Promise<CryptoKey[]> {
+  const newest = await ownKey(ctx, accountId, purpose, "seal", false);
+  if (newest === null) return [];
+  const name = accountName(accountId);
+  const cache = await cacheOf(ctx);
+  const { epoch } = cache;
+  const account = await held(ctx, name);
+  const older = (account?.object.secrets ?? []).filter(
+    (secret) => secret.kind === "own" && secret !== account?.current.get("own"),
+  );
+  const keys = older.reverse().map((secret) => keyOf(cache, epoch, name, secret, `acct|v1|${purpose}`, "seal"));
+  return [newest, ...(await Promise.all(keys))];
+}
+
 async function ownKey(ctx: Base, accountId: number, purpose: string, as: "seal" | "hash", make: boolean) {
   const name = accountName(accountId);
   const cache = await cacheOf(ctx);

@@ -16,13 +16,17 @@ export {
   destroyDaysOf,
   destroyDevice,
   destroyDeviceSecret,
+  destroyOldOwnSecrets,
   OTHER_SCOPES,
+  ownSecretsOf,
   rotateDevice,
+  rotateOwnSecret,
   secretsLeft,
 } from "./vault-destroy.ts";
 export {
   accountHashKey,
   accountKey,
+  accountKeys,
   blindKey,
   destroyInboxKeys,
   inboxKey,
