@@ -20,6 +20,7 @@ export const ACTIONS = [
   "device.created",
   "device.changed",
   "device.removed",
+  "calendar.changed",
   "collection.changed",
   "document.published",
   "document.accepted",

@@ -353,6 +353,13 @@ export const LIMITS = {
   brokenNoted: 10_000,
   brokenMs: 30 * 24 * 3_600_000,
   brokenLatelyMs: 7 * 24 * 3_600_000,
+  /** Health warns when the working days of so much time ahead are not known. */
+  calendarAheadMs: 60 * 24 * 3_600_000,
+  /** After so many days off in a row the next one counts as a working day, whatever a calendar says. */
+  daysOffInRow: 31,
+  /** Days that an operator's calendar has of its own, and that one request changes. */
+  calendarDays: 3000,
+  calendarChanges: 500,
   /** Job runs are listed for this long. */
   jobRunsMs: 30 * 24 * 3_600_000,
 } as const;

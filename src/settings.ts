@@ -3,6 +3,7 @@ import { record } from "./audit.ts";
 import type { Base, Ctx } from "./context.ts";
 import { AppError } from "./errors.ts";
 import { readSettings, writeSetting } from "./store/settings.ts";
+import { isTimeZone } from "./time-zones.ts";
 
 interface Setting {
   what: string;
@@ -10,6 +11,8 @@ interface Setting {
   /** What a good value is, to complete "name must be ...". */
   must: string;
   pattern: RegExp;
+  /** What a pattern cannot tell. */
+  good?: (value: string) => boolean;
 }
 
 /** What the operator sets at run time, from the panel or the CLI; a row in the database overrides the default. */
@@ -50,7 +53,41 @@ export const SETTINGS = {
     must: "a whole number from 1 to 65535",
     pattern: /^([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])$/,
   },
+  // The law that governs unless the operator says otherwise counts its days there.
+  calendarZone: {
+    what: "Time zone of the operator's working days",
+    default: "Asia/Shanghai",
+    must: "a time zone such as Asia/Shanghai",
+    pattern: /^[A-Za-z][A-Za-z0-9_+/-]{0,63}$/,
+    good: isTimeZone,
+  },
+  calendarCountry: {
+    what: "Whose published holidays and make-up working days count: CN, or none but the days under Calendar",
+    default: "CN",
+    must: "CN or none",
+    pattern: /^(CN|none)$/,
+  },
+  calendarWeekend: {
+    what: "Days of the week that are off, from 1 for Monday to 7 for Sunday",
+    default: "6,7",
+    must: "days of the week such as 6,7 or 5,6, not all of them, or nothing",
+    pattern: /^(?!.*([1-7]).*\1)([1-7](,[1-7]){0,5})?$/,
+  },
+  calendarYears: {
+    what: "Years of which every day off is under Calendar, beside those that are published with the product",
+    default: "",
+    must: "a year or the first and the last of at most ten, such as 2027-2028, or nothing",
+    pattern: /^(20\d\d(-20\d\d)?)?$/,
+    good: (value) => value === "" || yearsOf(value).length > 0,
+  },
 } as const satisfies Record<string, Setting>;
+
+/** The years of "2027" or "2027-2028"; none when it makes no sense. */
+export function yearsOf(text: string): number[] {
+  const [from = 0, to = from] = text.split("-").map(Number);
+  const count = from === 0 ? 0 : to - from + 1;
+  return count > 10 ? [] : Array.from({ length: Math.max(0, count) }, (_, i) => from + i);
+}
 
 export type SettingName = keyof typeof SETTINGS;
 export type Settings = Record<SettingName, string>;
@@ -68,8 +105,8 @@ export async function changeSettings(ctx: Ctx, changes: Partial<Record<SettingNa
   requireProof(ctx);
   const entries = Object.entries(changes) as [SettingName, string][];
   for (const [name, value] of entries) {
-    const { pattern, must }: Setting = SETTINGS[name];
-    if (!pattern.test(value)) throw new AppError("invalid", `${name} must be ${must}`, { field: name });
+    const { pattern, must, good = () => true }: Setting = SETTINGS[name];
+    if (!pattern.test(value) || !good(value)) throw new AppError("invalid", `${name} must be ${must}`, { field: name });
   }
   const before = await settingsOf(ctx);
   for (const [name, value] of entries) {

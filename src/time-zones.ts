@@ -84,6 +84,15 @@ export function wallAt(timeZone: string, time: number): number {
   return time < at ? time + before : Math.max(time + after, at - 1 + before);
 }
 
+/**
+ * The earliest wall time that clocks show from an instant on: through the first pass of an hour that comes twice it
+ * stands at the beginning of the hour.
+ */
+export function leastWallFrom(timeZone: string, time: number): number {
+  const { before, after, at } = changeNear(timeZone, time);
+  return time < at ? Math.min(time + before, at + after) : time + after;
+}
+
 /** The first instant at which clocks show a wall time or a later one: the inverse of `wallAt`. */
 export function firstAt(timeZone: string, wall: number): number {
   const { before, after, at } = changeNear(timeZone, wall);

@@ -1209,6 +1209,10 @@ const admin: Text["admin"] = {
       governingLaw: "声明和条款适用的法律",
       bridgeHost: "定位器连接的主机名或地址",
       bridgePort: "定位器连接的端口",
+      calendarZone: "运营者工作日所用的时区",
+      calendarCountry: "采用谁公布的节假日和调休工作日：CN，或 none（只用“日历”中的日期）",
+      calendarWeekend: "每周的休息日，1 为星期一，7 为星期日",
+      calendarYears: "除随产品公布的年份外，“日历”中休息日已完整的年份",
     },
   },
   audit: {
