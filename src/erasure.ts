@@ -2,6 +2,7 @@ import type { Base } from "./context.ts";
 import { KEYS } from "./erasers/keys.ts";
 import { RECORDS } from "./erasers/records.ts";
 import { TRACKS } from "./erasers/tracks.ts";
+import { conclude, tellFrozen, tellShredded } from "./erasure-receipt.ts";
 import type { ErasureScope } from "./erasure-scope.ts";
 import { LIMITS } from "./limits.ts";
 import {
@@ -71,7 +72,8 @@ async function turn(ctx: Base, request: Erasure, holder: number): Promise<boolea
   const { id, name, accountId, userId, frozenAt } = request;
   try {
     const scope = await ownScope(ctx, accountId, JSON.parse(request.scope) as ErasureScope);
-    const job = { id, name, accountId, userId, scope, frozenAt: frozenAt ?? ctx.now() };
+    request.frozenAt = frozenAt ?? ctx.now();
+    const job = { id, name, accountId, userId, scope, frozenAt: request.frozenAt };
     const stores = STORES.filter((store) => store.applies(scope));
     const at: Turn = { ctx, request, job, stores, holder };
     if (stores.length === 0) throw new Error("No store erases this");
@@ -106,17 +108,19 @@ async function ownScope(ctx: Base, accountId: number, scope: ErasureScope): Prom
 
 /** Does what a state is for. @returns the state that follows; null: it is not done yet */
 async function work(at: Turn, state: Running): Promise<RequestState | null> {
-  const { ctx, job, stores } = at;
+  const { ctx, request, job, stores } = at;
   const budget = { left: LIMITS.erasureStatements };
   switch (state) {
     case "verified":
       await freeze(at);
       return NEXT.verified;
     case "frozen":
-      // The ledger tells of it before anything is destroyed; a runner that stopped there tells of it once.
+      await tellFrozen(ctx, request, job);
       return NEXT.frozen;
     case "shredding":
-      return (await inEach(at, "shred", (store) => store.shred?.(ctx, job))) ? NEXT.shredding : null;
+      if (!(await inEach(at, "shred", (store) => store.shred?.(ctx, job)))) return null;
+      await tellShredded(ctx, request, job);
+      return NEXT.shredding;
     case "purging":
     case "partially_cleared":
       return (await inEach(at, "purge", (store) => store.purge(ctx, job, budget))) ? NEXT.purging : null;
@@ -126,7 +130,9 @@ async function work(at: Turn, state: Running): Promise<RequestState | null> {
       return NEXT.propagating;
     case "verifying": {
       const found = await verify(at);
-      return stores.every((store) => found.get(store.name)?.found === 0) ? NEXT.verifying : "purging";
+      if (!stores.every((store) => found.get(store.name)?.found === 0)) return "purging";
+      await conclude(ctx, request, job, found);
+      return NEXT.verifying;
     }
   }
 }

@@ -18,14 +18,18 @@ export interface Erasure {
   userId: number | null;
   /** JSON, src/erasure-scope.ts. */
   scope: string;
+  receivedAt: number;
   verifiedAt: number;
+  /** How surely it was known who asked. */
+  level: string | null;
   deadline: number | null;
   calendar: string | null;
   frozenAt: number | null;
   failures: number;
 }
 
-const COLUMNS = "id, name, state, account_id, user_id, scope, verified_at, deadline, calendar, frozen_at, failures";
+const COLUMNS =
+  "id, name, state, account_id, user_id, scope, verified_at, deadline, calendar, frozen_at, failures, received_at, level";
 
 function erasureOf(row: ArrayLike<unknown>): Erasure {
   const orNull = (value: unknown) => (value === null ? null : Number(value));
@@ -41,6 +45,8 @@ function erasureOf(row: ArrayLike<unknown>): Erasure {
     calendar: row[8] === null ? null : String(row[8]),
     frozenAt: orNull(row[9]),
     failures: Number(row[10]),
+    receivedAt: Number(row[11]),
+    level: row[12] === null ? null : String(row[12]),
   };
 }
 
@@ -147,6 +153,15 @@ export async function stepsOf(db: Db, requestId: number): Promise<Step[]> {
     ok: Number(row[5]) === 1,
     kids: row[6] === null ? [] : kidsIn(bytesOf(row[6])),
   }));
+}
+
+/** Entries of the ledger that name a request. */
+export async function entriesOfRequest(db: Db, name: string): Promise<number[]> {
+  const { rows } = await db.$client.execute({
+    sql: "SELECT seq FROM ledger WHERE entry ->> '$.request' = ? ORDER BY seq",
+    args: [name],
+  });
+  return rows.map((row) => Number(row[0]));
 }
 
 export async function saveReceipt(db: Db, requestId: number, at: number, body: string): Promise<void> {

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { verifyReceipt } from "../../client/receipt.ts";
 import { carryOut } from "../../src/erasure.ts";
 import type { ErasureScope } from "../../src/erasure-scope.ts";
+import { publishedHeads } from "../../src/ledger.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { history } from "../../src/positions.ts";
 import { stepsOf } from "../../src/store/erasure.ts";
@@ -55,7 +57,14 @@ async function ask(accountId: number, scope: ErasureScope): Promise<number> {
   const { lastInsertRowid } = await database.client.execute({
     sql: `INSERT INTO requests (name, type, state, level, account_id, scope, received_at, verified_at, deadline)
       VALUES (?, 'erase', 'verified', 'V0', ?, ?, ?, ?, ?)`,
-    args: [`request-of-the-test-${asked++}`, accountId, JSON.stringify(scope), NOON, NOON, NOON + 86_400_000],
+    args: [
+      `request-of-tests-${String(asked++).padStart(5, "0")}`,
+      accountId,
+      JSON.stringify(scope),
+      NOON,
+      NOON,
+      NOON + 86_400_000,
+    ],
   });
   return Number(lastInsertRowid);
 }
@@ -104,6 +113,30 @@ describe("an account that is erased", () => {
     expect(shred.kids.length).toBe(shred.rows);
     // Its own, two devices' and a day's.
     expect(shred.rows).toBeGreaterThanOrEqual(4);
+    const { rows } = await database.client.execute(
+      "SELECT entry ->> '$.type', entry ->> '$.kidCount' FROM ledger ORDER BY seq",
+    );
+    expect(rows.map((row) => [row[0], row[1]])).toEqual([
+      ["frozen", 0],
+      ["shredded", shred.rows],
+      ["cleared", shred.rows],
+    ]);
+    const [receipt] = (await database.client.execute("SELECT body FROM receipts")).rows;
+    const verified = await verifyReceipt(String(receipt![0]), await publishedHeads(base));
+    expect(verified.ok).toBe(true);
+    expect(verified.receipt).toMatchObject({
+      result: "done",
+      keysDestroyed: shred.rows,
+      held: [],
+      scopeClass: "account",
+    });
+    const stores = verified.receipt!.stores as { name: string; rows: number; left: number }[];
+    expect(stores.map(({ name, left }) => [name, left])).toEqual([
+      ["keys", 0],
+      ["tracks", 0],
+      ["records", 0],
+    ]);
+    for (const { rows } of stores) expect(rows).toBeGreaterThan(0);
   });
 
   test("is frozen first: nobody signs in, reads or sends, whatever fails afterwards", async () => {
@@ -117,7 +150,8 @@ describe("an account that is erased", () => {
       putAll: () => Promise.reject(new Error("down")),
     });
     await carryOut(base);
-    expect(await stateOf(id)).toBe("shredding");
+    // Nothing is destroyed before it is written down where a restored database would be found out.
+    expect(await stateOf(id)).toBe("frozen");
     for (const table of ["sessions", "tokens"])
       expect(
         await count(
@@ -132,7 +166,7 @@ describe("an account that is erased", () => {
     for (let minute = 0; minute < 60; minute++) {
       base.advance(MINUTE);
       await carryOut(base);
-      expect(await stateOf(id)).toBe("shredding");
+      expect(await stateOf(id)).toBe("frozen");
     }
     Object.assign(copy, { put, ...(putAll === undefined ? {} : { putAll }) });
     await end(id);

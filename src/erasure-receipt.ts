@@ -1,0 +1,65 @@
+import type { Json } from "../client/canonical.ts";
+import type { Base } from "./context.ts";
+import { appendLedger, type LedgerStore, signedReceipt } from "./ledger.ts";
+import { type Erasure, entriesOfRequest, type Step, saveReceipt, stepsOf } from "./store/erasure.ts";
+import type { ErasureJob, Verified } from "./store-eraser.ts";
+
+// What the ledger and the subject are told of an erasure: numbers, fixed words and ids of destroyed keys.
+
+/** Says in the ledger that it begins, before anything is destroyed. */
+export async function tellFrozen(ctx: Base, { name, calendar }: Erasure, { scope }: ErasureJob): Promise<void> {
+  await appendLedger(ctx, "frozen", { request: name, scopeClass: scope.kind, calendar, actorRole: "job" });
+}
+
+/** Says which keys were destroyed. */
+export async function tellShredded(ctx: Base, { id, name, calendar }: Erasure, { scope }: ErasureJob): Promise<void> {
+  const kids = (await stepsOf(ctx.db, id)).flatMap((step) => step.kids);
+  await appendLedger(ctx, "shredded", { request: name, kids, scopeClass: scope.kind, calendar, actorRole: "job" });
+}
+
+/** Rows and keys that went from a store, over all tries. */
+function erasedOf(steps: readonly Step[], name: string): { rows: number; bytes: number; keys: number } {
+  const own = steps.filter(({ store, step }) => store === name && step !== "verify" && step !== "freeze");
+  const sum = (of: (step: Step) => number) => own.reduce((total, step) => total + of(step), 0);
+  const keys = sum(({ kids }) => kids.length);
+  return { rows: sum(({ rows }) => rows), bytes: sum(({ bytes }) => bytes), keys };
+}
+
+/** Writes the last entry and the receipt of an erasure, when every store has said that nothing is left. */
+export async function conclude(
+  ctx: Base,
+  request: Erasure,
+  { scope }: ErasureJob,
+  verified: ReadonlyMap<string, Verified>,
+): Promise<void> {
+  const { id, name, calendar, deadline } = request;
+  const steps = await stepsOf(ctx.db, id);
+  const kids = steps.flatMap((step) => step.kids);
+  const now = ctx.now();
+  const stores = [...verified].map(([store, { found, evidence }]) => ({
+    ...{ name: store, ...erasedOf(steps, store), left: found },
+    evidence: evidence as Record<string, Json>,
+  }));
+  const named = stores.map(({ name, rows, left }): LedgerStore => {
+    return { name, found: rows + left, erased: rows, ok: left === 0 };
+  });
+  const result = deadline !== null && now > deadline ? "late" : "done";
+  const fields = {
+    request: name,
+    kids,
+    scopeClass: scope.kind,
+    stores: named,
+    result,
+    calendar,
+    actorRole: "job",
+  } as const;
+  await appendLedger(ctx, "cleared", fields);
+  const { receivedAt, verifiedAt, frozenAt, level } = request;
+  const content = {
+    ...{ request: name, type: "erase", scopeClass: scope.kind, level, result },
+    ...{ receivedAt, verifiedAt, frozenAt, clearedAt: now, deadline, calendar },
+    ...{ stores, keysDestroyed: kids.length, held: [] },
+  };
+  const receipt = await signedReceipt(ctx, content, await entriesOfRequest(ctx.db, name));
+  await saveReceipt(ctx.db, id, now, receipt);
+}
