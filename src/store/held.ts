@@ -202,7 +202,7 @@ const deviceCondition = ({ devices }: Holder): string =>
  * Which rows of a table are about the holder: by a column of that name, by the table itself, or by what the table refers
  * to. null: none can be.
  */
-function conditionOf(table: SQLiteTable, name: string, of: string, who: Holder): string | null {
+export function conditionOf(table: SQLiteTable, name: string, of: string, who: Holder): string | null {
   const { columns, foreignKeys } = getTableConfig(table);
   const has = (column: string) => columns.some((candidate) => candidate.name === column);
   const referring = (to: SQLiteTable) =>

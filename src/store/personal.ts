@@ -46,8 +46,8 @@ export type Retention = (typeof RETENTIONS)[number];
  */
 export type Erase = "root" | "cascade" | "engine" | `time: ${string}` | `keep: ${string}` | "operator";
 
-/** Beside class and category: whether the person may change it, or leave it empty as well, or it goes with another column. */
-type Mark = "" | " correctable" | " optional" | ` with ${string}`;
+/** Beside class and category: its person may change it, have it emptied, or both; or it is emptied with another column. */
+type Mark = "" | " correctable" | " emptiable" | " optional" | ` with ${string}`;
 
 /** A table as those see it who take whatever map they are given. */
 export interface MappedTable {
@@ -81,8 +81,8 @@ export interface Described {
   category: Category;
   /** The person may replace it. */
   correctable: boolean;
-  /** The person may have it emptied. */
-  optional: boolean;
+  /** The person may have it emptied: to NULL, or to its default. */
+  emptiable: boolean;
   /** It is emptied with this column of its table. */
   with: string | null;
 }
@@ -93,7 +93,7 @@ export function describe(entry: string): Described {
     class: cls as Class,
     category: category as Category,
     correctable: mark === "correctable" || mark === "optional",
-    optional: mark === "optional",
+    emptiable: mark === "emptiable" || mark === "optional",
     with: mark === "with" ? other : null,
   };
 }

@@ -757,6 +757,10 @@ const profile = {
       day: "Day, counted from 1970",
       positions: "Positions",
       kid: "Key number",
+      frozenAt: "Being erased since",
+      fromTime: "From",
+      toTime: "To",
+      level: "How the identity was checked",
     } as Record<string, string>,
     /** The same for tables. */
     tables: {
@@ -781,6 +785,9 @@ const profile = {
       purges: "Positions that were deleted, by day",
       placements: "Where your tracks were placed",
       residents: "Your account in the database with its tracks",
+      requests: "What was asked for by right",
+      tombstones: "What other copies must drop",
+      exportLinks: "Links to exports",
     } as Record<string, string>,
   },
 };

@@ -33,7 +33,7 @@ interface Canary {
 const NOT_PLANTED = [
   ...["documents", "brands", "brandTexts", "settings", "bridgeSeen", "bridges", "registry", "jobRuns", "migrations"],
   ...["throttles", "positions", "latest", "inbox", "runs", "parts", "settlement", "segments", "newest"],
-  ...["purges", "wrappedSecrets", "placements"],
+  ...["purges", "wrappedSecrets", "placements", "ledger", "ledgerHeads", "requestSteps", "receipts", "calendarDays"],
 ];
 
 /**
@@ -277,7 +277,7 @@ const foundIn = (text: string, which: readonly Canary[] = planted) =>
 
 /** What has no free text and no time of its own: a word of a list, a count, a switch, a hash, or what the frame has. */
 const FIXED =
-  /^(\w+\.(\w+Index|retentionDays|collection)|(placements|purges|inbox|runs|segments|newest|wrappedSecrets)\.\w+|customerKeys\.kind|accounts\.telemetry|accounts\.(state|paymentMode|(privacy|terms)Accepted)|users\.(role|language|units|timeZone|personalisation|searchHistory|deviceLimited|disabledAt)|userDevices\.mayEdit|apiKeys\.(scope|revokedAt|deviceLimited)|addresses\.(kind|country)|sessions\.(expiresAt|secondFactor)|tokens\.(kind|expiresAt)|acceptances\.(kind|version|language)|(audit|looks)\.actor|devices\.(clockOffsetMinutes|confirmCce)|(positions|latest)\.(fixTime|receivedAt|clock|event|valid)|commands\.state|unclaimed\.(firstSeen|lastSeen|frames)|bridges\.hash)$/;
+  /^(\w+\.(\w+Index|retentionDays|collection)|(placements|purges|inbox|runs|segments|newest|wrappedSecrets)\.\w+|customerKeys\.kind|accounts\.telemetry|accounts\.(state|paymentMode|(privacy|terms)Accepted)|users\.(role|language|units|timeZone|personalisation|searchHistory|deviceLimited|disabledAt)|userDevices\.mayEdit|apiKeys\.(scope|revokedAt|deviceLimited)|addresses\.(kind|country)|sessions\.(expiresAt|secondFactor)|tokens\.(kind|expiresAt)|acceptances\.(kind|version|language)|(audit|looks)\.actor|devices\.(clockOffsetMinutes|confirmCce)|(positions|latest)\.(fixTime|receivedAt|clock|event|valid)|commands\.state|requests\.(type|state|level|deadline)|tombstones\.(fromTime|toTime)|unclaimed\.(firstSeen|lastSeen|frames)|bridges\.hash)$/;
 
 test("every column that says something about somebody holds a canary, or words of a list only", () => {
   const there = new Set(planted.map(({ at }) => at));

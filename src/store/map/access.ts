@@ -11,11 +11,11 @@ export const ACCESS = {
     columns: {
       id: "pseudonymous account",
       accountId: "pseudonymous account",
-      name: "personal account optional",
+      name: "personal account emptiable",
       scope: "personal account",
       hash: "secret account",
       createdAt: "personal account",
-      lastUsedAt: "personal log",
+      lastUsedAt: "personal log emptiable",
       revokedAt: "personal account",
       madeBy: "pseudonymous account",
       expiresAt: "personal account",
@@ -80,7 +80,7 @@ export const ACCESS = {
       signCount: "none operation",
       name: "personal account",
       createdAt: "personal account",
-      lastUsedAt: "personal log",
+      lastUsedAt: "personal log emptiable",
     },
   },
   recoveryCodes: {

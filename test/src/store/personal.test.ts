@@ -1,25 +1,15 @@
 import { readFileSync } from "node:fs";
-import { getTableColumns, is, sql } from "drizzle-orm";
-import { getTableConfig, SQLiteTable } from "drizzle-orm/sqlite-core";
+import { getTableColumns } from "drizzle-orm";
+import { getTableConfig } from "drizzle-orm/sqlite-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { encodeAaa } from "../../../codec/encode.ts";
 import { RequestWriter } from "../../../codec/envelope.ts";
 import type { Principal } from "../../../src/context.ts";
 import { held } from "../../../src/held.ts";
-import { CATEGORIES, CLASSES, DATA_MAP } from "../../../src/store/personal.ts";
-import * as schema from "../../../src/store/schema.ts";
-import { SEALED, type SealedTable } from "../../../src/store/sealed.ts";
+import { CATEGORIES, CLASSES } from "../../../src/store/personal.ts";
+import { type Canary, classOf, FIRST, MAP, plantCanaries, TABLES } from "../../canaries.ts";
 import { aContext, aDatabase, aDevice, aSession, aUser, NOON, type TestDatabase } from "../../database.ts";
 import { type Api, anApi } from "../http/api.ts";
-
-type Row = Record<string, unknown>;
-const TABLES = Object.fromEntries(
-  Object.entries(schema as unknown as Record<string, unknown>).filter((pair): pair is [string, SQLiteTable] =>
-    is(pair[1], SQLiteTable),
-  ),
-);
-const MAP: Readonly<Record<string, { of: string; columns: Readonly<Record<string, string>> }>> = DATA_MAP;
-const classOf = (table: string, column: string) => MAP[table]!.columns[column]!.split(" ")[0]!;
 
 describe("the data map", () => {
   let database: TestDatabase;
@@ -72,7 +62,7 @@ describe("the data map", () => {
         const [cls, category, mark = "optional", other = column, ...rest] = entry.split(" ");
         expect(CLASSES).toContain(cls);
         expect(CATEGORIES).toContain(category);
-        expect(["correctable", "optional", "with"]).toContain(mark);
+        expect(["correctable", "emptiable", "optional", "with"]).toContain(mark);
         expect({ table, columns: Object.keys(columns) }).toMatchObject({ columns: expect.arrayContaining([other]) });
         expect(rest).toEqual([]);
       }
@@ -183,102 +173,12 @@ test("README says of every table about somebody what it has and for how long", (
 describe("canaries", () => {
   let api: Api;
   /** What was written where, and for whom. */
-  let written: { owner: "own" | "other"; table: string; column: string; text: string }[];
+  let written: Canary[];
   let ownCookie: string;
   let own: Principal;
   let viewerCookie: string;
 
   const SMALL = Object.entries(MAP).filter(([, { of }]) => of === "account" || of === "user");
-
-  /** What a table's columns must be for a row to be possible. */
-  const given = (ids: Record<"account" | "user" | "device" | "key" | "document", number>): Record<string, Row> => ({
-    accounts: {
-      ...{ id: ids.account, state: "active", privacyAccepted: null, termsAccepted: null },
-      ...{ timeZone: "UTC", retentionDays: 30, retentionVersion: 1, collection: 1, telemetry: null, frozenAt: null },
-    },
-    users: { id: ids.user, role: "owner", units: "metric", language: "en", timeZone: "UTC", disabledAt: null },
-    apiKeys: { id: ids.key },
-    devices: {
-      ...{ id: ids.device, imei: undefined, confirmCce: 0, clockOffsetMinutes: 0, deletingAt: null },
-      ...{ groupId: null, retentionDays: 30, retentionFloor: 0, rescopedAt: null },
-    },
-    deviceGroups: { retentionDays: 30 },
-    purges: { day: 20_000, positions: 7 },
-    addresses: { country: "AT" },
-    acceptances: { documentId: ids.document, language: "en" },
-    audit: { accountId: ids.account, actorId: ids.user },
-    looks: { windowId: 1, staffId: 1, deviceId: ids.device },
-    idempotencyKeys: { status: 200 },
-    sessions: { expiresAt: NOON + 1e9 },
-    passkeys: { algorithm: -7 },
-    customerKeys: { publicKey: new Uint8Array(32).fill(0x5a) },
-    wrappedSecrets: { kid: ids.account, keyId: 1, day: 20_000, wrapped: new Uint8Array(80).fill(0xa5) },
-    tokens: { kind: "report" },
-    requests: {
-      state: "cleared",
-      uncertain: 0,
-      alarmed: 0,
-      attempts: 0,
-      holder: 0,
-      heldUntil: 0,
-      dueAt: 0,
-      failures: 0,
-    },
-  });
-
-  const FIRST = ["accounts", "users", "devices", "apiKeys"];
-  let moment = Date.UTC(2025, 0, 1);
-
-  /** Writes a row with something in each column that can be found again. */
-  async function fill(owner: "own" | "other", name: string, ids: Parameters<typeof given>[0]): Promise<void> {
-    const table = TABLES[name]!;
-    const columns = getTableColumns(table) as Record<
-      string,
-      { name: string; getSQLType(): string; enumValues?: readonly string[]; primary: boolean }
-    >;
-    const fixed = given(ids)[name] ?? {};
-    const references: Record<string, number> = {
-      account_id: ids.account,
-      user_id: ids.user,
-      device_id: ids.device,
-      key_id: ids.key,
-      made_by: ids.user,
-      opened_by: ids.user,
-    };
-    const row: Row = {};
-    for (const [key, column] of Object.entries(columns)) {
-      if (key in fixed) {
-        if (fixed[key] !== undefined) row[key] = fixed[key];
-        continue;
-      }
-      if (column.name in references) row[key] = references[column.name];
-      else if (key === "id" || key.endsWith("Index")) continue;
-      else if (column.getSQLType() === "blob") row[key] = new Uint8Array(Buffer.from(`canary ${owner} ${name} ${key}`));
-      else if (column.getSQLType() === "integer") {
-        const isSwitch = /^(may|device_lim|second_f|personalisation|search_h)/.test(column.name);
-        moment += 61_000;
-        row[key] = isSwitch ? 1 : moment;
-        if (!isSwitch && /_(at|since|until)$|^at$/.test(column.name) && classOf(name, key) === "personal")
-          written.push({ owner, table: name, column: key, text: new Date(moment).toISOString() });
-        continue;
-      } else if (column.enumValues !== undefined) row[key] = column.enumValues[0];
-      else row[key] = `canary ${owner} ${name} ${key}`;
-      if (typeof row[key] === "string" && row[key].startsWith("canary"))
-        written.push({ owner, table: name, column: key, text: row[key] });
-      else if (row[key] instanceof Uint8Array)
-        written.push({ owner, table: name, column: key, text: Buffer.from(row[key]).toString("hex") });
-    }
-    const { db } = api.base;
-    const stored = name in SEALED ? await db.$fields.seal(name as SealedTable, ids.account, row) : row;
-    // What others refer to is there already.
-    if (FIRST.includes(name)) {
-      const id = fixed.id as number;
-      await db
-        .update(table)
-        .set(stored as never)
-        .where(sql`id = ${id}`);
-    } else await db.insert(table).values(stored as never);
-  }
 
   beforeAll(async () => {
     api = await anApi();
@@ -308,7 +208,7 @@ describe("canaries", () => {
         document: Number(document.rows[0]![0]),
       };
       for (const name of [...FIRST, ...SMALL.map(([table]) => table).filter((table) => !FIRST.includes(table))]) {
-        await fill(owner, name, ids);
+        written.push(...(await plantCanaries(api.base, owner, name, ids)));
       }
       await client.execute({ sql: "UPDATE users SET device_limited = 0 WHERE id = ?", args: [user.id] });
       const batch = new RequestWriter();
