@@ -1,10 +1,14 @@
-import { deleteAccount, recordsOfAccount, recordsOfDevices } from "../store/erasure.ts";
+import type { Base } from "../context.ts";
+import { residueCounts } from "../store/erasable.ts";
+import { deleteAccount, recordsOfDevices } from "../store/erasure.ts";
 import { deleteMarkedDevice } from "../store/retention.ts";
 import { assertErasing, emptyLog } from "../store/scrub.ts";
 import type { ErasureJob, StoreEraser } from "../store-eraser.ts";
 
-const left = (ctx: { db: Parameters<typeof recordsOfAccount>[0] }, { accountId, scope }: ErasureJob) =>
-  scope.kind === "devices" ? recordsOfDevices(ctx.db, scope.devices) : recordsOfAccount(ctx.db, accountId);
+async function left({ db }: Base, { accountId, scope }: ErasureJob): Promise<number> {
+  if (scope.kind === "devices") return recordsOfDevices(db, scope.devices);
+  return Object.values(await residueCounts(db, accountId)).reduce((sum, count) => sum + count, 0);
+}
 
 /** The control database: rows that go with an account or with its devices. The tracks have gone before. */
 export const RECORDS: StoreEraser = {

@@ -1,4 +1,5 @@
 import { bytesOf, type Db } from "./db.ts";
+import type { Holder } from "./held.ts";
 import { ROWS_AN_ACCOUNT } from "./newest.ts";
 import type { RequestState, RequestStep } from "./schema.ts";
 
@@ -50,12 +51,17 @@ function erasureOf(row: ArrayLike<unknown>): Erasure {
   };
 }
 
+/** Of an account parts go one after the other: each seals what is left under another secret. */
+const IN_TURN = `(scope ->> '$.kind' NOT IN ('fields', 'categories') OR NOT EXISTS (SELECT 1 FROM requests o
+  WHERE o.account_id = requests.account_id AND o.id < requests.id AND o.closed_at IS NULL AND o.type = 'erase'
+    AND o.state IN ${RUNNING} AND o.scope ->> '$.kind' IN ('fields', 'categories')))`;
+
 /** Takes the lease of the due erasure whose deadline is nearest. Null: none is due, or all are being worked on. */
 export async function takeErasure(db: Db, holder: number, now: number, until: number): Promise<Erasure | null> {
   const { rows } = await db.$client.execute({
     sql: `UPDATE requests SET holder = ?1, held_until = ?3 WHERE id = (
         SELECT id FROM requests WHERE closed_at IS NULL AND type = 'erase' AND state IN ${RUNNING}
-          AND due_at <= ?2 AND held_until <= ?2 ORDER BY coalesce(deadline, 0), id LIMIT 1)
+          AND due_at <= ?2 AND held_until <= ?2 AND ${IN_TURN} ORDER BY coalesce(deadline, 0), id LIMIT 1)
       RETURNING ${COLUMNS}`,
     args: [holder, now, until],
   });
@@ -283,9 +289,6 @@ export async function deleteAccount(db: Db, accountId: number): Promise<boolean>
   return results.at(-1)!.rowsAffected > 0;
 }
 
-/** What keeps a number, and no word, of an account that is gone: it says what was done to it. */
-const KEPT: ReadonlySet<string> = new Set(["audit", "requests"]);
-
 /** Counts by the schema that is there, so that a table which is added is counted. */
 async function countAll(
   db: Db,
@@ -297,16 +300,6 @@ async function countAll(
   return Number(rows[0]![0]);
 }
 
-/** Rows of the control database that name an account. */
-export async function recordsOfAccount(db: Db, accountId: number): Promise<number> {
-  const { rows } = await db.$client.execute(
-    "SELECT m.name FROM sqlite_schema m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' AND c.name = 'account_id'",
-  );
-  const tables = rows.map((row) => String(row[0])).filter((table) => !KEPT.has(table));
-  const naming = tables.map((table) => ({ table, condition: "account_id = ?1" }));
-  return countAll(db, [{ table: "accounts", condition: "id = ?1" }, ...naming], accountId);
-}
-
 /** Rows of the control database that go with some devices. */
 export async function recordsOfDevices(db: Db, devices: readonly number[]): Promise<number> {
   const { rows } = await db.$client.execute(
@@ -316,4 +309,16 @@ export async function recordsOfDevices(db: Db, devices: readonly number[]): Prom
   const among = (column: unknown) => `${column} IN (SELECT value FROM json_each(?1))`;
   const naming = rows.map((row) => ({ table: String(row[0]), condition: among(row[1]) }));
   return countAll(db, [{ table: "devices", condition: among("id") }, ...naming], JSON.stringify(devices));
+}
+
+/** A person of an account, as what is held about them is looked up. Null: there is no such person. */
+export async function holderOf(db: Db, accountId: number, userId: number): Promise<Holder | null> {
+  const { rows } = await db.$client.execute({
+    sql: `SELECT role, device_limited, (SELECT json_group_array(device_id) FROM user_devices WHERE user_id = u.id)
+      FROM users u WHERE id = ? AND account_id = ?`,
+    args: [userId, accountId],
+  });
+  if (rows[0] === undefined) return null;
+  const devices = rows[0][1] === 1 ? (JSON.parse(String(rows[0][2])) as number[]) : null;
+  return { userId, accountId, devices, wholeAccount: rows[0][0] !== "viewer" && devices === null };
 }

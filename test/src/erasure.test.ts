@@ -5,8 +5,10 @@ import type { ErasureScope } from "../../src/erasure-scope.ts";
 import { publishedHeads } from "../../src/ledger.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { history } from "../../src/positions.ts";
+import { search } from "../../src/searches.ts";
 import { stepsOf } from "../../src/store/erasure.ts";
 import { firstIdOf } from "../../src/store/segments.ts";
+import { updateUser, userById } from "../../src/store/users.ts";
 import { secretsLeft } from "../../src/vault.ts";
 import {
   aBase,
@@ -16,6 +18,7 @@ import {
   anAccount,
   aSession,
   asKey,
+  asUser,
   aUser,
   NOON,
   type TestBase,
@@ -53,13 +56,14 @@ async function aFamily(devices = 2): Promise<{ accountId: number; devices: Devic
 
 let asked = 0;
 /** A request as intake leaves it. */
-async function ask(accountId: number, scope: ErasureScope): Promise<number> {
+async function ask(accountId: number, scope: ErasureScope, userId: number | null = null): Promise<number> {
   const { lastInsertRowid } = await database.client.execute({
-    sql: `INSERT INTO requests (name, type, state, level, account_id, scope, received_at, verified_at, deadline)
-      VALUES (?, 'erase', 'verified', 'V0', ?, ?, ?, ?, ?)`,
+    sql: `INSERT INTO requests (name, type, state, level, account_id, user_id, scope, received_at, verified_at, deadline)
+      VALUES (?, 'erase', 'verified', 'V0', ?, ?, ?, ?, ?, ?)`,
     args: [
       `request-of-tests-${String(asked++).padStart(5, "0")}`,
       accountId,
+      userId,
       JSON.stringify(scope),
       NOON,
       NOON,
@@ -271,6 +275,32 @@ test("one device goes and the other stays; another account's number is left alon
   expect(await trackOf(stays!)).toEqual(before);
   expect(await trackOf(others.devices[0]!)).toEqual(theirs);
   expect(await stateOf(id)).toBe("cleared");
+});
+
+test("fields and categories go, what is left stays readable, and older copies of them open no more", async () => {
+  const accountId = await anAccount(database.db);
+  const user = await aUser(database.db, { accountId, role: "owner" });
+  await database.db.$client.execute({ sql: "UPDATE users SET search_history = 1 WHERE id = ?", args: [user.id] });
+  await updateUser(database.db, user.id, { name: "Ada", mobile: "+431234567" });
+  await search(aContext(base, asUser(accountId, user.id)), "plate W-12345");
+  const row = async () =>
+    (await database.client.execute({ sql: "SELECT email, mobile FROM users WHERE id = ?", args: [user.id] })).rows[0]!;
+  const copy = await row();
+  const id = await ask(accountId, { kind: "fields", fields: ["users.mobile"] }, user.id);
+  const searches = await ask(accountId, { kind: "categories", categories: ["other"] }, user.id);
+  await carryOut(base);
+  expect(await userById(database.db, user.id)).toMatchObject({ name: "Ada", mobile: null });
+  // Others may seal with the old secret for a minute.
+  expect(await stateOf(id)).toBe("purging");
+  await end(id);
+  await end(searches);
+  expect(await count("SELECT count(*) FROM searches WHERE user_id = ?", user.id)).toBe(0);
+  expect(await userById(database.db, user.id)).toMatchObject({ name: "Ada", mobile: null });
+  await database.client.execute({
+    sql: "UPDATE users SET mobile = ? WHERE id = ?",
+    args: [copy[1] as string, user.id],
+  });
+  expect((await userById(database.db, user.id))?.mobile).toBe("");
 });
 
 /** Ends the program at a statement: it and all that follow fail. */
