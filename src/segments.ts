@@ -55,7 +55,16 @@ export function dueOf(stored: StoredPositions, row: number): number {
 
 const sink = new ByteSink();
 
-/** Seals rows order[from..to) of one device, which are in the order of their fixes, as a segment with the given id. */
+function encoded(stored: StoredPositions, order: Uint32Array, from: number, to: number): Uint8Array<ArrayBuffer> {
+  sink.reset();
+  encodeStored(stored, order, from, to, sink);
+  return sink.bytes.slice(0, sink.length) as Uint8Array<ArrayBuffer>;
+}
+
+/**
+ * Seals rows order[from..to) of one device, which are in the order of their fixes, as a segment with the given id.
+ * @param plain the rows as they are encoded, if that was done
+ */
 export function sealSegment(
   ctx: Base,
   id: number,
@@ -66,6 +75,7 @@ export function sealSegment(
   from: number,
   to: number,
   isAlarm: (event: number) => boolean,
+  plain: Uint8Array<ArrayBuffer> | null = null,
 ): Promise<SegmentRow> {
   const head: SegmentHead = {
     id,
@@ -98,10 +108,8 @@ export function sealSegment(
   }
   head.dueFrom = dueFrom === head.fromTime ? null : dueFrom;
   head.dueTo = dueTo === head.toTime ? null : dueTo;
-  sink.reset();
-  encodeStored(stored, order, from, to, sink);
-  const plain = sink.bytes.slice(0, sink.length);
-  return seal(ctx, sealing.key, segmentBinding(head), plain).then((sealed) => ({ ...head, sealed }));
+  const bytes = plain ?? encoded(stored, order, from, to);
+  return seal(ctx, sealing.key, segmentBinding(head), bytes).then((sealed) => ({ ...head, sealed }));
 }
 
 /**
@@ -173,6 +181,8 @@ export async function openSegments(
 }
 
 const one = Uint32Array.of(0);
+/** A row alone, while it is encoded. */
+const single = new StoredPositions(1);
 
 /** Seals a row as the newest fix of its device. */
 export async function sealFix(
@@ -189,11 +199,9 @@ export async function sealFix(
     due: dueOf(stored, row),
     customerKid: sealing.customerKid,
   };
-  const single = new StoredPositions(1);
+  single.reset();
   single.addFrom(stored, row);
-  sink.reset();
-  encodeStored(single, one, 0, 1, sink);
-  const plain = sink.bytes.slice(0, sink.length);
+  const plain = encoded(single, one, 0, 1);
   return { ...fix, sealed: await seal(ctx, sealing.key, fixBinding(accountId, fix), plain) };
 }
 

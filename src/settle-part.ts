@@ -64,7 +64,9 @@ interface Plan {
   scope: string;
   day: number;
   id: number;
-  rows: number[];
+  rows: Uint32Array;
+  /** The rows as they are encoded; null: that is still to be done. */
+  plain: Uint8Array<ArrayBuffer> | null;
 }
 
 /**
@@ -202,18 +204,20 @@ async function planned(
       came.push(...fresh);
       const half = halves.of(accountId, group.day);
       const open = lastOpen(used, group, found, opened.byId, half?.kid ?? null);
-      const rows = open === null ? fresh : sortByFix(stored, [...rowsBetween(opened.byId.get(open.id)!), ...fresh]);
+      const rows = Uint32Array.from(
+        open === null ? fresh : sortByFix(stored, [...rowsBetween(opened.byId.get(open.id)!), ...fresh]),
+      );
       let start = 0;
-      const ends = cutSegments(stored, rows, half === null ? undefined : CLOSED);
-      const places = await placesFor(telemetry, group, used, ends.length);
+      const cut = cutSegments(stored, rows, half === null ? undefined : CLOSED);
+      const places = await placesFor(telemetry, group, used, cut.length);
       // A day with few places left gets one long segment with each settling.
-      for (const end of places.length < ends.length ? [rows.length] : ends) {
+      for (const { end, plain } of places.length < cut.length ? [{ end: rows.length, plain: null }] : cut) {
         const id = start === 0 && open !== null ? open.id : places.shift();
         if (id === undefined) {
           ctx.log.error("settle.full", { device: deviceId, positions: rows.length - start });
           break;
         }
-        plans.push({ accountId, scope, day: group.day, id, rows: rows.slice(start, end) });
+        plans.push({ accountId, scope, day: group.day, id, rows: rows.subarray(start, end), plain });
         used.push({ id });
         start = end;
       }
@@ -350,10 +354,10 @@ async function sealedPlans(
     }),
   );
   const segments = await Promise.all(
-    plans.flatMap(({ accountId, id, rows }, i) => {
+    plans.flatMap(({ accountId, id, rows, plain }, i) => {
       const key = keys[i];
       if (key === null || key === undefined) return [];
-      return sealSegment(ctx, id, accountId, key, stored, Uint32Array.from(rows), 0, rows.length, isAlarm);
+      return sealSegment(ctx, id, accountId, key, stored, rows, 0, rows.length, isAlarm, plain);
     }),
   );
   const fixes = await Promise.all(

@@ -142,41 +142,49 @@ export const CLOSED: Length = { least: 1, ms: LIMITS.closedSegmentMs };
 
 const sink = new ByteSink();
 
+/** A stretch of rows that becomes a segment. */
+interface Stretch {
+  /** Behind its last row. */
+  end: number;
+  /** As it is encoded, where that was tried to see how long it is. */
+  plain: Uint8Array<ArrayBuffer> | null;
+}
+
 /** How many of `count` rows from `start` on fill a segment's bytes. */
-function fitting(stored: StoredPositions, order: Uint32Array, start: number, count: number): number {
+function fitting(stored: StoredPositions, order: Uint32Array, start: number, count: number): Stretch {
   let fits = count;
   while (fits > LIMITS.segmentPositionsMin) {
     sink.reset();
     encodeStored(stored, order, start, start + fits, sink);
-    if (sink.length <= LIMITS.segmentBytes) return fits;
+    if (sink.length <= LIMITS.segmentBytes) return { end: start + fits, plain: sink.bytes.slice(0, sink.length) };
     fits = Math.floor((fits * LIMITS.segmentBytes) / sink.length);
   }
-  return Math.min(count, LIMITS.segmentPositionsMin);
+  return { end: start + Math.min(count, LIMITS.segmentPositionsMin), plain: null };
 }
 
-/** Cuts rows in the order of their fixes into segments. @returns where each ends */
-export function cutSegments(stored: StoredPositions, rows: readonly number[], { least, ms }: Length = USUAL): number[] {
-  const ends: number[] = [];
-  const order = Uint32Array.from(rows);
+/** Cuts rows in the order of their fixes into segments. */
+export function cutSegments(stored: StoredPositions, order: Uint32Array, { least, ms }: Length = USUAL): Stretch[] {
+  const stretches: Stretch[] = [];
   let start = 0;
-  const tailAt = (at: number) => stored.table.i32[rows[at] * STRIDE + SLOT.tailLength];
-  let tails = rows.length === 0 ? 0 : tailAt(0);
-  for (let at = 1; at < rows.length; at++) {
+  const cut = (count: number) => {
+    const stretch = fitting(stored, order, start, count);
+    stretches.push(stretch);
+    start = stretch.end;
+  };
+  const tailAt = (at: number) => stored.table.i32[order[at] * STRIDE + SLOT.tailLength];
+  let tails = order.length === 0 ? 0 : tailAt(0);
+  for (let at = 1; at < order.length; at++) {
     const count = at - start;
-    const long = stored.fixTimeAt(rows[at]) - stored.fixTimeAt(rows[start]) >= ms;
+    const long = stored.fixTimeAt(order[at]) - stored.fixTimeAt(order[start]) >= ms;
     tails += tailAt(at);
     if (count >= LIMITS.segmentPositions || (count >= least && long) || tails > LIMITS.segmentTailBytes) {
-      start += fitting(stored, order, start, count);
-      ends.push(start);
+      cut(count);
       at = start;
       tails = tailAt(at);
     }
   }
-  while (start < rows.length) {
-    start += fitting(stored, order, start, rows.length - start);
-    ends.push(start);
-  }
-  return ends;
+  while (start < order.length) cut(order.length - start);
+  return stretches;
 }
 
 /** Whether row `a` is a newer fix than row `b`: by the earlier of fix and receive time, as a clock set ahead must not hide what follows. */
