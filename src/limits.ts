@@ -58,8 +58,9 @@ export const LIMITS = {
   partPositions: 24_576,
   partBytes: 4_000_000,
   settleAfterMs: 30 * 60_000,
-  /** Parts that one run settles; how long a run holds the lease; how long it works. */
+  /** Parts that one run settles, and how many of them at a time; how long a run holds the lease; how long it works. */
   partsPerRun: 128,
+  partsAtOnce: 2,
   settleLeaseMs: 60_000,
   settleRunMs: 20_000,
   /** The inbox gets another key after this long; what is settled is deleted after this long, and then the old keys. */

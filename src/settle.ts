@@ -59,15 +59,21 @@ export async function settle(ctx: Base, telemetry: Telemetry = mainTelemetry(ctx
       }
       const parts = (await dueParts(ctx, telemetry, due, steps + failures.size)).filter((part) => !failures.has(part));
       let settled = 0;
-      for (const part of parts) {
-        if (ctx.now() - begin >= LIMITS.settleRunMs) break;
-        try {
-          settled += await settlePart(ctx, telemetry, part);
-        } catch (error) {
-          ctx.log.error("settle.failed", { database: telemetry.name, part }, error);
-          failures.set(part, error);
+      const left = parts.values();
+      const settleSome = async () => {
+        for (const part of left) {
+          if (ctx.now() - begin >= LIMITS.settleRunMs) break;
+          try {
+            const positions = await settlePart(ctx, telemetry, part);
+            settled += positions;
+          } catch (error) {
+            ctx.log.error("settle.failed", { database: telemetry.name, part }, error);
+            failures.set(part, error);
+          }
         }
-      }
+      };
+      // While one waits for the database or for its seals, another is encoded.
+      await Promise.all(Array.from({ length: LIMITS.partsAtOnce }, settleSome));
       steps -= parts.length + 1;
       moved += settled;
       if (parts.length === 0 || (due.part !== undefined && settled === 0)) break;
