@@ -92,7 +92,7 @@ export function encodeStored(
 function writeRows(stored: StoredPositions, order: Uint32Array, from: number, rows: number, out: ByteSink): void {
   reserveScratch(rows);
   const { i32 } = stored.table;
-  const { bases, values } = scratch;
+  const { bases, values, masks } = scratch;
   let some = 0;
   let every = -1;
   for (let n = 0; n < rows; n++) {
@@ -100,6 +100,7 @@ function writeRows(stored: StoredPositions, order: Uint32Array, from: number, ro
     const mask = i32[base + MASK];
     bases[n] = base;
     values[n] = mask;
+    masks[n] = mask;
     some |= mask;
     every &= mask;
   }
@@ -120,9 +121,10 @@ function writeRows(stored: StoredPositions, order: Uint32Array, from: number, ro
       for (let n = 0; n < rows; n++) values[n] = i32[bases[n] + slot];
     } else {
       count = 0;
+      // Without a branch: which rows have a column cannot be foreseen.
       for (let n = 0; n < rows; n++) {
-        const base = bases[n];
-        if ((i32[base + MASK] & bit) !== 0) values[count++] = i32[base + slot];
+        values[count] = i32[bases[n] + slot];
+        count += (masks[n] >>> column) & 1;
       }
     }
     writeNumbers(out, values, count);
@@ -137,7 +139,7 @@ function writeRows(stored: StoredPositions, order: Uint32Array, from: number, ro
 
 // Writes the columns that have the same number in each row that has them; returns their bits.
 function writeConstants(out: ByteSink, i32: Int32Array, rows: number, some: number, every: number): number {
-  const { bases, values } = scratch;
+  const { bases, values, masks } = scratch;
   let constant = 0;
   let found = 0;
   for (let column = 0; column < COLUMN_COUNT; column++) {
@@ -150,9 +152,9 @@ function writeConstants(out: ByteSink, i32: Int32Array, rows: number, some: numb
       head = i32[bases[0] + slot];
     } else {
       let n = 0;
-      while ((i32[bases[n] + MASK] & bit) === 0) n++;
+      while ((masks[n] & bit) === 0) n++;
       head = i32[bases[n] + slot];
-      while (n < rows && ((i32[bases[n] + MASK] & bit) === 0 || i32[bases[n] + slot] === head)) n++;
+      while (n < rows && ((masks[n] & bit) === 0 || i32[bases[n] + slot] === head)) n++;
       if (n < rows) continue;
     }
     constant |= bit;
