@@ -25,6 +25,8 @@ export const ACTIONS = [
   "document.published",
   "document.accepted",
   "email.changed",
+  "export.created",
+  "export.revoked",
   "factor.added",
   "factor.removed",
   "factors.reset",

@@ -65,6 +65,12 @@ export interface ScryptCost {
   p: number;
 }
 
+export interface Hasher {
+  update(bytes: Uint8Array | string): void;
+  /** In hex; nothing can be added afterwards. */
+  digest(): string;
+}
+
 /** What the platform gives the app. Also Hono's env: `app.fetch(request, base)`. */
 export interface Base {
   db: Db;
@@ -80,6 +86,8 @@ export interface Base {
   random(length: number): Uint8Array;
   /** scrypt as the platform has it natively; 32 bytes. */
   scrypt(password: Uint8Array, salt: Uint8Array, cost: ScryptCost): Promise<Uint8Array>;
+  /** SHA-256 of what comes piece by piece, which the Web's own cannot do. */
+  sha256(): Hasher;
   /** A file made by src/http/files.ts: the API's description, stylesheets, islands. Null: there is none of that name. */
   asset(name: string): Promise<string | null>;
   /** Hands a mail to whoever delivers it. Throws when it was not taken. Null: this installation has nobody who does. */

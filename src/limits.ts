@@ -10,6 +10,16 @@ export const LIMITS = {
   /** Rows that an export holds in memory at a time. */
   exportPage: 1000,
 
+  /** A link to an export holds this long, and a person has so many. */
+  exportLinkMs: 72 * 3_600_000,
+  exportLinks: 20,
+  /** Rows of a table, and positions of a track, that making an export has in memory. */
+  exportRows: 500,
+  exportTrackPage: 8000,
+  /** Positions in a file of an export at most, so that none reaches 4 GiB; how often its link is looked at meanwhile. */
+  exportFileRows: 3_000_000,
+  exportCheckMs: 10_000,
+
   /** Beyond every time that can be stored: what a window without a bound reaches to. */
   timeMs: 8.64e15,
 

@@ -2,6 +2,7 @@ import type { Base } from "./context.ts";
 import { LIMITS } from "./limits.ts";
 import { type Budget, eraseTrack } from "./purge.ts";
 import { purgeSearches } from "./searches.ts";
+import { purgeLinks } from "./store/exports.ts";
 import { moveOf } from "./store/placements.ts";
 import * as store from "./store/retention.ts";
 import { emptyLog } from "./store/scrub.ts";
@@ -86,6 +87,7 @@ export async function purgeSignIns(ctx: Base): Promise<number> {
   const statements = { left: LIMITS.deleteStatements };
   let changed = await inSteps((limit) => purgeSessions(ctx.db, now, limit), statements);
   changed += await inSteps((limit) => purgeTokens(ctx.db, now, limit), statements);
+  changed += await inSteps((limit) => purgeLinks(ctx.db, now, limit), statements);
   changed += await inSteps(() => purgeThrottles(ctx), statements);
   changed += await forgetNetworks(ctx.db, now - LIMITS.networkMs);
   // Always, as the job that runs most often: what people changed or removed since must not live on either.

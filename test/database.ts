@@ -7,6 +7,7 @@ import { drizzle } from "drizzle-orm/libsql/node";
 import type { Base, Ctx, Db, Mail, Principal, Role, Scope, Secrets, UserPrincipal } from "../src/context.ts";
 import { SESSION_COOKIE } from "../src/http/browser.ts";
 import { assetsInMemory } from "../src/http/files.ts";
+import { nodeSha256 } from "../src/runtime/base.ts";
 import { fileSecrets } from "../src/runtime/secrets-file.ts";
 import { fieldsOf } from "../src/sealed-fields.ts";
 import { openSession } from "../src/sessions.ts";
@@ -111,6 +112,7 @@ export function aBase(db: Db, settings: { now?: number; retentionMonths?: number
     random: (length) => new Uint8Array(randomBytes(length)),
     // As the platforms have it, at a hundredth of the cost.
     scrypt: async (password, salt, { r, p }) => new Uint8Array(scryptSync(password, salt, 32, { N: 256, r, p })),
+    sha256: nodeSha256,
     asset: assetsInMemory(),
     sendMail: async (mail) => {
       sent.push(mail);

@@ -13,6 +13,7 @@ import { DEVICES } from "./devices.ts";
 import { DOCS } from "./docs.ts";
 import { DOCUMENTS } from "./documents.ts";
 import { HttpError, problem } from "./errors.ts";
+import { EXPORT_ROUTES } from "./exports.ts";
 import { HEALTH } from "./health.ts";
 import { KEYS } from "./keys.ts";
 import { ME } from "./me.ts";
@@ -46,7 +47,7 @@ import { viewOf } from "./view.ts";
 
 const API = [
   // SECURITY before SESSIONS, whose /v1/sessions/{id} would take "passkey" for an id.
-  [SIGNUP, SECURITY, SESSIONS, ME, RETENTION, SEALING_KEYS, DOCUMENTS, USERS, KEYS, SUPPORT],
+  [SIGNUP, SECURITY, SESSIONS, ME, EXPORT_ROUTES, RETENTION, SEALING_KEYS, DOCUMENTS, USERS, KEYS, SUPPORT],
   [DEVICES, ACTIVATION, MODELS, POSITIONS, COMMANDS, BRIDGE],
   [ADMIN, STAFF, BRANDS, SETTINGS, AUDIT, OVERVIEW, RETENTION_ADMIN, OPERATIONS, HEALTH],
 ].flat(2);

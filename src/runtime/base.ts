@@ -1,5 +1,5 @@
-import { scrypt } from "node:crypto";
-import type { Base, Config, Db, Mail, Secrets } from "../context.ts";
+import { createHash, scrypt } from "node:crypto";
+import type { Base, Config, Db, Hasher, Mail, Secrets } from "../context.ts";
 import { fieldsOf } from "../sealed-fields.ts";
 import { consoleLog } from "./log.ts";
 
@@ -13,6 +13,17 @@ const hash: Base["scrypt"] = (password, salt, { N, r, p }) =>
       error === null ? resolve(new Uint8Array(key)) : reject(error),
     );
   });
+
+/** `Base.sha256` of a platform with node:crypto. */
+export function nodeSha256(): Hasher {
+  const hash = createHash("sha256");
+  return {
+    update: (bytes) => {
+      hash.update(bytes);
+    },
+    digest: () => hash.digest("hex"),
+  };
+}
 
 const POOL_BYTES = 4096;
 
@@ -45,7 +56,8 @@ export function sharedBase(
 ): Shared {
   const now = () => Date.now();
   const random = pooledRandom();
-  const shared = { db, telemetry, config, now, log: consoleLog(now), random, scrypt: hash, sendMail, asset, secrets };
+  const platform = { random, scrypt: hash, sha256: nodeSha256, asset };
+  const shared = { db, telemetry, config, now, log: consoleLog(now), ...platform, sendMail, secrets };
   // It defers nothing.
   db.$fields = fieldsOf(withDefer(shared, () => undefined));
   return shared;

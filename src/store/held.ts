@@ -2,7 +2,7 @@ import type { InValue, ResultSet } from "@libsql/client";
 import { getTableColumns, is } from "drizzle-orm";
 import { getTableConfig, SQLiteTable } from "drizzle-orm/sqlite-core";
 import { bytesOf, type Db, type Statement } from "./db.ts";
-import { type Category, type Class, DATA_MAP } from "./personal.ts";
+import { type Category, type Class, DATA_MAP, describe, exportOf, type Mapped } from "./personal.ts";
 import * as schema from "./schema.ts";
 import { SEALED, type SealedTable } from "./sealed.ts";
 import { idsOf, SEGMENTS_A_DAY } from "./segments.ts";
@@ -55,6 +55,8 @@ const TABLES = schema as unknown as Readonly<Record<string, unknown>>;
 const NAMES_PERSON: Readonly<Record<string, string>> = {
   audit: "actor_id = :user AND actor IN ('user', 'staff')",
   looks: "staff_id = :user",
+  requests: "account_id = :account AND user_id = :user",
+  receipts: "request_id IN (SELECT id FROM requests WHERE account_id = :account AND user_id = :user)",
 };
 
 interface Reader {
@@ -115,34 +117,18 @@ function readerOf(
   const byName = getTableColumns(table);
   const where = conditionOf(table, sqlName, entry.of, who);
   if (where === null) return null;
-  const described = Object.entries(entry.columns).map(([column, described]) => {
-    const [cls, category] = described.split(" ") as [Class, Category];
-    return { name: column, class: cls, category };
-  });
-  const columns = described.filter((column) => column.class !== "none" && column.class !== "secret");
+  const { columns, secret } = columnsOf(entry);
   const held: HeldTable = {
     name,
     of: entry.of as HeldTable["of"],
     columns,
-    secret: described.filter((column) => column.class === "secret"),
+    secret,
     rows: 0,
     values: entry.of === "device" ? null : [],
     oldest: null,
     newest: null,
   };
-  const given: Record<string, InValue> = {
-    user: who.userId,
-    account: who.accountId,
-    devices: JSON.stringify(who.devices),
-  };
-  const bound = (named: string, rows: number): Statement => {
-    const args: InValue[] = [];
-    const sql = named.replaceAll(/:(\w+)/g, (_, name: string) => {
-      args.push(name === "limit" ? rows : (given[name] ?? null));
-      return "?";
-    });
-    return { sql, args };
-  };
+  const bound = (named: string, limit: number) => boundTo(who, named, { limit });
   if (held.values === null) {
     const time = sqlColumns.some((column) => column.name === "fix_time") ? "fix_time" : "created_at";
     const count =
@@ -150,13 +136,99 @@ function readerOf(
     return { table: held, statement: bound(count, countLimit) };
   }
   const selected = columns.map((column) => `"${byName[column.name]?.name ?? column.name}"`);
-  const owner = name in SEALED ? SEALED[name as SealedTable].account : "NULL";
+  const owner = ownerOf(name);
   const statement = bound(
     `SELECT count(*) OVER ()${selected.map((column) => `, ${column}`).join("")}, ${owner} FROM ${sqlName}
       WHERE ${where} ORDER BY rowid DESC LIMIT :limit`,
     limit,
   );
   return { table: held, statement };
+}
+
+/** The columns of a table that are about somebody, and those whose values open something. */
+function columnsOf(entry: TableMap): Pick<HeldTable, "columns" | "secret"> {
+  const described = Object.entries(entry.columns).map(([name, entry]) => {
+    const { class: cls, category } = describe(entry);
+    return { name, class: cls, category };
+  });
+  return {
+    columns: described.filter((column) => column.class !== "none" && column.class !== "secret"),
+    secret: described.filter((column) => column.class === "secret"),
+  };
+}
+
+/** SQL: under whose secret a row is sealed. */
+const ownerOf = (name: string) => (name in SEALED ? SEALED[name as SealedTable].account : "NULL");
+
+/** Binds the names in a statement. */
+function boundTo(who: Holder, named: string, more: Readonly<Record<string, number>>): Statement {
+  const given: Record<string, InValue> = {
+    user: who.userId,
+    account: who.accountId,
+    devices: JSON.stringify(who.devices),
+    ...more,
+  };
+  const args: InValue[] = [];
+  const sql = named.replaceAll(/:(\w+)/g, (_, name: string) => {
+    args.push(given[name] ?? null);
+    return "?";
+  });
+  return { sql, args };
+}
+
+/** A table that can hold something about the holder, to be read page by page to its end. */
+export interface HeldSource extends Pick<HeldTable, "name" | "columns" | "secret"> {
+  /** Its file in an export. */
+  file: string;
+  /** It lies where an account's tracks are. */
+  ofTracks: boolean;
+  /** Rows after that one, in the order in which they were stored. */
+  page(after: number, limit: number): Statement;
+}
+
+/** The file of what lies in several tables as positions: it is the tracks, not these rows. */
+const TRACKS_FILE = "positions";
+
+/**
+ * Every table that can hold something about the holder and has a file in an export; of each all rows can be read. What
+ * is told by the tracks is not among them.
+ */
+export function heldSources(who: Holder, map: Mapped = DATA_MAP): HeldSource[] {
+  return Object.entries(map).flatMap(([name, entry]) => {
+    const table = TABLES[name];
+    const file = exportOf(entry);
+    if (!is(table, SQLiteTable) || file === null || file === TRACKS_FILE) return [];
+    const { name: sqlName } = getTableConfig(table);
+    const byName = getTableColumns(table);
+    const where = conditionOf(table, sqlName, entry.of, who);
+    if (where === null) return [];
+    const { columns, secret } = columnsOf(entry);
+    if (columns.length === 0) return [];
+    const selected = columns.map((column) => `"${byName[column.name]?.name ?? column.name}"`).join(", ");
+    // `+`: by whose rows they are, not through everybody's in the order of the ids.
+    const sql = `SELECT rowid, ${selected}, ${ownerOf(name)} FROM ${sqlName}
+      WHERE (${where}) AND +rowid > :after ORDER BY +rowid LIMIT :limit`;
+    const page = (after: number, limit: number) => boundTo(who, sql, { after, limit });
+    return [{ name, file, columns, secret, ofTracks: OF_TRACKS.has(name), page }];
+  });
+}
+
+/**
+ * One page of a table's rows: values in the order of the columns.
+ * @param db the database with accounts; it opens what is sealed
+ * @returns and after which row the next page begins; null: there is none
+ */
+export async function heldPage(
+  db: Db,
+  tracks: Db,
+  source: HeldSource,
+  after: number,
+  limit: number,
+): Promise<{ values: HeldValue[][]; next: number | null }> {
+  const { rows } = await (source.ofTracks ? tracks : db).$client.execute(source.page(after, limit));
+  const { columns } = source;
+  const values = await openValues(db, source.name, columns, rows);
+  return { values, next: rows.length < limit ? null : Number(rows.at(-1)?.[0]) };
 }
 
 /**
@@ -246,13 +318,22 @@ async function filled(db: Db, table: HeldTable, { rows }: ResultSet): Promise<He
     const [count, oldest, newest] = [0, 1, 2].map((i) => first[i] as number | null);
     return { ...table, rows: count ?? 0, oldest: oldest ?? null, newest: newest ?? null };
   }
-  let named = rows.map((row) => Object.fromEntries(table.columns.map(({ name }, i) => [name, row[i + 1]])));
-  if (table.name in SEALED) {
-    const owners = new Map(named.map((row, i) => [row, rows[i]![table.columns.length + 1] as number | null]));
-    named = await db.$fields.open(table.name as SealedTable, named, (row) => owners.get(row) ?? null);
+  return { ...table, rows: Number(first[0]), values: await openValues(db, table.name, table.columns, rows) };
+}
+
+/** Values of rows that begin with something else and end with their owner. */
+async function openValues(
+  db: Db,
+  table: string,
+  columns: readonly HeldColumn[],
+  rows: ResultSet["rows"],
+): Promise<HeldValue[][]> {
+  let named = rows.map((row) => Object.fromEntries(columns.map(({ name }, i) => [name, row[i + 1]])));
+  if (table in SEALED) {
+    const owners = new Map(named.map((row, i) => [row, rows[i]![columns.length + 1] as number | null]));
+    named = await db.$fields.open(table as SealedTable, named, (row) => owners.get(row) ?? null);
   }
-  const values = named.map((row) => table.columns.map(({ name }) => shown(row[name])));
-  return { ...table, rows: Number(first[0]), values };
+  return named.map((row) => columns.map(({ name }) => shown(row[name])));
 }
 
 /** Bytes are shown as hex. */

@@ -868,6 +868,8 @@ const security = {
     "account.created": "The account was opened",
     "account.secured": "The account was secured",
     "email.changed": "The e-mail address was changed",
+    "export.created": "A download of your data was made",
+    "export.revoked": "A download of your data was revoked",
     "factor.added": "An authenticator app was added",
     "factor.added.passkey": "A passkey was added",
     "factor.removed": "An authenticator app was removed",

@@ -989,6 +989,8 @@ const security: Text["security"] = {
     "account.created": "账户已创建",
     "account.secured": "账户已受到保护",
     "email.changed": "邮箱地址已更改",
+    "export.created": "已生成数据下载",
+    "export.revoked": "已撤销数据下载",
     "factor.added": "已添加身份验证器应用",
     "factor.added.passkey": "已添加通行密钥",
     "factor.removed": "已移除身份验证器应用",

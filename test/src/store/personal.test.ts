@@ -6,11 +6,13 @@ import { encodeAaa } from "../../../codec/encode.ts";
 import { RequestWriter } from "../../../codec/envelope.ts";
 import type { Principal } from "../../../src/context.ts";
 import { held } from "../../../src/held.ts";
-import { CATEGORIES, CLASSES } from "../../../src/store/personal.ts";
+import { CATEGORIES, CLASSES, DATA_MAP, type Mapped } from "../../../src/store/personal.ts";
+import { ZipReader } from "../../../tools/unzip.ts";
 import { type Canary, classOf, FIRST, MAP, plantCanaries, TABLES } from "../../canaries.ts";
 import { aContext, aDatabase, aDevice, aSession, aUser, NOON, type TestDatabase } from "../../database.ts";
 import { type Api, anApi } from "../http/api.ts";
 
+const exportAs = (table: string) => (DATA_MAP as Mapped)[table]!.exportAs;
 describe("the data map", () => {
   let database: TestDatabase;
   beforeAll(async () => {
@@ -259,6 +261,42 @@ describe("canaries", () => {
     expect(json).toContain("48.25");
     expect(page).toContain("48.25");
     expect(json + page).not.toContain("11.75");
+  });
+
+  /** Every file of an export, one after the other. */
+  const exported = async (cookie: string) => {
+    const made = await api.call("POST", "/v1/me/exports", { cookie, body: {} });
+    expect(made.status, await made.clone().text()).toBe(201);
+    const { url } = (await made.json()) as { url: string };
+    const response = await api.call("GET", new URL(url).pathname, { cookie });
+    const zip = new ZipReader(new Uint8Array(await response.arrayBuffer()));
+    const files = new Map<string, string>();
+    for (const name of zip.entries.keys()) files.set(name, await zip.text(name));
+    return files;
+  };
+
+  test("an export has every one of the account but the secret ones, both as lines and as cells", async () => {
+    const files = await exported(ownCookie);
+    const all = (end: string) => [...files].flatMap(([name, text]) => (name.endsWith(end) ? [text] : [])).join("\n");
+    const [lines, cells, whole] = [all(".jsonl"), all(".csv"), all("")];
+    for (const { owner, table, column, text } of written) {
+      const cls = classOf(table, column);
+      // Those that the tracks tell have no files of their own.
+      const isThere = owner === "own" && cls !== "secret" && cls !== "none" && exportAs(table) !== "positions";
+      expect({ table, column, text, there: lines.includes(text) }).toMatchObject({ there: isThere });
+      expect({ table, column, text, there: cells.includes(text) }).toMatchObject({ there: isThere });
+      if (!isThere) expect(whole.includes(text), `${table}.${column}`).toBe(false);
+    }
+    expect(lines).toContain("48.25");
+    expect(whole).not.toContain("11.75");
+  });
+
+  test("an export of a viewer has what is about them and their devices, and one of staff there is not", async () => {
+    const whole = [...(await exported(viewerCookie)).values()].join("\n");
+    const shown = written.filter((canary) => whole.includes(canary.text));
+    expect([...new Set(shown.map(({ owner, table }) => `${owner} ${table}`))]).toEqual(["own devices"]);
+    const refused = await api.call("POST", "/v1/me/exports", { cookie: api.sessions.support, body: {} });
+    expect(refused.status).toBe(403);
   });
 
   test("no secret one and none of another account is in any other answer about the person", async () => {

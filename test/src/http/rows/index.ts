@@ -2,6 +2,7 @@ import { ADMIN_ROWS } from "./admin.ts";
 import { AUTH_ROWS } from "./auth.ts";
 import { CORE_ROWS } from "./core.ts";
 import { DEVICES_ROWS } from "./devices.ts";
+import { EXPORT_ROWS } from "./exports.ts";
 import { LEGAL_ROWS } from "./legal.ts";
 import { PEOPLE_ROWS } from "./people.ts";
 import { PROFILE_ROWS } from "./profile.ts";
@@ -16,6 +17,7 @@ export const ROWS: Rows = {
   ...AUTH_ROWS,
   ...SECURITY_ROWS,
   ...SEALING_ROWS,
+  ...EXPORT_ROWS,
   ...LEGAL_ROWS,
   ...DEVICES_ROWS,
   ...PEOPLE_ROWS,
