@@ -13,7 +13,7 @@ export type StoredPosition = Pick<PositionJson, "event" | "valid"> & {
   fixTime: string;
 };
 
-/** A row as the API shows it. Its JSON is what `positionJson()` writes, in a small part of the time. */
+/** A row as the API shows it. Its JSON is what `positionsJson()` writes, in a small part of the time. */
 export function storedPosition(stored: StoredPositions, row: number): StoredPosition {
   const position = positionAt(stored.table, row);
   const { fixTime } = position;

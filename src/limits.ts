@@ -117,6 +117,8 @@ export const LIMITS = {
   spareStored: 2,
   /** What an isolate keeps of the inbox as it was opened, for the next read of the same. */
   tailCacheBytes: 8_000_000,
+  /** Memory that an isolate keeps for writing pages as JSON: the largest, and as much again. */
+  jsonMemoryBytes: 1_048_576,
   /** Segments that one step of a read opens. */
   segmentsARead: 24,
 

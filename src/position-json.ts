@@ -5,9 +5,11 @@ import { SCALES, type Scale, scaleLike, type Volts } from "../codec/models.ts";
 import { positionAt } from "../codec/position.ts";
 import type { StoredPositions } from "../codec/stored.ts";
 import { storedPosition } from "../codec/stored-position.ts";
+import { DayText, JsonBytes, type Piece, pieceOf } from "./json-bytes.ts";
+import { LIMITS } from "./limits.ts";
 
-// JSON written straight from the columns: making an object of each position and stringifying it takes several times as
-// long. What is rare (text that says more than its column, tails) takes the way over the object.
+// JSON written straight from the columns, as bytes: making an object of each position and stringifying it takes many times
+// as long. What is rare (text that says more than its column, tails) takes the way over the object.
 
 /** Columns that are fields by themselves, in the order of POSITION_FIELDS: `per` divides as in COLUMNS. */
 const FIELDS = [
@@ -24,11 +26,13 @@ const FIELDS = [
 ] as const;
 const FIELD_SLOTS = Int32Array.from(FIELDS, ({ slot }) => slot);
 const FIELD_PERS = Int32Array.from(FIELDS, ({ per }) => per);
-const FIELD_HEADS = FIELDS.map(({ name }) => `,"${name}":`);
+const FIELD_HEADS = FIELDS.map(({ name }) => pieceOf(`,"${name}":`));
 const COORDINATES = bits("latitudeE6", "longitudeE6");
 
 /** Analog inputs other than battery (4) and supply (5), in the order in which JSON lists such keys. */
 const ANALOG_INPUTS = [1, 2, 3, 6, 7, 8] as const;
+const FIRST_ANALOG_HEADS = ANALOG_INPUTS.map((input) => pieceOf(`,"analogV":{"${input}":`));
+const ANALOG_HEADS = ANALOG_INPUTS.map((input) => pieceOf(`,"${input}":`));
 const ANALOG_BITS = bits("ad1", "ad2", "ad3", "ad6", "ad7", "ad8");
 const MASK = SLOT.mask;
 const FLAGS_SLOT = SLOT.flags;
@@ -65,84 +69,107 @@ const RAW_BITS = SCALES.map(
 );
 const CCC = SOURCES.indexOf("CCC");
 
-const SMALL = Array.from({ length: 1000 }, (_, n) => String(n));
-const DIGITS_3 = Array.from({ length: 1000 }, (_, n) => String(n).padStart(3, "0"));
-/** `.5` of 500, nothing of 0. */
-const FRACTIONS = DIGITS_3.map((digits) => `.${digits}`.replace(/\.?0+$/, ""));
-const POINT_DIGITS_3 = DIGITS_3.map((digits) => `.${digits}`);
-const TRIMMED_3 = DIGITS_3.map((digits) => digits.replace(/0+$/, ""));
-const EVENT_TEXTS = new Map(EVENTS.map(({ code }) => [code as number, JSON.stringify(eventOf(code))]));
+const HEAD = {
+  id: pieceOf('{"id":'),
+  deviceId: pieceOf(',"deviceId":'),
+  receivedAt: pieceOf(',"receivedAt":"'),
+  event: pieceOf('","event":'),
+  fixTime: pieceOf(',"fixTime":"'),
+  valid: pieceOf('","valid":true'),
+  invalid: pieceOf('","valid":false'),
+  inputs: pieceOf(',"inputs":'),
+  outputs: pieceOf(',"outputs":'),
+  battery: pieceOf(',"batteryV":'),
+  supply: pieceOf(',"supplyV":'),
+  fuel: pieceOf(',"fuelPercent":'),
+  geofence: pieceOf(',"geofence":'),
+  comma: pieceOf(","),
+  close: pieceOf("}"),
+};
+const EVENT_PIECES = new Map(EVENTS.map(({ code }) => [code as number, pieceOf(JSON.stringify(eventOf(code)))]));
 
-/** JSON of rows `order[from..to)` as an array: `JSON.stringify()` of what `storedPosition()` gives for them. */
+/** More than a row takes without its event and what is rare, with every number as long as it can be. */
+const ROW_BYTES = 1024;
+const out = new JsonBytes();
+const received = new DayText();
+const fixed = new DayText();
+
+/**
+ * JSON of rows `order[from..to)` as an array, UTF-8: `JSON.stringify()` of what `storedPosition()` gives for them.
+ * @param before goes before it, and `after` behind it
+ */
 export function positionsJson(
   stored: StoredPositions,
   order: Uint32Array | readonly number[],
   from = 0,
   to: number = order.length,
-): string {
-  let text = "[";
-  for (let n = from; n < to; n++) text += (n === from ? "" : ",") + positionJson(stored, order[n]);
-  return `${text}]`;
+  before = "",
+  after = "",
+): Uint8Array<ArrayBuffer> {
+  out.at = 0;
+  volts.end = 0;
+  out.text(`${before}[`);
+  for (let n = from; n < to; n++) {
+    if (n > from) out.piece(HEAD.comma);
+    writePosition(stored, order[n]);
+  }
+  out.text(`]${after}`);
+  return out.take(LIMITS.jsonMemoryBytes);
 }
 
-/** JSON of a row: `JSON.stringify()` of what `storedPosition()` gives for it. */
-export function positionJson(stored: StoredPositions, row: number): string {
+function writePosition(stored: StoredPositions, row: number): void {
   const { i32 } = stored.table;
   const base = row * STRIDE;
   const mask = i32[base + MASK];
   const flags = i32[base + FLAGS_SLOT];
-  if ((flags & FLAGS.exact) !== 0) return JSON.stringify(storedPosition(stored, row));
+  out.reserve(ROW_BYTES);
+  if ((flags & FLAGS.exact) !== 0) {
+    out.text(JSON.stringify(storedPosition(stored, row)));
+    return;
+  }
   const code = (mask & BIT.event) === 0 ? 0 : i32[base + EVENT];
-  let text = `{"id":${whole(stored.ids[row])},"deviceId":${whole(stored.deviceIds[row])},"receivedAt":"`;
-  text += isoTime(stored.receivedAt[row]);
-  text += `","event":${EVENT_TEXTS.get(code) ?? JSON.stringify(eventOf(code))},"fixTime":"`;
-  text += isoTime(stored.fixTimeAt(row));
-  text += (flags & FLAGS.valid) === 0 ? '","valid":false' : '","valid":true';
+  out.piece(HEAD.id);
+  out.whole(stored.ids[row]);
+  out.piece(HEAD.deviceId);
+  out.whole(stored.deviceIds[row]);
+  out.piece(HEAD.receivedAt);
+  out.time(stored.receivedAt[row], received);
+  out.piece(HEAD.event);
+  const event = EVENT_PIECES.get(code);
+  if (event === undefined) out.text(JSON.stringify(eventOf(code)));
+  else out.piece(event);
+  out.reserve(ROW_BYTES);
+  out.piece(HEAD.fixTime);
+  out.time(stored.fixTimeAt(row), fixed);
+  out.piece((flags & FLAGS.valid) === 0 ? HEAD.invalid : HEAD.valid);
   const shown = (flags & FLAGS.outOfRange) === 0 ? mask : mask & ~COORDINATES;
   for (let field = 0; field < FIELD_SLOTS.length; field++) {
     const slot = FIELD_SLOTS[field];
     if ((shown & (1 << (slot - 1))) === 0) continue;
     const value = i32[base + slot];
     const per = FIELD_PERS[field];
-    text +=
-      FIELD_HEADS[field] + (per === 1 ? whole(value >>> 0) : per === 1000 ? thousandths(value) : millionths(value));
+    out.piece(FIELD_HEADS[field]);
+    if (per === 1) out.whole(value >>> 0);
+    else if (per === 1000) out.thousandths(value);
+    else out.millionths(value);
   }
-  if ((mask & BIT.cell) !== 0) text += cellText(i32, base, mask);
-  if ((mask & BIT.inputs) !== 0) text += `,"inputs":${whole(i32[base + SLOT.inputs] >>> 0)}`;
-  if ((mask & BIT.outputs) !== 0) text += `,"outputs":${whole(i32[base + SLOT.outputs] >>> 0)}`;
-  text += voltsText(i32, base, mask, flags);
-  return `${text + rareText(stored, row, base, mask, flags, code)}}`;
+  if ((mask & BIT.cell) !== 0) out.piece(cellPiece(i32, base, mask));
+  if ((mask & BIT.inputs) !== 0) writeWhole(HEAD.inputs, i32[base + SLOT.inputs] >>> 0);
+  if ((mask & BIT.outputs) !== 0) writeWhole(HEAD.outputs, i32[base + SLOT.outputs] >>> 0);
+  writeVolts(i32, base, mask, flags);
+  writeRare(stored, row, base, mask, flags, code);
+  out.piece(HEAD.close);
 }
 
-// Numbers are put together from the texts of up to three digits: V8 takes several times as long for a number that it
-// has not written before.
-function whole(value: number): string {
-  if (value < 1000) return value >= 0 ? SMALL[value] : `${value}`;
-  const thousands = Math.floor(value / 1000);
-  const rest = DIGITS_3[value - thousands * 1000];
-  return thousands < 1000 ? SMALL[thousands] + rest : whole(thousands) + rest;
-}
-
-// As the quotient is written: it is the double nearest to these digits, and they are few enough to be its shortest.
-function thousandths(value: number): string {
-  if (value < 0) return `-${thousandths(-value)}`;
-  const units = Math.floor(value / 1000);
-  return whole(units) + FRACTIONS[value - units * 1000];
-}
-
-function millionths(value: number): string {
-  if (value < 0) return `-${millionths(-value)}`;
-  const units = Math.floor(value / 1e6);
-  const rest = value - units * 1e6;
-  const high = Math.floor(rest / 1000);
-  const low = rest - high * 1000;
-  return low === 0 ? whole(units) + FRACTIONS[high] : whole(units) + POINT_DIGITS_3[high] + TRIMMED_3[low];
+function writeWhole(head: Piece, value: number): void {
+  out.piece(head);
+  out.whole(value);
 }
 
 // A device stays with a cell and its volts for a while, and has few events: their texts are kept for the next row.
-const cell = { network: -1, lac: -1, cid: -1, bits: -1, text: "" };
+const cell = { network: -1, lac: -1, cid: -1, bits: -1, piece: pieceOf("") };
 
-function cellText(i32: Int32Array, base: number, mask: number): string {
+function cellPiece(i32: Int32Array, base: number, mask: number): Piece {
   const network = i32[base + SLOT.mccMnc];
   const lac = i32[base + SLOT.lac];
   const cid = i32[base + SLOT.cid];
@@ -151,51 +178,70 @@ function cellText(i32: Int32Array, base: number, mask: number): string {
     Object.assign(cell, { network, lac, cid, bits: present });
     const area = (present & BIT.lac) === 0 ? "" : `,"lac":${lac >>> 0}`;
     const id = (present & BIT.cid) === 0 ? "" : `,"cid":${cid >>> 0}`;
-    cell.text = `,"cell":{"mcc":${network >>> 16},"mnc":${network & 0xffff}${area}${id}}`;
+    cell.piece = pieceOf(`,"cell":{"mcc":${network >>> 16},"mnc":${network & 0xffff}${area}${id}}`);
   }
-  return cell.text;
+  return cell.piece;
 }
 
-function voltsText(i32: Int32Array, base: number, mask: number, flags: number): string {
+/** Where the volts of the last row with other ones are, and what they are of; none are kept when `end` is 0. */
+const volts = { start: 0, end: 0, bits: 0, flags: 0, base: 0 };
+
+function writeVolts(i32: Int32Array, base: number, mask: number, flags: number): void {
+  const present = mask & (ANALOG_BITS | BIT.battery | BIT.supply);
+  if (present === 0) return;
+  if (volts.end > 0 && present === volts.bits && flags === volts.flags) {
+    let n = 0;
+    while (n < 8 && i32[base + AD1 + n] === i32[volts.base + AD1 + n]) n++;
+    if (n === 8) {
+      out.again(volts.start, volts.end);
+      return;
+    }
+  }
+  volts.start = out.at;
   const row = (flags >>> FLAGS.scaleShift) & 0xff;
   const scale: Scale = row === 0 ? scaleLike((mask & BIT.battery) === 0 ? undefined : i32[base + AD4]) : SCALES[row];
-  let text = "";
   if ((mask & ANALOG_BITS) !== 0 && scale.analog !== null) {
-    let before = ',"analogV":{"';
+    let heads = FIRST_ANALOG_HEADS;
     for (let n = 0; n < ANALOG_INPUTS.length; n++) {
-      const input = ANALOG_INPUTS[n];
-      if ((mask & (1 << (AD1 + input - 2))) === 0) continue;
-      text += `${before}${input}":${volts(scale.analog, i32[base + AD1 + input - 1] >>> 0)}`;
-      before = ',"';
+      const slot = AD1 + ANALOG_INPUTS[n] - 1;
+      if ((mask & (1 << (slot - 1))) === 0) continue;
+      out.piece(heads[n]);
+      out.thousandths(milliVolts(scale.analog, i32[base + slot] >>> 0));
+      heads = ANALOG_HEADS;
     }
-    text += "}";
+    out.piece(HEAD.close);
   }
   if ((mask & BIT.battery) !== 0 && scale.battery !== null) {
-    text += `,"batteryV":${volts(scale.battery, i32[base + AD4])}`;
+    out.piece(HEAD.battery);
+    out.thousandths(milliVolts(scale.battery, i32[base + AD4]));
   }
   if ((mask & BIT.supply) !== 0 && scale.supply !== null) {
-    text += `,"supplyV":${volts(scale.supply, i32[base + AD5])}`;
+    out.piece(HEAD.supply);
+    out.thousandths(milliVolts(scale.supply, i32[base + AD5]));
   }
-  return text;
+  volts.end = out.at;
+  volts.bits = present;
+  volts.flags = flags;
+  volts.base = base;
 }
 
 // As voltsOf(), which divides by 1000 in the end.
-function volts(scale: Volts, raw: number): string {
-  return thousandths(Math.round((raw * scale.times * 1000) / scale.per));
+function milliVolts(scale: Volts, raw: number): number {
+  return Math.round((raw * scale.times * 1000) / scale.per);
 }
 
 // What the last row with a tail said, the tail, and the other numbers that it depended on.
-const rare = { tail: new Uint8Array(0), key: new Float64Array(8).fill(-1), text: "" };
+const rare = { tail: new Uint8Array(0), key: new Float64Array(8).fill(-1), piece: pieceOf("") };
 
 // fuelPercent, temperaturesC, driverId, pictureName, geofence, readings
-function rareText(
+function writeRare(
   stored: StoredPositions,
   row: number,
   base: number,
   mask: number,
   flags: number,
   code: number,
-): string {
+): void {
   const { i32, tail } = stored.table;
   const length = i32[base + TAIL_LENGTH];
   const late = stored.clock[row] !== 0 && (mask & BIT.time) !== 0;
@@ -203,8 +249,15 @@ function rareText(
   const own = (flags & FLAGS.outOfRange) !== 0 || (mask & RAW_BITS[(flags >>> FLAGS.scaleShift) & 0xff]) !== 0;
   // The last word of a CCC record may be something else than a geo-fence.
   const word = (mask & BIT.geofence) !== 0 && flags >>> FLAGS.sourceShift === CCC;
-  if (length === 0 && !own && !word) return plainRareText(i32, base, mask, late);
-  if (own || late) return interpretedText(stored, row, late);
+  if (length === 0 && !own && !word) {
+    writePlainRare(i32, base, mask, late);
+    return;
+  }
+  if (own || late) {
+    out.text(interpretedText(stored, row, late));
+    out.reserve(ROW_BYTES);
+    return;
+  }
   const { key } = rare;
   const start = i32[base + TAIL_START];
   let same =
@@ -217,22 +270,34 @@ function rareText(
     ((mask & BIT.systemFlags) === 0 || key[6] === i32[base + SYSTEM_FLAGS]) &&
     ((mask & BIT.rxLevel) === 0 || key[7] === i32[base + RX_LEVEL]);
   for (let i = 0; same && i < length; i++) same = tail[start + i] === rare.tail[i];
-  if (same) return rare.text;
+  if (same) {
+    writeRarePiece();
+    return;
+  }
   key.set([length, mask, flags, code, i32[base + FUEL], i32[base + GEOFENCE]]);
   key.set([i32[base + SYSTEM_FLAGS], i32[base + RX_LEVEL]], 6);
   rare.tail = tail.slice(start, start + length);
-  rare.text = interpretedText(stored, row, false);
-  return rare.text;
+  rare.piece = pieceOf(interpretedText(stored, row, false));
+  writeRarePiece();
 }
 
-function plainRareText(i32: Int32Array, base: number, mask: number, late: boolean): string {
+function writeRarePiece(): void {
+  out.reserve(rare.piece.length + ROW_BYTES);
+  out.piece(rare.piece);
+}
+
+function writePlainRare(i32: Int32Array, base: number, mask: number, late: boolean): void {
   const level = (mask & BIT.rxLevel) === 0 ? 0 : i32[base + RX_LEVEL];
-  let text = (mask & BIT.fuel) === 0 ? "" : `,"fuelPercent":${thousandths(i32[base + FUEL] * 10)}`;
-  if ((mask & BIT.geofence) !== 0) text += `,"geofence":${i32[base + GEOFENCE] >>> 0}`;
-  if (!late && level === 0 && (mask & BIT.systemFlags) === 0) return text;
-  let before = ',"readings":{';
+  if ((mask & BIT.fuel) !== 0) {
+    out.piece(HEAD.fuel);
+    out.thousandths(i32[base + FUEL] * 10);
+  }
+  if ((mask & BIT.geofence) !== 0) writeWhole(HEAD.geofence, i32[base + GEOFENCE] >>> 0);
+  if (!late && level === 0 && (mask & BIT.systemFlags) === 0) return;
+  let text = ',"readings":{';
+  let before = "";
   if ((mask & BIT.systemFlags) !== 0) {
-    text += `${before}"systemFlags":${i32[base + SYSTEM_FLAGS] >>> 0}`;
+    text += `"systemFlags":${i32[base + SYSTEM_FLAGS] >>> 0}`;
     before = ",";
   }
   if (level !== 0) {
@@ -240,7 +305,8 @@ function plainRareText(i32: Int32Array, base: number, mask: number, late: boolea
     before = ",";
   }
   if (late) text += `${before}"deviceTime":"${isoTime(EPOCH_MS + (i32[base + TIME] >>> 0) * 1000)}"`;
-  return `${text}}`;
+  out.text(`${text}}`);
+  out.reserve(ROW_BYTES);
 }
 
 function interpretedText(stored: StoredPositions, row: number, late: boolean): string {

@@ -17,7 +17,8 @@ export const MEDIA_TYPES = { open: "application/json", sealed: "application/vnd.
 
 export interface Answer {
   mediaType: (typeof MEDIA_TYPES)[keyof typeof MEDIA_TYPES];
-  json: string;
+  /** UTF-8. */
+  json: Uint8Array<ArrayBuffer>;
 }
 
 /** A page as JSON, together with what lies there and is sealed to the caller's own keys. */
@@ -29,7 +30,7 @@ export const asAnswer =
     const rest = JSON.stringify({ ...(await partsOf(ctx, closed)), nextCursor });
     return {
       mediaType: MEDIA_TYPES.sealed,
-      json: `{"sealed":true,"data":${positionsJson(stored, rows)},${rest.slice(1)}`,
+      json: positionsJson(stored, rows, 0, rows.length, '{"sealed":true,"data":', `,${rest.slice(1)}`),
     };
   };
 

@@ -68,9 +68,9 @@ function elsewhere(): TestBase {
 const settle_ = (where: TestBase = base) => settle(where, mainTelemetry(where), { all: true });
 
 /** What the customer's own program makes of an answer. */
-async function opened(read: Promise<{ mediaType: string; json: string }>, with_ = key) {
+async function opened(read: Promise<{ mediaType: string; json: Uint8Array }>, with_ = key) {
   const { mediaType, json } = await read;
-  const answer = readAnswer(json);
+  const answer = readAnswer(new TextDecoder().decode(json));
   return { mediaType, answer, ...(await openTrack(answer, with_)) };
 }
 const track = (window: Parameters<typeof history>[2] = {}, with_ = key) =>

@@ -9,7 +9,7 @@ import { isoTime } from "../../codec/iso-time.ts";
 import { SCALES } from "../../codec/models.ts";
 import { StoredPositions } from "../../codec/segment.ts";
 import { storedPosition } from "../../codec/stored-position.ts";
-import { positionJson, positionsJson } from "../../src/position-json.ts";
+import { positionsJson } from "../../src/position-json.ts";
 import { frames } from "../codec/arbitrary-frames.ts";
 import { seeded } from "../codec/wire.ts";
 
@@ -95,8 +95,10 @@ function storeOf(list: readonly Row[]): StoredPositions {
 
 function expectSame(stored: StoredPositions, order: readonly number[]): void {
   const objects = order.map((row) => storedPosition(stored, row));
-  expect(positionsJson(stored, order)).toBe(JSON.stringify(objects));
+  expect(written(positionsJson(stored, order))).toBe(JSON.stringify(objects));
 }
+
+const written = (json: Uint8Array) => new TextDecoder("utf-8", { fatal: true }).decode(json);
 
 describe("positionsJson()", () => {
   test("writes what JSON.stringify() writes of decoded frames", () => {
@@ -172,10 +174,12 @@ describe("positionsJson()", () => {
     const head = (id: number) =>
       `{"id":${id},"deviceId":2,"receivedAt":"1970-01-01T00:00:00.000Z","event":{"code":0,"name":"unknown"},` +
       '"fixTime":"1970-01-01T00:00:00.000Z","valid":false}';
-    expect(positionsJson(stored, Uint32Array.of(3, 1, 0), 1)).toBe(`[${head(2)},${head(1)}]`);
-    expect(positionsJson(stored, [3, 1, 0], 0, 1)).toBe(`[${head(4)}]`);
-    expect(positionsJson(stored, [3], 1)).toBe("[]");
-    expect(positionJson(stored, 2)).toBe(head(3));
+    expect(written(positionsJson(stored, Uint32Array.of(3, 1, 0), 1))).toBe(`[${head(2)},${head(1)}]`);
+    expect(written(positionsJson(stored, [3, 1, 0], 0, 1))).toBe(`[${head(4)}]`);
+    expect(written(positionsJson(stored, [3], 1))).toBe("[]");
+    expect(written(positionsJson(stored, [2], 0, 1, '{"data":', ',"nextCursor":"é"}'))).toBe(
+      `{"data":[${head(3)}],"nextCursor":"é"}`,
+    );
   });
 });
 

@@ -268,7 +268,7 @@ describe("when another period begins to decide about a device", () => {
     base.advance(200 * DAY);
     await purgeExpired(base);
     const { json } = await history(ctx(), kept, {}, asAnswer(ctx()));
-    const { positions, unopened } = await openTrack(readAnswer(json), key);
+    const { positions, unopened } = await openTrack(readAnswer(new TextDecoder().decode(json)), key);
     expect([positions.length, unopened]).toEqual([3, []]);
     expect(await held()).toBe(3);
     base.advance(400 * DAY);
