@@ -227,18 +227,19 @@ export const POSITIONS: readonly Route[] = [
     params: DevicePath,
     query: HistoryQuery,
     find: findDevice,
+    findsItself: true,
     refusesSealed: true,
     answers: { 200: { ...positionPage, media: { ...files, ...positionPage.media } } },
-    handle: async ({ c, ctx, object, query }) => {
+    handle: async ({ c, ctx, params, query }) => {
       const { format = acceptedFormat(c.req.header("accept")), ...window } = query;
       if (format === "json") {
-        return sendAnswer(c, history(ctx, object.id, window, asAnswer(ctx)), { Vary: "Accept" });
+        return sendAnswer(c, history(ctx, params.id, window, asAnswer(ctx)), { Vary: "Accept" });
       }
       const { cursor, ...rest } = window;
       if (cursor !== undefined) {
         throw new AppError("invalid", "cursor goes with format=json; a file has all positions", { field: "cursor" });
       }
-      const file = await exportTrack(ctx, object, rest, format);
+      const file = await exportTrack(ctx, await findDevice(ctx, params), rest, format);
       return new Response(watched(ctx, file.body), {
         headers: {
           "Content-Type": file.mediaType,
@@ -258,8 +259,9 @@ export const POSITIONS: readonly Route[] = [
     params: DevicePath,
     query: v.strictObject({ ...WINDOW, limit: Limit, cursor: Cursor, codes: v.optional(EventCodes) }),
     find: findDevice,
+    findsItself: true,
     answers: { 200: positionPage },
-    handle: async ({ c, ctx, object, query }) => sendAnswer(c, events(ctx, object.id, query, asAnswer(ctx))),
+    handle: async ({ c, ctx, params, query }) => sendAnswer(c, events(ctx, params.id, query, asAnswer(ctx))),
   }),
   route({
     method: "GET",

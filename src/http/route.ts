@@ -91,6 +91,11 @@ interface Definition<P, Q, B, O> {
    * @throws {AppError} not_found
    */
   find?: (ctx: Ctx, params: Out<P>) => Promise<O>;
+  /**
+   * What the handler reads finds the object too, or says not_found, so that it is not looked up twice: `find` runs only
+   * when the request is refused, and comes first then. The handler gets no object.
+   */
+  findsItself?: true;
   answers: Record<number, Answer>;
   handle: (call: Call<Out<P>, Out<Q>, Out<B>, O>) => Response | Promise<Response>;
 }

@@ -42,28 +42,39 @@ export function serve(route: Route): Handler<Env> {
     requireKind(route.access, principal);
     const ctx: Ctx = { ...c.env, requestId: c.var.requestId, principal, client };
     const params = route.params === undefined ? undefined : pathParams(route.params, c.req.param());
-    const object = await route.find?.(ctx, params);
-    requireRight(route.access, principal);
-    if (route.right !== true && changes(route)) requireGoodStanding(principal);
-    if (route.stepUp === true) requireProof(ctx);
-    const query = parseQuery(route, c.req.url);
-    const key = c.req.header("idempotency-key");
-    if (key !== undefined && route.method === "POST" && route.idempotent !== true) {
-      throw new AppError("invalid", "This request does not take an Idempotency-Key", { field: "Idempotency-Key" });
+    const answer = (object: unknown) => answerTo(c, route, ctx, params, object);
+    if (route.findsItself !== true) return answer(await route.find?.(ctx, params));
+    try {
+      return await answer(undefined);
+    } catch (error) {
+      await route.find?.(ctx, params);
+      throw error;
     }
-    const form: Form = route.form === true ? await readForm(c.req.raw, LIMITS.formBytes) : {};
-    const handle = (body: unknown) => route.handle({ c, ctx, params, query, body, form, object } as never);
-    if (route.body === undefined) return handle(undefined);
-    const { value, bytes } = await readJson(c.req.raw, route.jsonBytes ?? LIMITS.jsonBodyBytes);
-    const body = parse(route.body, value);
-    requireWholeTexts(value);
-    requireNoCardNumbers(value);
-    if (key === undefined || route.idempotent !== true) return handle(body);
-    const hash = await tokenHash(`${route.method} ${new URL(c.req.url).pathname}\n${new TextDecoder().decode(bytes)}`);
-    const answer = await once(ctx, key, hash, async () => keep(await handle(body)));
-    const headers = answer.repeated ? { ...answer.headers, "Idempotent-Replayed": "true" } : answer.headers;
-    return new Response(answer.body, { status: answer.status, headers });
   };
+}
+
+async function answerTo(c: Context<Env>, route: Route, ctx: Ctx, params: unknown, object: unknown): Promise<Response> {
+  const { principal } = ctx;
+  requireRight(route.access, principal);
+  if (route.right !== true && changes(route)) requireGoodStanding(principal);
+  if (route.stepUp === true) requireProof(ctx);
+  const query = parseQuery(route, c.req.url);
+  const key = c.req.header("idempotency-key");
+  if (key !== undefined && route.method === "POST" && route.idempotent !== true) {
+    throw new AppError("invalid", "This request does not take an Idempotency-Key", { field: "Idempotency-Key" });
+  }
+  const form: Form = route.form === true ? await readForm(c.req.raw, LIMITS.formBytes) : {};
+  const handle = (body: unknown) => route.handle({ c, ctx, params, query, body, form, object } as never);
+  if (route.body === undefined) return handle(undefined);
+  const { value, bytes } = await readJson(c.req.raw, route.jsonBytes ?? LIMITS.jsonBodyBytes);
+  const body = parse(route.body, value);
+  requireWholeTexts(value);
+  requireNoCardNumbers(value);
+  if (key === undefined || route.idempotent !== true) return handle(body);
+  const hash = await tokenHash(`${route.method} ${new URL(c.req.url).pathname}\n${new TextDecoder().decode(bytes)}`);
+  const answer = await once(ctx, key, hash, async () => keep(await handle(body)));
+  const headers = answer.repeated ? { ...answer.headers, "Idempotent-Replayed": "true" } : answer.headers;
+  return new Response(answer.body, { status: answer.status, headers });
 }
 
 /** Reading is a right in every standing; so is what `right` marks. A page that only shows is reading. */

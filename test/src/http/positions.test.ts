@@ -167,6 +167,23 @@ test("GET feed follows the order of arrival, with a cursor that can be asked aga
   await expectProblem(await get("/v1/positions/feed?cursor=!"), 400, "invalid");
 });
 
+test("another account's device is not found before anything else is wrong with the request", async () => {
+  for (const path of ["positions", "events"]) {
+    for (const query of ["", "?limit=0", "?nonsense=1", "?cursor=nonsense", "?from=2026-01-02&to=2026-01-01"]) {
+      for (const key of [api.stranger, api.read]) {
+        const device = key === api.stranger ? id : 999_999;
+        const response = await api.call("GET", `/v1/devices/${device}/${path}${query}`, { key });
+        expect((await expectProblem(response, 404, "not_found")).detail).toBe("No such device");
+      }
+      const own = await get(`/v1/devices/${id}/${path}${query}`);
+      if (query === "") expect(own.status).toBe(200);
+      else await expectProblem(own, 400, "invalid");
+    }
+  }
+  const file = await api.call("GET", `/v1/devices/${id}/positions?format=csv`, { key: api.stranger });
+  await expectProblem(file, 404, "not_found");
+});
+
 test("another account sees none of it in its own lists", async () => {
   for (const path of ["/v1/positions/latest", "/v1/positions/feed", "/v1/devices"]) {
     const response = await api.call("GET", path, { key: api.stranger });
