@@ -81,6 +81,7 @@ export class Known {
    * @param moved the row itself may be there by now: it is not known by that
    */
   has(row: number, moved = false): boolean {
+    if (this.#clockless.length === 0 && this.#byFix.size === 0) return false;
     const stored = this.#stored;
     const same = (other: number) =>
       sameRecord(stored, other, stored, row) && !(moved && stored.ids[other] === stored.ids[row]);
@@ -95,16 +96,29 @@ export class Known {
  * @param moved what is known was read later than the rows: some of them may have been moved there meanwhile
  */
 export function freshRows(stored: StoredPositions, rows: readonly number[], known: Known, moved = false): number[] {
+  if (rows.every((row) => stored.clock[row] === 0)) {
+    const fresh: number[] = [];
+    for (const row of rows) if (!known.has(row, moved) && !cameBefore(stored, fresh, row)) fresh.push(row);
+    return fresh;
+  }
   const came = new Known(stored);
   const isFresh = (row: number) => {
     if (known.has(row, moved) || came.has(row)) return false;
     came.add(row);
     return true;
   };
-  if (rows.every((row) => stored.clock[row] === 0)) return rows.filter(isFresh);
   // Without a usable clock a fix lies where it was received, which need not be in the order of arrival.
   const arrived = [...rows].sort((a, b) => stored.ids[a] - stored.ids[b]);
   return sortByFix(stored, arrived.filter(isFresh));
+}
+
+/** Whether the record of a row is among rows by fix up to its own: at their end, if it is. */
+function cameBefore(stored: StoredPositions, rows: readonly number[], row: number): boolean {
+  const fix = stored.fixTimeAt(row);
+  for (let at = rows.length - 1; at >= 0 && stored.fixTimeAt(rows[at]) === fix; at--) {
+    if (sameRecord(stored, rows[at], stored, row)) return true;
+  }
+  return false;
 }
 
 /**

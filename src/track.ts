@@ -9,7 +9,13 @@ import { freshRows, Known, knownSince, sortByFix } from "./settle-plan.ts";
 import type { StoredFix } from "./store/newest.ts";
 import { devicePeriodStatement, periodRow } from "./store/periods.ts";
 import type { Reach } from "./store/reach.ts";
-import { clocklessStatement, lookedUpTo, type SegmentRow, segmentRows, stretchStatements } from "./store/segments.ts";
+import {
+  clocklessOfStatement,
+  clocklessRows,
+  type SegmentRow,
+  stretchRows,
+  stretchStatement,
+} from "./store/segments.ts";
 import { steady, tailOf, tailRead } from "./tail.ts";
 import { readBoth, type Telemetry, telemetryFor } from "./telemetry.ts";
 
@@ -84,13 +90,13 @@ async function readTrack(ctx: Base, reach: Reach, deviceId: number, query: Track
   let segments = Math.min(2 + Math.ceil(limit / LIMITS.segmentPositionsMin), LIMITS.segmentsARead);
   const alarms = query.events === "alarms" || (query.events?.every(isAlarm) ?? false);
   const asked = ctx.now() - LIMITS.clocklessMs - LIMITS.tailMs;
-  const stretch = () => stretchStatements({ deviceId, from, to, descending, alarms, limit: segments });
+  const stretch = () => stretchStatement({ deviceId, from, to, descending, alarms, limit: segments });
   const waiting = await tailRead(ctx, telemetry, accountId, deviceId);
-  const [[period], [clockless, inbox, runs, ...first]] = await readBoth(
+  const [[period], [clockless, inbox, runs, first]] = await readBoth(
     ctx,
     telemetry,
     [devicePeriodStatement(accountId, deviceId)],
-    [clocklessStatement([deviceId], asked), ...waiting.statements, ...stretch()],
+    [clocklessOfStatement(deviceId, asked), ...waiting.statements, stretch()],
   );
   const [row] = period!.rows;
   if (row === undefined) return null;
@@ -101,8 +107,8 @@ async function readTrack(ctx: Base, reach: Reach, deviceId: number, query: Track
     // Before it is cut to the stretch: of a record that came twice the second must not be shown where the first is not.
     const since = knownSince(stored, tail);
     const { rows: like } =
-      since >= asked ? clockless! : await telemetry.db.$client.execute(clocklessStatement([deviceId], since));
-    const rows = await opened(ctx, telemetry, accountId, segmentRows(like), stored);
+      since >= asked ? clockless! : await telemetry.db.$client.execute(clocklessOfStatement(deviceId, since));
+    const rows = await opened(ctx, telemetry, accountId, clocklessRows(like), stored);
     tail = freshRows(stored, tail, knownFrom(stored, rows), true);
   }
 
@@ -123,9 +129,9 @@ async function readTrack(ctx: Base, reach: Reach, deviceId: number, query: Track
   const closed = new Map<number, SegmentRow>();
   let positions = 0;
   const begin = { from, to };
-  let results = first;
+  let results = first!;
   for (;;) {
-    const { segments: read, edge } = readOf(results, descending, segments);
+    const { segments: read, edge } = readOf(results.rows, descending, segments);
     const kept = read.filter((segment) => (segment.dueTo ?? segment.toTime) >= cutoff);
     const before = { count: stored.count, tailUsed: stored.table.tailUsed, found: found.length };
     const rows = await opened(ctx, telemetry, accountId, kept, stored, "keeper");
@@ -139,7 +145,8 @@ async function readTrack(ctx: Base, reach: Reach, deviceId: number, query: Track
       return fix >= from && fix < to && (edge === null || (descending ? fix > edge : fix < edge)) && wanted(at);
     };
     const page = rows.filter(within);
-    if (tail.length > 0) page.push(...freshRows(stored, tail.filter(within), knownFrom(stored, rows)));
+    const waits = tail.filter(within);
+    if (waits.length > 0) page.push(...freshRows(stored, waits, knownFrom(stored, rows)));
     sortByFix(stored, page);
     found.push(...(descending ? page.reverse() : page));
     if (edge === null || found.length + positions >= limit) {
@@ -162,7 +169,7 @@ async function readTrack(ctx: Base, reach: Reach, deviceId: number, query: Track
     segments = edge === (descending ? to - 1 : from) ? segments * 2 : LIMITS.segmentsARead;
     if (descending) to = edge + 1;
     else from = edge;
-    results = await telemetry.db.$client.batch(stretch(), "read");
+    results = await telemetry.db.$client.execute(stretch());
   }
   return { stored, rows: found.slice(0, limit) };
 }
@@ -192,19 +199,14 @@ function dropUnwanted(
   }
 }
 
-/** What the statements of a stretch found. */
-function readOf(
-  [found, looked]: readonly { rows: readonly ArrayLike<unknown>[] }[],
-  descending: boolean,
-  limit: number,
-): Read {
-  const segments = segmentRows(found!.rows);
+/** What the statement of a stretch found. */
+function readOf(rows: readonly ArrayLike<unknown>[], descending: boolean, limit: number): Read {
+  const { segments, lookedUpTo } = stretchRows(rows, descending);
   const next = segments[limit];
   if (next !== undefined) {
     return { segments: segments.slice(0, limit), edge: descending ? next.toTime : next.fromTime };
   }
-  const day = looked!.rows[0] === undefined ? null : lookedUpTo(looked!.rows[0], descending);
-  return { segments, edge: day === null ? null : descending ? day - 1 : day };
+  return { segments, edge: lookedUpTo !== null && descending ? lookedUpTo - 1 : lookedUpTo };
 }
 
 /** Opens segments of one device. @returns their rows in `stored` */

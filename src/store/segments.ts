@@ -93,6 +93,14 @@ export function segmentRows(rows: readonly ArrayLike<unknown>[]): SegmentRow[] {
   return rows.map((row) => ({ ...headOf(row), sealed: bytesOf(row[HEAD.length]) }));
 }
 
+/** A head as one text: over sixteen columns the engine and the driver take longer than over what is in them. */
+const packedHead = `json_array(${headColumns})`;
+
+const unpacked = (row: ArrayLike<unknown>): SegmentRow => ({
+  ...headOf(JSON.parse(String(row[0])) as (number | null)[]),
+  sealed: bytesOf(row[1]),
+});
+
 /** A stretch of a device's track to read segments of. */
 export interface Stretch {
   deviceId: number;
@@ -107,41 +115,63 @@ export interface Stretch {
 
 /** How many segments are looked at to find the first of a stretch. */
 const LOOKED_AT = 64;
+/** A stretch of so many days is looked at as it is. */
+const FEW_DAYS = 2;
 
 /**
  * The first `limit` segments of a stretch in the order of their fixes, and one more when there is one. Looks at few rows
  * however long the stretch is: at the days of the first segments by id.
- * The second row of the result tells whether there are others beyond the days that were looked at.
  */
-export function stretchStatements({ deviceId, from, to, descending, alarms, limit }: Stretch): Statement[] {
+export function stretchStatement({ deviceId, from, to, descending, alarms, limit }: Stretch): Statement {
   const [order, time, end] = descending ? ["DESC", "to_time", "min"] : ["ASC", "from_time", "max"];
   const low = firstIdOf(deviceId, from);
-  const high = firstIdOf(deviceId, to) + SEGMENTS_A_DAY;
+  const high = firstIdOf(deviceId, to - 1) + SEGMENTS_A_DAY;
   const wanted = `to_time >= ?3 AND from_time < ?4${alarms ? " AND alarms > 0" : ""}`;
-  const first = `SELECT id FROM segments WHERE id >= ?1 AND id < ?2 AND ${wanted} ORDER BY id ${order} LIMIT ${LOOKED_AT}`;
-  const edge = `(SELECT ${end}(id) / ${SEGMENTS_A_DAY} FROM (${first}))`;
-  const near = descending
-    ? `id >= ${edge} * ${SEGMENTS_A_DAY} AND id < ?2`
-    : `id >= ?1 AND id < min(?2, (${edge} + 1) * ${SEGMENTS_A_DAY})`;
-  const args = [low, high, from, to];
-  return [
-    {
-      sql: `SELECT ${headColumns}, s.sealed FROM (SELECT id FROM segments WHERE ${near} AND ${wanted} ORDER BY ${time} ${order}, id LIMIT ?5) n
-        JOIN segments s ON s.id = n.id ORDER BY s.${time} ${order}, s.id`,
-      args: [...args, limit + 1],
-    },
-    {
-      sql: `SELECT count(*) = ${LOOKED_AT}, ${end}(id) / ${SEGMENTS_A_DAY} % ${DAYS} FROM (${first})`,
+  const args = [low, high, from, to, limit + 1];
+  if (high - low <= FEW_DAYS * SEGMENTS_A_DAY) {
+    return {
+      sql: `SELECT ${packedHead}, s.sealed FROM (SELECT id FROM segments
+          WHERE id >= ?1 AND id < ?2 AND ${wanted} ORDER BY ${time} ${order}, id LIMIT ?5) n
+        JOIN segments s ON s.id = n.id`,
       args,
-    },
-  ];
+    };
+  }
+  const first = `SELECT id FROM segments WHERE id >= ?1 AND id < ?2 AND ${wanted} ORDER BY id ${order} LIMIT ${LOOKED_AT}`;
+  const near = descending
+    ? `id >= e.day * ${SEGMENTS_A_DAY} AND id < ?2`
+    : `id >= ?1 AND id < min(?2, (e.day + 1) * ${SEGMENTS_A_DAY})`;
+  return {
+    sql: `SELECT ${packedHead}, s.sealed, n.looked, n.day % ${DAYS} FROM (SELECT id, e.looked, e.day
+        FROM (SELECT count(*) AS looked, ${end}(id) / ${SEGMENTS_A_DAY} AS day FROM (${first})) e CROSS JOIN segments
+        WHERE ${near} AND ${wanted} ORDER BY ${time} ${order}, id LIMIT ?5) n
+      JOIN segments s ON s.id = n.id`,
+    args,
+  };
 }
 
-/** Where the days that the second statement looked at end, if there are others beyond. Unix ms. */
-export function lookedUpTo(row: ArrayLike<unknown>, descending: boolean): number | null {
-  if (Number(row[0]) !== 1) return null;
-  return (Number(row[1]) + FIRST_DAY + (descending ? 0 : 1)) * DAY_MS;
+/** What stretchStatement() found, in its order, and where the days that it looked at end, if there are others beyond. Unix ms. */
+export function stretchRows(
+  rows: readonly ArrayLike<unknown>[],
+  descending: boolean,
+): { segments: SegmentRow[]; lookedUpTo: number | null } {
+  const segments = rows.map(unpacked);
+  if (descending) segments.sort((a, b) => b.toTime - a.toTime || a.id - b.id);
+  else segments.sort((a, b) => a.fromTime - b.fromTime || a.id - b.id);
+  const looked = rows[0]?.[2];
+  if (looked === undefined || Number(looked) !== LOOKED_AT) return { segments, lookedUpTo: null };
+  return { segments, lookedUpTo: (Number(rows[0]![3]) + FIRST_DAY + (descending ? 0 : 1)) * DAY_MS };
 }
+
+/** As clocklessStatement(), of one device. */
+export function clocklessOfStatement(deviceId: number, since: number): Statement {
+  return {
+    sql: `SELECT ${packedHead}, s.sealed FROM segments s INDEXED BY segments_clockless
+      WHERE s.id >= ?1 AND s.id < ?2 AND s.clockless > 0 AND coalesce(s.due_to, s.to_time) >= ?3`,
+    args: [...idsOf(deviceId), since],
+  };
+}
+
+export const clocklessRows = (rows: readonly ArrayLike<unknown>[]): SegmentRow[] => rows.map(unpacked);
 
 /** Segments with positions of a tracker without a usable clock, that came since a time. */
 export function clocklessStatement(deviceIds: readonly number[], since: number): Statement {
