@@ -8,6 +8,7 @@ import { LIMITS } from "./limits.ts";
 import { linkTo, queueMail } from "./mail.ts";
 import { keyedHash } from "./seal.ts";
 import { settingsOf } from "./settings.ts";
+import { unsilence } from "./silenced.ts";
 import type { ActivationRow } from "./store/activations.ts";
 import * as store from "./store/activations.ts";
 import { type DeviceRow, type DeviceSettings, insertDevice } from "./store/devices.ts";
@@ -81,6 +82,7 @@ export async function createDevice(ctx: Ctx, device: NewDevice): Promise<DeviceR
       throw new AppError("conflict", "A device with this IMEI is registered already", { field: "imei" });
     }
   }
+  await unsilence(ctx, made.imei);
   await record(ctx, "device.created", { accountId, subject: `device ${made.id}` });
   return made;
 }

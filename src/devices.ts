@@ -5,6 +5,7 @@ import { record } from "./audit.ts";
 import type { Ctx } from "./context.ts";
 import { AppError } from "./errors.ts";
 import { removeDevice } from "./retention.ts";
+import { silence } from "./silenced.ts";
 import type { DeviceRow, DeviceSettings } from "./store/devices.ts";
 import * as store from "./store/devices.ts";
 import { forgetAnswers } from "./store/idempotency.ts";
@@ -79,6 +80,9 @@ export async function changeDevice(ctx: Ctx, seen: DeviceRow, settings: Partial<
  */
 export async function deleteDevice(ctx: Ctx, id: number): Promise<void> {
   requireEditable(ctx, id);
+  const device = await deviceOf(ctx, id);
+  // Before it goes: what it sends from then on must not be noted as an unknown tracker's.
+  await silence(ctx, [device]);
   const marked = await store.markDeviceDeleting(ctx.db, reachOf(ctx), id, ctx.now());
   if (!marked) throw new AppError("not_found", "No such device");
   await record(ctx, "device.removed", { accountId: accountOf(ctx), subject: `device ${id}` });

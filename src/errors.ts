@@ -9,6 +9,7 @@ export const ERRORS = {
   not_found: { status: 404, title: "Not found" },
   confirmation_required: { status: 409, title: "This deletes something: look at what, then confirm it" },
   conflict: { status: 409, title: "This conflicts with what is stored" },
+  gone: { status: 410, title: "This is too old to go on from" },
   sealed: { status: 409, title: "Sealed to the account's own key" },
   too_large: { status: 413, title: "The request is too large" },
   pan_not_accepted: { status: 422, title: "Card numbers are never stored" },

@@ -11,7 +11,8 @@ import { StoredPositions } from "../codec/segment.ts";
 import { type Candidate, REPLY_EVENT } from "./answers.ts";
 import { LIMITS } from "./limits.ts";
 import { Recent } from "./recent.ts";
-import { type Known, NOT_READ, Registry } from "./registry.ts";
+import { type Known, NOT_READ, Registry, SILENCED, SILENCED_CCE } from "./registry.ts";
+import { isErased } from "./store/tombstones.ts";
 
 /** A bridge's request as ingest understands it with what the registry knows. Good until its reader reads again. */
 export interface Batch {
@@ -32,6 +33,8 @@ export interface Batch {
   candidates: Candidate[];
   /** IMEI of each frame that belongs to no device. */
   unknown: string[];
+  /** How many frames are of trackers that were erased. */
+  silenced: number;
   claims: { commandId: number; connection: number }[];
   releases: number[];
 }
@@ -108,6 +111,7 @@ export class BatchReader implements EntryVisitor {
       return OUTCOMES.invalid;
     }
     const found = this.#registry.find(body, bounds.imeiStart, bounds.imeiEnd);
+    if (found === SILENCED || found === SILENCED_CCE) return this.#silenced(found === SILENCED_CCE);
     if (found < 0) {
       const imei = latin1(body, bounds.imeiStart, bounds.imeiEnd);
       if (found === NOT_READ) this.#batch.unread.add(imei);
@@ -131,6 +135,7 @@ export class BatchReader implements EntryVisitor {
       if (error instanceof CodecError) return OUTCOMES.invalid;
       throw error;
     }
+    const { erased } = device;
     let located = false;
     let fresh = rows === 0;
     for (let row = 0; row < rows; row++) {
@@ -142,16 +147,38 @@ export class BatchReader implements EntryVisitor {
       collect(table, row, device.collection);
       const time = table.fixTimeAt(row);
       const clock = time === null || time < LIMITS.fixTimeMinMs || time > receivedAt + LIMITS.fixTimeAheadMs;
+      // What came late of a stretch that was erased. It is confirmed, so that it does not come again.
+      if (erased !== null && isErased(erased, clock ? receivedAt : time, receivedAt)) continue;
       stored.add(table, row, 0, device.id, device.bucket, receivedAt, clock);
     }
     if (rows === 0 && REFUSED.includes(frameMeaning(this.#type()))) return OUTCOMES.refused;
     if (rows === 0 || located) this.#candidate(device.id, located, receivedAt);
-    const at = bounds.typeStart;
-    if (ANSWERED.has((body[at] << 16) | (body[at + 1] << 8) | body[at + 2])) {
-      const reply = replyFor(body, bounds, rows, device);
-      if (reply !== null) this.#batch.replies.set(this.#batch.outcomes.length, reply);
-    }
+    this.#reply(rows, device);
     return fresh ? OUTCOMES.stored : OUTCOMES.duplicate;
+  }
+
+  #reply(rows: number, options: { confirmCce: boolean }): void {
+    const body = this.#body;
+    const at = this.#bounds.typeStart;
+    if (!ANSWERED.has((body[at] << 16) | (body[at + 1] << 8) | body[at + 2])) return;
+    const reply = replyFor(body, this.#bounds, rows, options);
+    if (reply !== null) this.#batch.replies.set(this.#batch.outcomes.length, reply);
+  }
+
+  /** A frame of a tracker that was erased: it gets the answer of one that is stored, or it would come again. */
+  #silenced(confirmCce: boolean): number {
+    this.#batch.silenced += 1;
+    const table = this.#table;
+    table.reset();
+    this.#options.scale = 0;
+    this.#options.offsetS = 0;
+    try {
+      this.#reply(decodePositionsInto(table, this.#body, this.#bounds, this.#options), { confirmCce });
+    } catch (error) {
+      if (!(error instanceof CodecError)) throw error;
+    }
+    table.reset();
+    return OUTCOMES.unknown_device;
   }
 
   #storedFor(database: string, accountId: number): StoredPositions {
@@ -189,6 +216,7 @@ function emptyBatch(version: number): Omit<Batch, "positions" | "elsewhere"> {
     held: false,
     candidates: [],
     unknown: [],
+    silenced: 0,
     claims: [],
     releases: [],
   };

@@ -9,6 +9,7 @@ import { LIMITS } from "./limits.ts";
 import { recentOf } from "./recent.ts";
 import { type Registry, registryOf } from "./registry.ts";
 import { keyInForce, settle } from "./settle.ts";
+import { noteSilenced, silencedAmong } from "./silenced.ts";
 import { type Exchange, exchange } from "./store/exchange.ts";
 import { type Appended, append, readSettlement, type SealedBatch } from "./store/inbox.ts";
 import { readRegistry } from "./store/registry.ts";
@@ -169,7 +170,9 @@ async function readKnown(
     if (batch.unread.size === 0 && registry.allows(bridgeId)) return batch;
     const read = await readRegistry(ctx.db, bridgeId, [...batch.unread]);
     if (!read.bridge) throw new AppError("unauthenticated", "This bridge is revoked");
-    registry.learn(read, batch.unread);
+    const known = new Set(read.devices.map(({ imei }) => imei));
+    const strangers = [...batch.unread].filter((imei) => !known.has(imei));
+    registry.learn(read, batch.unread, await silencedAmong(ctx, strangers, read.silenced));
   }
   throw new AppError("unavailable", "Devices are changing too fast to read this batch", { retryAfterS: 1 });
 }
@@ -181,6 +184,7 @@ type FrameAnswer = ResponseParts["frames"][number];
 
 function respond(ctx: Base, batch: Batch, done: Exchange): Uint8Array {
   for (const imei of batch.unknown) noteUnclaimed(ctx, imei);
+  noteSilenced(ctx, batch.silenced);
   flushUnclaimed(ctx);
   const downlinks = [];
   for (const { commandId, connection } of batch.claims) {

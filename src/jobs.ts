@@ -20,8 +20,10 @@ import {
 import { purgeExpired } from "./retention-run.ts";
 import { sealClearFields } from "./seal-clear.ts";
 import { settleAndTidy } from "./settle.ts";
+import { purgeSilenced } from "./silenced.ts";
 import { expireCommands } from "./store/commands.ts";
 import { endJobRun, type JobRun, lastJobRuns, purgeJobRuns, startJobRun } from "./store/job-runs.ts";
+import { purgeTombstones } from "./tombstones.ts";
 import { purgeUnclaimed } from "./unclaimed.ts";
 import { refreshEscrow } from "./vault.ts";
 
@@ -154,6 +156,18 @@ export const JOBS = [
     cron: "7 * * * *",
     summary: "Deletes what was recorded about acts and looks, and keys that ended, more than three years ago",
     run: purgeAudit,
+  },
+  {
+    name: "purge-tombstones",
+    cron: "7 * * * *",
+    summary: "Forgets what other copies had to drop more than 100 days ago",
+    run: purgeTombstones,
+  },
+  {
+    name: "purge-silenced",
+    cron: "7 * * * *",
+    summary: "Forgets trackers that were erased more than 400 days ago",
+    run: purgeSilenced,
   },
   {
     name: "purge-job-runs",

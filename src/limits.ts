@@ -122,6 +122,12 @@ export const LIMITS = {
   /** Segments that one step of a read opens. */
   segmentsARead: 24,
 
+  /** What other copies must drop is listed this long; then they read everything anew. */
+  tombstonesMs: 100 * 24 * 3_600_000,
+  /** A tracker that was erased is answered, and nothing of it kept, for this long; how often what it sent is logged. */
+  silencedMs: 400 * 24 * 3_600_000,
+  silencedEveryMs: 60_000,
+
   /** Unknown IMEIs that an operator can see: the newest this many, each for this long. */
   unclaimed: 500,
   unclaimedMs: 24 * 3_600_000,

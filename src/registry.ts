@@ -9,6 +9,9 @@ import { readBridge } from "./store/registry.ts";
 export const NO_DEVICE = -1;
 /** What `Registry.find()` gives for an IMEI that must be read first. */
 export const NOT_READ = -2;
+/** What `Registry.find()` gives for trackers that are answered and of which nothing is kept; with CCE packets, too. */
+export const SILENCED = -3;
+export const SILENCED_CCE = -4;
 
 /** A registered device as ingest uses it. */
 export interface Known extends RegisteredDevice {
@@ -19,6 +22,8 @@ export interface Known extends RegisteredDevice {
   /** Where its positions wait, src/inbox.ts. */
   bucket: number;
 }
+
+const NONE: ReadonlyMap<string, boolean> = new Map();
 
 const IMEI_DIGITS = 15;
 const HIGH_DIGITS = 7;
@@ -57,7 +62,7 @@ export class Registry {
 
   /**
    * @param imei the IMEI field of a frame is `imei[start..end)`
-   * @returns index into `devices`, NO_DEVICE or NOT_READ
+   * @returns index into `devices`, or one of the values above
    */
   find(imei: Uint8Array, start: number, end: number): number {
     // Devices are registered with 15 digits, so nothing else can be one.
@@ -79,11 +84,17 @@ export class Registry {
     return this.#allowed.has(bridgeId);
   }
 
-  /** Takes in what was read of the IMEIs that were asked for; those without a device are known to have none. */
-  learn(read: RegistryRead, asked: Iterable<string>): void {
+  /**
+   * Takes in what was read of the IMEIs that were asked for; those without a device are known to have none.
+   * @param silenced those of them that are, and whether they want their CCE packets confirmed
+   */
+  learn(read: RegistryRead, asked: Iterable<string>, silenced: ReadonlyMap<string, boolean> = NONE): void {
     if (read.version !== this.version || this.#used > LIMITS.registryEntries) this.restart(read.version);
     if (read.bridge) this.#allowed.add(read.bridgeId);
-    for (const imei of asked) this.#set(imei, NO_DEVICE);
+    for (const imei of asked) {
+      const confirms = silenced.get(imei);
+      this.#set(imei, confirms === undefined ? NO_DEVICE : confirms ? SILENCED_CCE : SILENCED);
+    }
     for (const device of read.devices) {
       const index = this.devices.length;
       this.devices.push({

@@ -47,6 +47,7 @@ import {
   writeSegmentsStatement,
 } from "./store/segments.ts";
 import { liveDevices, type SettledDevice } from "./store/settling.ts";
+import { type Erased, isErased } from "./store/tombstones.ts";
 import { writeWrappedStatement } from "./store/wrapped.ts";
 import type { Telemetry } from "./telemetry.ts";
 import { sealingKeys } from "./vault.ts";
@@ -126,9 +127,16 @@ async function arrivalsOf(ctx: Base, telemetry: Telemetry, stored: StoredPositio
     // What is here of an account that is placed elsewhere goes: src/ingest.ts says why nothing that counts can be.
     if ((device.database ?? "main") !== telemetry.name) return [];
     const keeping = keepingOf(device, ctx.config.retentionMonths);
-    const groups = groupsOf(stored, device.deviceId, rows.get(device.deviceId) ?? [], cutoffAt(now, keeping));
+    const came = without(stored, rows.get(device.deviceId) ?? [], device.erased);
+    const groups = groupsOf(stored, device.deviceId, came, cutoffAt(now, keeping));
     return groups.length === 0 ? [] : { device, scope: keeping.scope, groups };
   });
+}
+
+/** Rows of a device without those that lie in a stretch that was erased. */
+function without(stored: StoredPositions, rows: number[], erased: Erased | null): number[] {
+  if (erased === null) return rows;
+  return rows.filter((row) => !isErased(erased, stored.fixTimeAt(row), stored.receivedAt[row]));
 }
 
 /** The rows of newest fixes that an account's devices have, by their ids. */
@@ -204,9 +212,9 @@ async function planned(
       came.push(...fresh);
       const half = halves.of(accountId, group.day);
       const open = lastOpen(used, group, found, opened.byId, half?.kid ?? null);
-      const rows = Uint32Array.from(
-        open === null ? fresh : sortByFix(stored, [...rowsBetween(opened.byId.get(open.id)!), ...fresh]),
-      );
+      // Read before a stretch was erased and written after, it would bring it back.
+      const before = open === null ? [] : without(stored, rowsBetween(opened.byId.get(open.id)!), device.erased);
+      const rows = Uint32Array.from(open === null ? fresh : sortByFix(stored, [...before, ...fresh]));
       let start = 0;
       const cut = cutSegments(stored, rows, half === null ? undefined : CLOSED);
       const places = await placesFor(telemetry, group, used, cut.length);

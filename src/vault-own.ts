@@ -121,7 +121,13 @@ export async function blindKey(ctx: Base): Promise<CryptoKey> {
 
 const LASTING = "lasting";
 /** What src/seal.ts seals and hashes for longer than a root key may last: use and purpose. */
-export const LASTING_KEYS = ["hash activation", "hash passkey user", "hash recovery", "seal totp"] as const;
+export const LASTING_KEYS = [
+  "hash activation",
+  "hash passkey user",
+  "hash recovery",
+  "hash silenced",
+  "seal totp",
+] as const;
 export type LastingKey = (typeof LASTING_KEYS)[number];
 
 /**

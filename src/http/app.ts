@@ -42,13 +42,14 @@ import { SETTINGS } from "./settings.ts";
 import { SIGNUP } from "./signup.ts";
 import { STAFF } from "./staff.ts";
 import { SUPPORT } from "./support.ts";
+import { SYNC } from "./sync.ts";
 import { USERS } from "./users.ts";
 import { viewOf } from "./view.ts";
 
 const API = [
   // SECURITY before SESSIONS, whose /v1/sessions/{id} would take "passkey" for an id.
   [SIGNUP, SECURITY, SESSIONS, ME, EXPORT_ROUTES, RETENTION, SEALING_KEYS, DOCUMENTS, USERS, KEYS, SUPPORT],
-  [DEVICES, ACTIVATION, MODELS, POSITIONS, COMMANDS, BRIDGE],
+  [DEVICES, ACTIVATION, MODELS, POSITIONS, SYNC, COMMANDS, BRIDGE],
   [ADMIN, STAFF, BRANDS, SETTINGS, AUDIT, OVERVIEW, RETENTION_ADMIN, OPERATIONS, HEALTH],
 ].flat(2);
 

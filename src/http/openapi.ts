@@ -134,6 +134,7 @@ function problemsOf(route: Route): ProblemCode[] {
   if (route.etag === true && route.method !== "GET") codes.push("precondition_failed");
   if (route.body !== undefined || route.binary !== undefined) codes.push("too_large");
   if (route.body !== undefined) codes.push("pan_not_accepted");
+  if (route.problems !== undefined) codes.push(...route.problems);
   if (route.unlimited !== true) codes.push("rate_limited");
   codes.push("internal", "unavailable");
   return codes;

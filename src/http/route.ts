@@ -2,6 +2,7 @@ import type { Context } from "hono";
 import type * as v from "valibot";
 import type { Access } from "../access.ts";
 import type { Base, Ctx } from "../context.ts";
+import type { ErrorCode } from "../errors.ts";
 import type { PageView } from "../web/frame.ts";
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
@@ -83,6 +84,8 @@ interface Definition<P, Q, B, O> {
   refusesSealed?: true;
   /** Answers with an ETag: 304 on GET, 412 on PATCH and DELETE. */
   etag?: true;
+  /** Errors that it answers with beside those that its other fields say. */
+  problems?: readonly ErrorCode[];
   /** Not counted against a rate limit. */
   unlimited?: true;
   /**

@@ -14,6 +14,7 @@ export const MIGRATIONS = [
   "0009_gone_accounts",
   "0010_lighter_inbox",
   "0011_rights",
+  "0012_ranges",
 ] as const;
 
 /** Names of the migrations that the database has, without ".sql"; none in a database without any table. */

@@ -1,4 +1,5 @@
 import type { Db } from "./db.ts";
+import { ERASED_COLUMN, type Erased, erasedOf } from "./tombstones.ts";
 
 /** What ingest must know of a device. */
 export interface RegisteredDevice {
@@ -16,6 +17,8 @@ export interface RegisteredDevice {
   held: boolean;
   /** Unix ms. What was received before belongs to whoever had the IMEI then. */
   createdAt: number;
+  /** Stretches of its fixes that were erased, of which nothing is taken again; null: none. */
+  erased: Erased | null;
 }
 
 export interface RegistryRead {
@@ -25,6 +28,8 @@ export interface RegistryRead {
   bridgeId: number;
   /** Whether that bridge exists and is not revoked; the configured one (id 0) always is. */
   bridge: boolean;
+  /** Whether any tracker is silenced (src/silenced.ts). */
+  silenced: boolean;
 }
 
 /** Reads the devices that have one of these IMEIs. */
@@ -34,14 +39,16 @@ export async function readRegistry(db: Db, bridgeId: number, imeis: readonly str
   const [state, devices] = await db.$client.batch(
     [
       {
-        sql: `SELECT version, ? = 0 OR EXISTS (SELECT 1 FROM bridges WHERE id = ? AND revoked_at IS NULL) FROM registry`,
+        sql: `SELECT version, ? = 0 OR EXISTS (SELECT 1 FROM bridges WHERE id = ? AND revoked_at IS NULL),
+          EXISTS (SELECT 1 FROM silenced) FROM registry`,
         args: [bridgeId, bridgeId],
       },
       {
         sql: `SELECT id, account_id, imei_index, model, clock_offset_minutes, confirm_cce, created_at,
-            (SELECT collection FROM accounts WHERE accounts.id = devices.account_id),
-            (SELECT telemetry FROM accounts WHERE accounts.id = devices.account_id),
-            EXISTS (SELECT 1 FROM placements p WHERE p.account_id = devices.account_id AND p.state = 'holding') FROM devices
+            (SELECT collection FROM accounts WHERE accounts.id = d.account_id),
+            (SELECT telemetry FROM accounts WHERE accounts.id = d.account_id),
+            EXISTS (SELECT 1 FROM placements p WHERE p.account_id = d.account_id AND p.state = 'holding'), ${ERASED_COLUMN}
+          FROM devices d
           WHERE imei_index IN (SELECT value FROM json_each(?)) AND deleting_at IS NULL`,
         args: [JSON.stringify(indexes)],
       },
@@ -52,6 +59,7 @@ export async function readRegistry(db: Db, bridgeId: number, imeis: readonly str
     version: Number(state.rows[0][0]),
     bridgeId,
     bridge: state.rows[0][1] === 1,
+    silenced: state.rows[0][2] === 1,
     devices: devices.rows.map((row) => ({
       id: Number(row[0]),
       accountId: Number(row[1]),
@@ -63,6 +71,7 @@ export async function readRegistry(db: Db, bridgeId: number, imeis: readonly str
       collection: Number(row[7]),
       database: row[8] === null ? null : String(row[8]),
       held: row[9] === 1,
+      erased: erasedOf(row[10]),
     })),
   };
 }

@@ -935,6 +935,20 @@ export const receipts = sqliteTable("receipts", {
   body: text("body").notNull(),
 });
 
+/** The secret that a device got for a request, and when: src/erasers/range.ts. */
+export const rotations = sqliteTable(
+  "rotations",
+  {
+    requestId: integer("request_id")
+      .notNull()
+      .references(() => requests.id, { onDelete: "cascade" }),
+    deviceId: integer("device_id").notNull(),
+    kid: integer("kid").notNull(),
+    at: integer("at").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.requestId, t.deviceId] })],
+);
+
 /** Trackers that go on sending after they were erased: src/silenced.ts. */
 export const silenced = sqliteTable(
   "silenced",
@@ -942,6 +956,7 @@ export const silenced = sqliteTable(
     /** Keyed hash of the IMEI. */
     mark: text("mark").primaryKey(),
     until: integer("until").notNull(),
+    confirmCce: integer("confirm_cce").notNull().default(0),
   },
   (t) => [index("silenced_until").on(t.until)],
 );
@@ -957,6 +972,8 @@ export const tombstones = sqliteTable(
     fromTime: integer("from_time"),
     toTime: integer("to_time"),
     at: integer("at").notNull(),
+    /** What came before or has a fix before; null: everything. */
+    beforeTime: integer("before_time"),
   },
   (t) => [index("tombstones_of_account").on(t.accountId, t.id), index("tombstones_at").on(t.at)],
 );

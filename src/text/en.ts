@@ -760,6 +760,7 @@ const profile = {
       frozenAt: "Being erased since",
       fromTime: "From",
       toTime: "To",
+      beforeTime: "Of what came before",
       level: "How the identity was checked",
     } as Record<string, string>,
     /** The same for tables. */

@@ -876,6 +876,7 @@ const profile: Text["profile"] = {
       frozenAt: "开始擦除时间",
       fromTime: "起始时间",
       toTime: "截止时间",
+      beforeTime: "仅限此前收到的数据",
       fetchedAt: "下载时间",
     },
     tables: {

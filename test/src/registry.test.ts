@@ -37,6 +37,7 @@ test("Registry.find() gives a device that was read, with what ingest needs of it
     collection: 0,
     database: null,
     held: false,
+    erased: null,
     createdAt: NOON,
     scale: scaleOf("T366"),
     offsetS: 8 * 3600,
@@ -68,8 +69,9 @@ test("Registry.find() keeps many IMEIs apart, leading zeros included", () => {
     database: null,
     held: false,
     createdAt: NOON,
+    erased: null,
   }));
-  registry.learn({ version: 1, bridgeId: 0, bridge: true, devices }, imeis);
+  registry.learn({ version: 1, bridgeId: 0, bridge: true, silenced: false, devices }, imeis);
   for (const [id, imei] of imeis.entries()) expect(registry.devices[find(registry, imei)].id).toBe(id);
   expect(find(registry, "000000000000001")).toBe(NOT_READ);
 });
@@ -77,13 +79,13 @@ test("Registry.find() keeps many IMEIs apart, leading zeros included", () => {
 test("Registry.learn() begins again with another version, and when it holds too much", () => {
   const registry = new Registry();
   const imei = anImei();
-  registry.learn({ version: 1, bridgeId: 0, bridge: true, devices: [] }, [imei]);
-  registry.learn({ version: 2, bridgeId: 0, bridge: true, devices: [] }, []);
+  registry.learn({ version: 1, bridgeId: 0, bridge: true, silenced: false, devices: [] }, [imei]);
+  registry.learn({ version: 2, bridgeId: 0, bridge: true, silenced: false, devices: [] }, []);
   expect(find(registry, imei)).toBe(NOT_READ);
   const many = Array.from({ length: LIMITS.registryEntries + 1 }, (_, i) => String(i).padStart(15, "0"));
-  registry.learn({ version: 2, bridgeId: 0, bridge: true, devices: [] }, many);
+  registry.learn({ version: 2, bridgeId: 0, bridge: true, silenced: false, devices: [] }, many);
   expect(find(registry, many[0])).toBe(NO_DEVICE);
-  registry.learn({ version: 2, bridgeId: 0, bridge: true, devices: [] }, [imei]);
+  registry.learn({ version: 2, bridgeId: 0, bridge: true, silenced: false, devices: [] }, [imei]);
   expect([find(registry, many[0]), find(registry, imei)]).toEqual([NOT_READ, NO_DEVICE]);
 });
 

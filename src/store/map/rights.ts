@@ -100,6 +100,20 @@ export const RIGHTS = {
     columns: {
       mark: "pseudonymous device",
       until: "none operation",
+      confirmCce: "none operation",
+    },
+  },
+  rotations: {
+    of: "platform",
+    purpose: "rights",
+    retain: "requests",
+    erase: "keep: tells an erasure that goes on which keys it has to destroy; numbers alone",
+    exportAs: "no: numbers of keys and nothing else",
+    columns: {
+      requestId: "pseudonymous other",
+      deviceId: "pseudonymous device",
+      kid: "none operation",
+      at: "none operation",
     },
   },
   tombstones: {
@@ -115,6 +129,7 @@ export const RIGHTS = {
       fromTime: "personal other",
       toTime: "personal other",
       at: "personal other",
+      beforeTime: "personal other",
     },
   },
   exportLinks: {

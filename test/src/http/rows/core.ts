@@ -31,6 +31,7 @@ export const CORE_ROWS: Rows = {
   "GET /v1/devices/{id}/events": { who: READERS, path: ofDevice("/events"), status: 200, owned: true },
   "GET /v1/positions/latest": { who: READERS, path: at("/v1/positions/latest"), status: 200 },
   "GET /v1/positions/feed": { who: READERS, path: at("/v1/positions/feed"), status: 200 },
+  "GET /v1/sync": { who: READERS, path: at("/v1/sync"), status: 200 },
   "GET /v1/commands/types": { who: READERS, path: at("/v1/commands/types"), status: 200 },
   "POST /v1/devices/{id}/commands": {
     who: WRITERS,
