@@ -117,6 +117,13 @@ export function positionsJson(
   return out.take(LIMITS.jsonMemoryBytes);
 }
 
+const decoder = new TextDecoder();
+
+/** JSON of one row, as text. */
+export function positionJson(stored: StoredPositions, row: number): string {
+  return decoder.decode(positionsJson(stored, [row])).slice(1, -1);
+}
+
 function writePosition(stored: StoredPositions, row: number): void {
   const { i32 } = stored.table;
   const base = row * STRIDE;
