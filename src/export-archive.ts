@@ -346,11 +346,15 @@ async function* blocks(call: Call, deviceId: number, reading: Reading): AsyncGen
   }
 }
 
+const LINE_FEED = 0x0a;
+
 /** What is sealed to the customer's own keys, as src/sealed-answer.ts gives it out: one answer a line. */
 async function* sealedLines(call: Call, deviceId: number): AsyncGenerator<Piece> {
   for await (const { stored, closed } of reads(call, deviceId, { after: null, closed: false })) {
     if (closed === undefined) continue;
     const { json } = await asAnswer(call.ctx)({ stored, rows: [], closed }, null);
-    yield { bytes: text.encode(`${json}\n`), rows: closed.segments.reduce((sum, { positions }) => sum + positions, 0) };
+    const bytes = new Uint8Array(json.length + 1).fill(LINE_FEED, json.length);
+    bytes.set(json);
+    yield { bytes, rows: closed.segments.reduce((sum, { positions }) => sum + positions, 0) };
   }
 }

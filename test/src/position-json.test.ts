@@ -9,7 +9,7 @@ import { isoTime } from "../../codec/iso-time.ts";
 import { SCALES } from "../../codec/models.ts";
 import { StoredPositions } from "../../codec/segment.ts";
 import { storedPosition } from "../../codec/stored-position.ts";
-import { positionsJson } from "../../src/position-json.ts";
+import { positionJson, positionsJson } from "../../src/position-json.ts";
 import { frames } from "../codec/arbitrary-frames.ts";
 import { seeded } from "../codec/wire.ts";
 
@@ -177,6 +177,7 @@ describe("positionsJson()", () => {
     expect(written(positionsJson(stored, Uint32Array.of(3, 1, 0), 1))).toBe(`[${head(2)},${head(1)}]`);
     expect(written(positionsJson(stored, [3, 1, 0], 0, 1))).toBe(`[${head(4)}]`);
     expect(written(positionsJson(stored, [3], 1))).toBe("[]");
+    expect(positionJson(stored, 2)).toBe(head(3));
     expect(written(positionsJson(stored, [2], 0, 1, '{"data":', ',"nextCursor":"é"}'))).toBe(
       `{"data":[${head(3)}],"nextCursor":"é"}`,
     );
