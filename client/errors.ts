@@ -1,5 +1,5 @@
-/** What can be wrong: the key file or public key, the answer of the API, or a secret or segment that does not open. */
-export type SealErrorCode = "key" | "answer" | "secret" | "segment";
+/** What can be wrong: the key file or public key, the answer of the API, or a secret, segment or file that does not open. */
+export type SealErrorCode = "key" | "answer" | "secret" | "segment" | "file";
 
 /** Something that cannot be sealed or opened. The message says what and why; it never holds a key or a position. */
 export class SealError extends Error {

@@ -28,7 +28,7 @@ export interface SecretName {
 }
 
 const infoOf = ({ accountId, day, kid }: SecretName) =>
-  new TextEncoder().encode(`ephemeris|sealed track|v1|${accountId}|${day}|${kid}`);
+  new TextEncoder().encode(`ephemeris|sealed track|v1|${accountId}|${day}|${kid}`) as Uint8Array<ArrayBuffer>;
 
 /**
  * Whether 32 bytes are the one way of writing an X25519 key: below 2^255 - 19. Others mean the same key to a tracker of
@@ -53,14 +53,23 @@ export async function requirePublicKey(publicKey: Uint8Array): Promise<void> {
 }
 
 /** Wraps a secret so that only the private key of `publicKey` opens it. @throws {SealError} key */
-export async function wrapSecret(
+export function wrapSecret(
   publicKey: Uint8Array,
   name: SecretName,
   secret: Uint8Array,
 ): Promise<Uint8Array<ArrayBuffer>> {
+  return wrapFor(publicKey, infoOf(name), secret);
+}
+
+/** The same for another purpose. @param info what the secret belongs to: wrapped for this, it opens for nothing else */
+export async function wrapFor(
+  publicKey: Uint8Array,
+  info: Uint8Array<ArrayBuffer>,
+  secret: Uint8Array,
+): Promise<Uint8Array<ArrayBuffer>> {
   try {
     const recipientPublicKey = await suite.kem.deserializePublicKey(publicKey.slice().buffer);
-    const { enc, ct } = await suite.seal({ recipientPublicKey, info: infoOf(name) }, secret.slice().buffer);
+    const { enc, ct } = await suite.seal({ recipientPublicKey, info }, secret.slice().buffer);
     const wrapped = new Uint8Array(enc.byteLength + ct.byteLength);
     wrapped.set(new Uint8Array(enc));
     wrapped.set(new Uint8Array(ct), enc.byteLength);
@@ -71,18 +80,28 @@ export async function wrapSecret(
 }
 
 /** @throws {SealError} secret: it was wrapped to another key or for something else, or was changed */
-export async function unwrapSecret(
+export function unwrapSecret(
   privateKey: CryptoKey,
   name: SecretName,
   wrapped: Uint8Array,
 ): Promise<Uint8Array<ArrayBuffer>> {
+  return unwrapFor(privateKey, infoOf(name), wrapped, `secret ${name.kid}`);
+}
+
+/** What `wrapFor()` wrapped. @param what it is called in an error @throws {SealError} secret */
+export async function unwrapFor(
+  privateKey: CryptoKey,
+  info: Uint8Array<ArrayBuffer>,
+  wrapped: Uint8Array,
+  what: string,
+): Promise<Uint8Array<ArrayBuffer>> {
   try {
     const bytes = wrapped.slice().buffer;
     const enc = bytes.slice(0, ENC_BYTES);
-    const secret = await suite.open({ recipientKey: privateKey, enc, info: infoOf(name) }, bytes.slice(ENC_BYTES));
+    const secret = await suite.open({ recipientKey: privateKey, enc, info }, bytes.slice(ENC_BYTES));
     return new Uint8Array(secret);
   } catch (error) {
-    throw new SealError("secret", `Cannot open secret ${name.kid}: it is not wrapped to this key, or damaged`, error);
+    throw new SealError("secret", `Cannot open ${what}: it is not wrapped to this key, or damaged`, error);
   }
 }
 

@@ -94,7 +94,7 @@ export async function* archive(
     madeAt: new Date(ctx.now()).toISOString(),
     accountId: me.accountId,
     userId: me.userId,
-    wholeAccount: me.role !== "viewer" && me.devices === null,
+    wholeAccount: isWhole(me),
     scope,
     files: [],
     empty: [],
@@ -127,6 +127,9 @@ interface Call {
 }
 
 const wants = ({ categories }: ExportScope, category: Category) => categories?.includes(category) ?? true;
+
+/** Owners and managers of all of an account see it as a whole. */
+export const isWhole = ({ role, devices }: UserPrincipal): boolean => role !== "viewer" && devices === null;
 
 /** The devices that are both within the person's reach and asked for. */
 function reachWithin({ accountId, devices: reachable }: UserPrincipal, { devices: asked }: ExportScope): Reach {

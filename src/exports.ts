@@ -1,11 +1,14 @@
+import { sealFile } from "../client/sealed-file.ts";
 import { newToken, personOf, requireProof, tokenHash } from "./access.ts";
 import { record } from "./audit.ts";
 import type { Base, Ctx, UserPrincipal } from "./context.ts";
+import { isSealed } from "./customer-keys.ts";
 import { AppError } from "./errors.ts";
-import { archive, type ExportScope } from "./export-archive.ts";
+import { archive, type ExportScope, isWhole } from "./export-archive.ts";
 import { LIMITS } from "./limits.ts";
 import { linkTo } from "./mail.ts";
 import { toHex } from "./seal.ts";
+import { keysInUse } from "./store/customer-keys.ts";
 import { deviceById } from "./store/devices.ts";
 import type { ExportLink } from "./store/exports.ts";
 import * as store from "./store/exports.ts";
@@ -62,6 +65,13 @@ export async function listExports(ctx: Ctx): Promise<Export[]> {
   return (await store.listLinks(ctx.db, customerOf(ctx), ctx.now())).map(read);
 }
 
+/** What the page says of them beside: of what they are, and whether they are encrypted. */
+export async function exportsOf(ctx: Ctx): Promise<{ links: Export[]; wholeAccount: boolean; sealed: boolean }> {
+  const me = customerOf(ctx);
+  const [links, sealed] = await Promise.all([listExports(ctx), isSealed(ctx, me.accountId)]);
+  return { links, wholeAccount: isWhole(me), sealed };
+}
+
 /** @throws {AppError} not_found, also for somebody else's */
 export async function exportOf(ctx: Ctx, id: number): Promise<Export> {
   const link = await store.linkById(ctx.db, customerOf(ctx), id, ctx.now());
@@ -102,7 +112,10 @@ export interface Download {
   body: ReadableStream<Uint8Array>;
 }
 
-/** The export itself, written as it is read: a page is in memory, and nothing is read ahead of the reader. */
+/**
+ * The export itself, encrypted to the account's sealing keys where there are any. It is written as it is read: a page is in memory, and nothing is
+ * read ahead of the reader.
+ */
 export async function download(ctx: Ctx, { id, scope }: Export): Promise<Download> {
   const me = customerOf(ctx);
   const now = ctx.now();
@@ -113,10 +126,13 @@ export async function download(ctx: Ctx, { id, scope }: Export): Promise<Downloa
     // Revoked, over, or the account is frozen.
     if ((await store.linkById(ctx.db, me, id, checkedAt)) === null) throw new AppError("not_found", "It is over");
   };
-  const chunks = zip(
+  const plain = zip(
     archive(ctx, me, scope, alive, (manifest) => signature(ctx, manifest)),
     now,
   );
+  const keys = (await keysInUse(ctx.db, [me.accountId])).get(me.accountId) ?? [];
+  const publicKeys = keys.map(({ publicKey }) => publicKey);
+  const chunks = keys.length === 0 ? plain : sealFile(plain, publicKeys, ctx.random);
   let began = false;
   const body = new ReadableStream<Uint8Array>(
     {
@@ -133,5 +149,7 @@ export async function download(ctx: Ctx, { id, scope }: Export): Promise<Downloa
     },
     { highWaterMark: 0 },
   );
-  return { fileName: `export-${id}.zip`, mediaType: "application/zip", body };
+  return keys.length === 0
+    ? { fileName: `export-${id}.zip`, mediaType: "application/zip", body }
+    : { fileName: `export-${id}.zip.sealed`, mediaType: "application/vnd.ephemeris.sealed", body };
 }

@@ -1,16 +1,19 @@
 import { once } from "node:events";
-import { readFileSync, writeFileSync } from "node:fs";
+import { closeSync, createReadStream, openSync, readFileSync, readSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { SealError } from "../client/errors.ts";
-import { keyFileText, newKeyFile, readKeyFile } from "../client/key-file.ts";
+import { keyFileText, newKeyFile, type OpeningKey, readKeyFile } from "../client/key-file.ts";
+import { isSealedFile, openFile } from "../client/sealed-file.ts";
 import { openTrack, readAnswer } from "../client/track.ts";
 
 const USAGE = `npm run -s unseal -- --new-key my.key
 npm run -s unseal -- --key my.key [track.json ...] > positions.ndjson
+npm run -s unseal -- --key my.key export.zip.sealed > export.zip
 
 Opens what the API gives of an account that seals its positions to a key of its own, on this machine: the key goes
 nowhere. Reads pages of JSON (one question, whatever the order of its pages), or standard input, and prints one position
-a line, as the API itself would give it. The exit code is 1 when something did not open with this key.
+a line, as the API itself would give it; of an export, the file itself, and then sealed.jsonl in it, where there is one.
+The exit code is 1 when something did not open with this key.
 
   --new-key FILE   makes a key: its file, readable by you alone, must not be lost; prints what is to be registered
   --key FILE       the file of a key
@@ -41,9 +44,37 @@ function textOf(path: string): string {
   }
 }
 
+function beginsAsSealedFile(path: string): boolean {
+  let file: number;
+  try {
+    file = openSync(path, "r");
+  } catch {
+    throw new Refusal(`Cannot read ${path}`);
+  }
+  const begin = new Uint8Array(8);
+  readSync(file, begin);
+  closeSync(file);
+  return isSealedFile(begin);
+}
+
+async function unsealFile(path: string, key: OpeningKey): Promise<void> {
+  for await (const chunk of openFile(createReadStream(path), key)) {
+    if (!process.stdout.write(chunk)) await once(process.stdout, "drain");
+  }
+}
+
+/** Of JSON Lines each is an answer. */
+const answersIn = (path: string) =>
+  path.endsWith(".jsonl") ? textOf(path).split("\n").filter(Boolean).map(readAnswer) : [readAnswer(textOf(path))];
+
 async function unseal(keyPath: string, paths: readonly string[]): Promise<void> {
   const key = await readKeyFile(textOf(keyPath));
-  const answers = (paths.length === 0 ? ["-"] : paths).map((path) => readAnswer(textOf(path)));
+  const [only] = paths;
+  if (paths.length === 1 && only !== undefined && only !== "-" && beginsAsSealedFile(only)) {
+    await unsealFile(only, key);
+    return;
+  }
+  const answers = (paths.length === 0 ? ["-"] : paths).flatMap(answersIn);
   const { positions, unopened } = await openTrack(answers, key);
   for (const position of positions) {
     if (!process.stdout.write(`${JSON.stringify(position)}\n`)) await once(process.stdout, "drain");

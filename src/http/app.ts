@@ -24,6 +24,7 @@ import { pageProblem } from "./page.ts";
 import { ADMIN_PAGES } from "./pages/admin.ts";
 import { AUTH_PAGES } from "./pages/auth.ts";
 import { DEVICES_PAGES } from "./pages/devices.ts";
+import { EXPORT_PAGES } from "./pages/exports.ts";
 import { LEGAL_PAGES } from "./pages/legal.ts";
 import { PEOPLE_PAGES } from "./pages/people.ts";
 import { PROFILE_PAGES } from "./pages/profile.ts";
@@ -61,6 +62,7 @@ const PAGES = [
     DEVICES_PAGES,
     PEOPLE_PAGES,
     PROFILE_PAGES,
+    EXPORT_PAGES,
     SEALING_PAGES,
     RETENTION_PAGES,
     ADMIN_PAGES,

@@ -1,4 +1,5 @@
 import { collection } from "./collection-en.ts";
+import { exports } from "./exports-en.ts";
 import type { MailTexts } from "./mails.ts";
 import { retention } from "./retention-en.ts";
 
@@ -41,6 +42,7 @@ const common = {
     emailConfirmed: "Your new address is in use.",
     saved: "Saved.",
     removed: "Removed.",
+    exportRevoked: "The download is revoked.",
     signedOut: "You are signed out.",
     invited: "The invitation is on its way.",
     revoked: "The key no longer works.",
@@ -1216,6 +1218,7 @@ export const en = {
   admin,
   auth,
   collection,
+  exports,
   common,
   devices,
   legal,

@@ -1,5 +1,6 @@
 import { collection } from "./collection-zh.ts";
 import type { Text } from "./en.ts";
+import { exports } from "./exports-zh.ts";
 import type { MailTexts } from "./mails.ts";
 import { retention } from "./retention-zh.ts";
 
@@ -41,6 +42,7 @@ const common: Text["common"] = {
     emailConfirmed: "新邮箱已启用。",
     saved: "已保存。",
     removed: "已删除。",
+    exportRevoked: "下载已撤销。",
     signedOut: "您已退出登录。",
     invited: "邀请已发出。",
     revoked: "密钥已失效。",
@@ -1333,6 +1335,7 @@ export const zh: Text = {
   admin,
   auth,
   collection,
+  exports,
   common,
   devices,
   legal,

@@ -89,6 +89,7 @@ export function profilePage(view: PageView, profile: Profile, state: State): Htm
           ...(account === null
             ? []
             : [
+                ["/profile/export", t.exports.link],
                 ["/profile/retention", t.retention.link],
                 ["/profile/collection", t.collection.link],
                 ["/search", p.toSearch],

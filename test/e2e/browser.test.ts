@@ -262,6 +262,7 @@ describe.skipIf(executable === undefined)(`in a real browser${missing}`, { timeo
       ["/profile/searches", "searches"],
       ["/profile/email", "profile-email"],
       ["/profile/mobile", "profile-mobile"],
+      ["/profile/export", "export"],
       ["/profile/retention", "retention"],
       ["/profile/retention/account", "retention-account"],
       ["/profile/collection", "collection"],

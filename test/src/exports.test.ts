@@ -1,5 +1,10 @@
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { keyFileText, newKeyFile } from "../../client/key-file.ts";
 import { encodeAaa } from "../../codec/encode.ts";
 import { RequestWriter } from "../../codec/envelope.ts";
 import type { Manifest } from "../../src/export-archive.ts";
@@ -17,26 +22,28 @@ const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest(
 describe("an export", () => {
   let api: Api;
   let device: number;
+  let imei: string;
   let foreign: string;
   const sql = (statement: string) => api.base.db.$client.execute(statement);
 
+  const report = async (of: string, count: number, latitude: number, since = NOON) => {
+    const batch = new RequestWriter();
+    for (let i = 0; i < count; i++) {
+      const fix = { valid: true, latitude, longitude: 16.3, fixTime: since - 60_000 * (i + 1), odometerM: i };
+      batch.frame(1, 0, NOON, encodeAaa({ identifier: "A", imei: of, report: { event: { code: 35 }, ...fix } }));
+    }
+    const answer = await api.call("POST", "/v1/bridge/frames", { key: api.bridge, body: batch.finish() });
+    expect(answer.status).toBe(200);
+  };
+
   beforeAll(async () => {
     api = await anApi();
-    const imei = anImei();
+    imei = anImei();
     foreign = anImei();
     const make = async (key: string, imei: string, name: string) =>
       ((await (await api.call("POST", "/v1/devices", { key, body: { imei, name } })).json()) as { id: number }).id;
     device = await make(api.write, imei, '=Van "1"');
     await make(api.stranger, foreign, "Foreign van");
-    const report = async (of: string, count: number, latitude: number) => {
-      const batch = new RequestWriter();
-      for (let i = 0; i < count; i++) {
-        const fix = { valid: true, latitude, longitude: 16.3, fixTime: NOON - 60_000 * (i + 1), odometerM: i };
-        batch.frame(1, 0, NOON, encodeAaa({ identifier: "A", imei: of, report: { event: { code: 35 }, ...fix } }));
-      }
-      const answer = await api.call("POST", "/v1/bridge/frames", { key: api.bridge, body: batch.finish() });
-      expect(answer.status).toBe(200);
-    };
     await report(imei, 30, 48.25);
     await report(foreign, 3, 11.75);
     await settled(api.base);
@@ -228,5 +235,67 @@ describe("an export", () => {
     for (let i = 0; i < LIMITS.exportLinks; i++) expect((await make()).status).toBe(201);
     await expectProblem(await make(), 409, "conflict");
     await sql("DELETE FROM export_links");
+  });
+
+  test("is encrypted to the account's sealing key where there is one, and what is sealed already is in it", async () => {
+    const cookie = api.sessions.owner;
+    const file = await newKeyFile(NOON);
+    const { publicKey, check } = file;
+    const body = { kind: "offline", publicKey, check, lostKeyIsFinal: true };
+    expect((await api.call("POST", "/v1/me/sealing-keys", { cookie, body })).status).toBe(201);
+    await report(imei, 3, 47.125, NOON - 86_400_000);
+    await settled(api.base);
+    const response = await api.call("GET", await ask(cookie), { cookie });
+    expect(response.headers.get("content-type")).toBe("application/vnd.ephemeris.sealed");
+    expect(response.headers.get("content-disposition")).toContain(".zip.sealed");
+    const sealed = await bytesOf(response);
+    expect(Buffer.from(sealed).includes("manifest.json")).toBe(false);
+
+    const folder = mkdtempSync(join(tmpdir(), "ephemeris-export-"));
+    const at = (name: string) => join(folder, name);
+    writeFileSync(at("my.key"), keyFileText(file));
+    writeFileSync(at("export.zip.sealed"), sealed);
+    const run = (...args: string[]) => spawnSync(process.execPath, ["tools/unseal.ts", ...args], { maxBuffer: 1e9 });
+    const opened = run("--key", at("my.key"), at("export.zip.sealed"));
+    expect({ status: opened.status, said: String(opened.stderr) }).toEqual({ status: 0, said: "" });
+    const zip = new ZipReader(new Uint8Array(opened.stdout));
+    const manifest = JSON.parse(await zip.text("manifest.json")) as Manifest;
+    expect(manifest.files.find(({ name }) => name.endsWith("sealed.jsonl"))?.rows).toBeGreaterThanOrEqual(3);
+    for (const { name, sha256: hash } of manifest.files) expect(sha256(await zip.bytes(name)), name).toBe(hash);
+    const lines = await zip.text(`location/device-${device}/sealed.jsonl`);
+    expect(lines).not.toContain("47.125");
+    writeFileSync(at("sealed.jsonl"), lines);
+    const positions = run("--key", at("my.key"), at("sealed.jsonl"));
+    expect(String(positions.stdout).match(/47\.125/g)).toHaveLength(3);
+
+    writeFileSync(at("cut"), sealed.subarray(0, sealed.length - 1));
+    expect(run("--key", at("my.key"), at("cut")).status).toBe(2);
+    rmSync(folder, { recursive: true });
+    await sql("UPDATE customer_keys SET revoked_at = 1");
+  });
+
+  test("is made on a page, without a script, and revoked there", async () => {
+    await sql("DELETE FROM export_links");
+    const cookie = api.sessions.owner;
+    const profile = await (await api.call("GET", "/profile", { cookie })).text();
+    expect(profile).toContain('href="/profile/export"');
+    const body = new URLSearchParams({ act: "make" });
+    const made = await (await api.call("POST", "/profile/export", { cookie, body })).text();
+    const [, path] = /href="(\/v1\/exports\/[\w-]{43})"/.exec(made) ?? [];
+    const zip = await bytesOf(await api.call("GET", path!, { cookie }));
+    expect([...new ZipReader(zip).entries.keys()]).toContain("manifest.json");
+    // Shown once.
+    const page = await (await api.call("GET", "/profile/export", { cookie })).text();
+    expect(page).not.toContain("/v1/exports/");
+    const [, id] = /name="id" value="(\d+)"/.exec(page) ?? [];
+    const revoke = (cookie: string) =>
+      api.call("POST", "/profile/export", { cookie, body: new URLSearchParams({ act: "revoke", id: id! }) });
+    expect((await revoke(api.sessions.viewer)).status).toBe(404);
+    expect((await revoke(cookie)).headers.get("location")).toBe("/profile/export?done=exportRevoked");
+    expect((await api.call("GET", path!, { cookie })).status).toBe(404);
+    await sql("UPDATE sessions SET proved_at = 1");
+    const again = await api.call("POST", "/profile/export", { cookie, body });
+    expect(again.headers.get("location")).toBe("/prove?next=%2Fprofile%2Fexport");
+    await sql(`UPDATE sessions SET proved_at = ${api.base.now()}`);
   });
 });

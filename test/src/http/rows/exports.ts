@@ -32,5 +32,15 @@ export const EXPORT_ROWS: Rows = {
     status: 204,
     owned: true,
   },
+  "GET /profile/export": { who: CUSTOMERS, path: at("/profile/export"), status: 200 },
+  "POST /profile/export": {
+    who: CUSTOMERS,
+    path: async ({ api }) => {
+      await api.base.db.$client.execute("DELETE FROM export_links");
+      return "/profile/export";
+    },
+    body: () => ({ act: "make" }),
+    status: 200,
+  },
   "GET /v1/exports/{token}": { who: CUSTOMERS, path: link, status: 200, owned: true },
 };
