@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { type Controller, privacyProblems, recordOfProcessing } from "../src/privacy.ts";
 import { LANGUAGES } from "../src/text/index.ts";
 
 /** A command line that makes no sense. */
@@ -230,6 +231,22 @@ export const COMMANDS: readonly Command[] = [
     method: "POST",
     path: "/v1/admin/accounts/:id/resume",
     text: ({ id, state }) => `Account ${id} is ${state}.`,
+  },
+  {
+    words: "privacy record",
+    options: [],
+    method: "GET",
+    path: "/.well-known/privacy.json",
+    json: (answer) => ({ ...recordOfProcessing(controllerOf(answer)) }),
+    text: (answer) => recordText(controllerOf(answer)),
+  },
+  {
+    words: "privacy check",
+    options: [],
+    method: "GET",
+    path: "/.well-known/privacy.json",
+    json: (answer) => ({ complete: checked(answer) }),
+    text: (answer) => checked(answer) && "Everything that must be said about personal data is said.",
   },
   {
     words: "staff list",
@@ -564,4 +581,27 @@ export function table(rows: readonly Row[], columns: readonly string[]): string 
         .trimEnd(),
     )
     .join("\n");
+}
+
+function controllerOf({ operator, contact }: Row): Controller {
+  return { operator: String(operator), contact: contact === null ? null : String(contact) };
+}
+
+/** @throws {Error} with what is missing, so that a script sees it */
+function checked(answer: Row): true {
+  const problems = privacyProblems(controllerOf(answer));
+  if (problems.length > 0) throw new Error(problems.join("\n"));
+  return true;
+}
+
+function recordText(controller: Controller): string {
+  const { activities, measures } = recordOfProcessing(controller);
+  const head = `${controller.operator}, ${controller.contact ?? "no contact set"}`;
+  const parts = activities.map(({ purpose, dataSubjects, personalData, recipients, records }) =>
+    [
+      `${purpose}\n  of ${dataSubjects.join(", ")}: ${personalData.join("; ")}\n  seen by ${recipients.join("; ")}`,
+      ...records.map(({ what, timeLimit, onErasure }) => `  - ${what}: ${timeLimit}. On erasure: ${onErasure}`),
+    ].join("\n"),
+  );
+  return [head, ...parts, `Measures\n${measures.map((measure) => `  - ${measure}`).join("\n")}`].join("\n\n");
 }

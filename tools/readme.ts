@@ -9,6 +9,9 @@ import { ROUTES } from "../src/http/app.ts";
 import type { Route } from "../src/http/route.ts";
 import { JOBS } from "../src/jobs.ts";
 import { LIMITS as EDGE } from "../src/limits.ts";
+import { isAboutSomebody, storedAbout } from "../src/privacy.ts";
+import { PURPOSE_WORDS, RETENTION_WORDS } from "../src/privacy-words.ts";
+import { DATA_MAP, exportOf, type Mapped } from "../src/store/personal.ts";
 import { SETTINGS } from "./settings.ts";
 
 // Writes the parts of README.md that a table in the source already says. `node tools/readme.ts` mends them, and a test
@@ -61,6 +64,37 @@ function apiGroup([tag, routes]: [string, Route[]]): string {
     ["request", "what"],
     rows.map((row) => row.slice(0, 2)),
   )}`;
+}
+
+/** What is stored about somebody. @param map the data map; a test gives an altered one */
+export function storedTable(map: Mapped = DATA_MAP): string {
+  const alike = Map.groupBy(storedAbout(map), ({ purpose, retain, erase }) => [purpose, retain, erase].join());
+  return table(
+    ["what", "why", "for how long", "when the account is erased", "in an export"],
+    [...alike].map(([, rows]) => [
+      rows.map(({ what }) => what).join("; "),
+      PURPOSE_WORDS[rows[0]!.purpose].what.toLowerCase(),
+      RETENTION_WORDS[rows[0]!.retain],
+      rows[0]!.erase,
+      [...new Set(rows.map(exportOf).filter((file) => file !== null))].map(code).join(", "),
+    ]),
+  );
+}
+
+/** Tables that say nothing about anybody. */
+export function nobodyTable(map: Mapped = DATA_MAP): string {
+  const rows = Object.entries(map).filter(([, entry]) => !isAboutSomebody(entry));
+  const alike = Map.groupBy(rows, ([, { purpose, retain, erase, exportAs }]) =>
+    [purpose, retain, erase, exportAs].join(),
+  );
+  return table(
+    ["tables", "why", "for how long"],
+    [...alike.values()].map((each) => [
+      each.map(([name]) => code(name)).join(", "),
+      PURPOSE_WORDS[each[0]![1].purpose].what.toLowerCase(),
+      RETENTION_WORDS[each[0]![1].retain],
+    ]),
+  );
 }
 
 /** Each generated part by the name that its markers in README.md carry. */
@@ -127,6 +161,8 @@ export const PARTS: Readonly<Record<string, () => string>> = {
       ["job", "cron (UTC)", "what"],
       JOBS.map(({ name, cron, summary }) => [code(name), code(cron), summary]),
     ),
+  stored: () => storedTable(),
+  nobody: () => nobodyTable(),
   models: () => `${MODELS.map(({ name }) => code(name)).join(", ")}.`,
 };
 

@@ -32,6 +32,7 @@ import { RETENTION_PAGES } from "./pages/retention.ts";
 import { SEALING_PAGES } from "./pages/sealing.ts";
 import { SECURITY_PAGES } from "./pages/security.ts";
 import { POSITIONS } from "./positions.ts";
+import { PRIVACY } from "./privacy.ts";
 import { RETENTION } from "./retention.ts";
 import { RETENTION_ADMIN } from "./retention-admin.ts";
 import type { Env, Route } from "./route.ts";
@@ -71,7 +72,7 @@ const PAGES = [
 ].flat(2);
 
 /** Every route there is. /api/* stays free: it is reserved for compatibility with existing tracking clients. */
-export const ROUTES: readonly Route[] = [...API, ...DOCS, ...PAGES];
+export const ROUTES: readonly Route[] = [...API, ...DOCS, ...PRIVACY, ...PAGES];
 
 /** On every response that does not say otherwise itself. No Access-Control-*: other origins are refused by default. */
 const HEADERS = {

@@ -2,8 +2,13 @@ import type { Context } from "hono";
 import { AppError } from "../errors.ts";
 import { type Env, type Route, route } from "./route.ts";
 
-/** Names of the files that src/http/files.ts makes for the routes below. */
-export const DOCS_FILES = { document: "openapi.json", page: "docs.html", style: "docs.css" } as const;
+/** Names of the files that src/http/files.ts makes for the routes below and for privacy.ts. */
+export const DOCS_FILES = {
+  document: "openapi.json",
+  page: "docs.html",
+  style: "docs.css",
+  privacy: "privacy.json",
+} as const;
 
 /** Stands in those files where the origin of the API belongs. */
 export const ORIGIN = "https://origin.invalid";

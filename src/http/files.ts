@@ -1,4 +1,5 @@
 import type { Base } from "../context.ts";
+import { privacyDocument } from "../privacy.ts";
 import { ASSETS, fingerprinted } from "../web/assets.ts";
 import { ABOUT, CONVENTIONS } from "../web/docs/guide.ts";
 import { type Guide, referencePage } from "../web/docs/page.ts";
@@ -36,6 +37,7 @@ export async function staticFiles(
     [DOCS_FILES.document, JSON.stringify(document)],
     [DOCS_FILES.page, String(await referencePage(document, guide))],
     [DOCS_FILES.style, DOCS_STYLE],
+    [DOCS_FILES.privacy, JSON.stringify(privacyDocument())],
   ]);
   const names: Record<string, string> = {};
   const own = Object.entries(ASSETS).map(([name, { text }]) => [name, text] as const);

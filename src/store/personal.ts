@@ -34,8 +34,8 @@ export type Purpose = (typeof PURPOSES)[number];
 // biome-ignore format: a list
 export const RETENTIONS = [
   "account", "user", "device", "group", "positions", "commands", "purges", "wrapped", "sold", "keys", "sessions", "links",
-  "mails", "answers", "searches", "recent", "audit", "unclaimed", "requests", "tombstones", "exportLinks", "silenced",
-  "untilShredded", "ledger", "broken", "jobRuns", "published", "operator",
+  "mails", "answers", "searches", "recent", "audit", "looks", "unclaimed", "requests", "tombstones", "exportLinks", "silenced",
+  "untilShredded", "ledger", "broken", "jobRuns", "published", "operator", "shreds", "spool", "outbox", "logs", "browser",
 ] as const;
 export type Retention = (typeof RETENTIONS)[number];
 

@@ -194,7 +194,7 @@ export const ACCESS = {
   supportWindows: {
     of: "account",
     purpose: "support",
-    retain: "account",
+    retain: "looks",
     erase: "cascade",
     exportAs: "support-windows",
     columns: {
@@ -209,7 +209,7 @@ export const ACCESS = {
   looks: {
     of: "account",
     purpose: "support",
-    retain: "audit",
+    retain: "looks",
     erase: "cascade",
     exportAs: "looks",
     columns: {

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { getTableColumns } from "drizzle-orm";
 import { getTableConfig } from "drizzle-orm/sqlite-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -115,61 +114,6 @@ describe("the data map", () => {
     const checked = ["documents.language", "brandTexts.language", "brands.accent", "calendarDays.date"];
     expect(free.filter((name) => !checked.includes(name)).toSorted()).toEqual(Object.keys(FREE).toSorted());
   });
-});
-
-/** What README calls the rows of each table that say something about somebody, where it says how long they stay. */
-const IN_README: Readonly<Record<string, string>> = {
-  positions: "positions of a device",
-  segments: "positions of a device",
-  newest: "positions of a device",
-  devices: "device name, model and IMEI",
-  deviceGroups: "groups of devices",
-  purges: "how many positions were deleted",
-  placements: "where its tracks are and were",
-  userDevices: "who and which keys are limited to it",
-  keyDevices: "who and which keys are limited to it",
-  activations: "trackers that were sold",
-  commands: "commands and their replies",
-  accounts: "account: name, state, payment mode",
-  addresses: "payment mode, addresses",
-  acceptances: "what it accepted and when",
-  apiKeys: "API keys: name, rights, hash, last use",
-  customerKeys: "sealing keys: public key, kind",
-  wrappedSecrets: "halves of the keys of its tracks",
-  users: "users: e-mail",
-  passkeys: "public keys of passkeys",
-  recoveryCodes: "hashes of recovery codes",
-  sessions: "sessions: hash of the cookie",
-  tokens: "links and codes from mails",
-  throttles: "failed tries (hashes)",
-  idempotencyKeys: "answers kept for an `Idempotency-Key`",
-  mails: "mails",
-  searches: "what one looked for",
-  recentDevices: "devices looked at last",
-  audit: "acts of people and staff",
-  supportWindows: "support windows",
-  looks: "who looked at locations",
-  unclaimed: "IMEIs that send but belong to nobody",
-  requests: "requests: type, state, times",
-  tombstones: "what other copies must drop",
-  exportLinks: "links to exports",
-};
-
-test("README says of every table about somebody what it has and for how long", () => {
-  const about = Object.entries(MAP).filter(([, { columns }]) =>
-    Object.values(columns).some((described) => /^(personal|sensitive)/.test(described)),
-  );
-  const all = [...about.map(([name]) => name), "recoveryCodes", "throttles", "keyDevices"];
-  expect([...new Set(all)].toSorted()).toEqual(Object.keys(IN_README).toSorted());
-  const readme = readFileSync(new URL("../../../README.md", import.meta.url), "utf8");
-  const [table] = readme.slice(readme.indexOf("## What is stored about a person")).split("\n\nExport");
-  const firstCells = [...table!.matchAll(/^\| (.+?) \|/gm)].map(([, cell]) => cell);
-  for (const words of Object.values(IN_README)) {
-    expect(
-      firstCells.some((cell) => cell!.includes(words)),
-      words,
-    ).toBe(true);
-  }
 });
 
 describe("canaries", () => {

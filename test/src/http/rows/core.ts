@@ -103,6 +103,7 @@ export const CORE_ROWS: Rows = {
     status: 200,
   },
   "GET /healthz": { who: ANYONE, path: at("/healthz"), status: 200 },
+  "GET /.well-known/privacy.json": { who: ANYONE, path: at("/.well-known/privacy.json"), status: 200 },
   "GET /openapi.json": { who: ANYONE, path: at("/openapi.json"), status: 200 },
   "GET /docs": { who: ANYONE, path: at("/docs"), status: 200 },
   "GET /docs/style.css": { who: ANYONE, path: at("/docs/style.css"), status: 200 },

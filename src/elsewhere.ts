@@ -1,0 +1,130 @@
+import type { Category, Class, Purpose, Retention } from "./store/personal.ts";
+
+// What is stored or sent outside of the database's tables, as src/store/personal.ts says it of columns. Tests compare each
+// table with the code: a name that is not here, or not there, fails.
+
+interface Place {
+  /** What it is, to people. */
+  what: string;
+  /** As of a column: class and category. */
+  is: `${Class} ${Category}`;
+  purpose: Purpose;
+  retain: Retention;
+  /** What an erasure of an account does to it. */
+  erase: string;
+}
+
+/** Objects of the key store by name; `{}` stands for a number or a name. Three copies of each: src/vault-copies.ts. */
+export const KEY_OBJECTS = {
+  "account/{}": {
+    what: "secrets of an account, its devices and their days",
+    is: "secret account",
+    purpose: "tracking",
+    retain: "account",
+    erase: "destroyed",
+  },
+  "inbox/{}": {
+    what: "secrets that positions wait under",
+    is: "secret location",
+    purpose: "tracking",
+    retain: "positions",
+    erase: "destroyed",
+  },
+  pepper: {
+    what: "the installation's secret of keyed hashes",
+    is: "secret operation",
+    purpose: "operation",
+    retain: "operator",
+    erase: "stays: it is about nobody",
+  },
+  lasting: {
+    what: "secrets of the installation that outlast its root key",
+    is: "secret operation",
+    purpose: "operation",
+    retain: "operator",
+    erase: "stays: it is about nobody",
+  },
+  shreds: {
+    what: "numbers of secrets that were destroyed lately",
+    is: "none operation",
+    purpose: "rights",
+    retain: "shreds",
+    erase: "stays: numbers that nothing leads back from",
+  },
+  refreshed: {
+    what: "when the escrow was brought up to date",
+    is: "none operation",
+    purpose: "operation",
+    retain: "operator",
+    erase: "stays: it is about nobody",
+  },
+} as const satisfies Record<string, Place>;
+
+/** Bindings of object storage in wrangler.toml; `npm start` has a folder for each. */
+export const BUCKETS = {
+  KEYS_A: "the key store",
+  KEYS_B: "its second copy",
+  KEYS_ESCROW: "its third copy, a day behind at most, but for what was destroyed",
+} as const;
+
+/** Files beside the database. */
+export const FILES = {
+  spool: {
+    what: "frames in the bridge's spool, as trackers sent them",
+    is: "sensitive location",
+    purpose: "tracking",
+    retain: "spool",
+    erase: "gone with the edge's answer",
+  },
+  outbox: {
+    what: "mails in the outbox of `npm start`",
+    is: "personal other",
+    purpose: "mail",
+    retain: "outbox",
+    erase: "stays: it is for trying out",
+  },
+  logs: {
+    what: "lines of the log: numbers, codes and fixed words",
+    is: "pseudonymous log",
+    purpose: "operation",
+    retain: "logs",
+    erase: "stays",
+  },
+} as const satisfies Record<string, Place>;
+
+/** Every field that a line of the log may have: those that stand for somebody or their things, and the others. */
+// biome-ignore format: lists
+export const LOG_FIELDS = {
+  pseudonymous: [
+    "requestId", "request", "account", "device", "deviceId", "commandId", "mail", "segment", "position", "batch", "kid",
+    "placement", "connection",
+  ],
+  none: [
+    "time", "level", "event", "message", "error", "code", "at", "detail", "route", "status", "ms", "job", "run", "changed",
+    "kind", "attempts", "failures", "failure", "state", "database", "found", "copy", "part", "chunk", "table", "column",
+    "rows", "positions", "erased", "document", "held", "unsyncedBytes", "bytes", "backlog", "sequence", "connections",
+  ],
+} as const;
+
+/** What is put into a browser. There is nothing in its storage. */
+export const COOKIES = {
+  "__Host-session": { what: "who is signed in", is: "secret account", purpose: "access", retain: "sessions" },
+  "__Host-signin": {
+    what: "a sign-in that waits for its second step",
+    is: "secret account",
+    purpose: "access",
+    retain: "links",
+  },
+  "__Host-language": {
+    what: "the language that was chosen",
+    is: "personal profile",
+    purpose: "personalisation",
+    retain: "browser",
+  },
+} as const satisfies Record<string, Omit<Place, "erase">>;
+
+/** Files of the source that send to other hosts, and whom they reach. A bridge knows its edge alone. */
+export const OUTBOUND = {
+  "src/runtime/mail.ts": "mailProvider",
+  "bridge/edge.ts": "operator",
+} as const;
