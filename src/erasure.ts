@@ -6,6 +6,7 @@ import { TRACKS } from "./erasers/tracks.ts";
 import { conclude, tellFrozen, tellShredded } from "./erasure-receipt.ts";
 import type { ErasureScope } from "./erasure-scope.ts";
 import { LIMITS } from "./limits.ts";
+import { silence } from "./silenced.ts";
 import {
   addStep,
   advanceErasure,
@@ -16,9 +17,11 @@ import {
   keepErasure,
   releaseErasure,
   takeErasure,
+  trackersOf,
 } from "./store/erasure.ts";
 import type { RequestState, RequestStep } from "./store/schema.ts";
 import type { ErasureJob, Gone, StoreEraser, Verified } from "./store-eraser.ts";
+import { bury } from "./tombstones.ts";
 
 // The engine of erasures. A request that is verified goes through freeze, shred, purge, scrub and verify; each step is
 // written down when it was done, and may be stopped anywhere and run again. Nothing sets a request to `cleared`: it is
@@ -116,6 +119,7 @@ async function work(at: Turn, state: Running): Promise<RequestState | null> {
       await freeze(at);
       return NEXT.verified;
     case "frozen":
+      await tellOthers(at);
       await tellFrozen(ctx, request, job);
       return NEXT.frozen;
     case "shredding":
@@ -138,17 +142,22 @@ async function work(at: Turn, state: Running): Promise<RequestState | null> {
   }
 }
 
-/** From now on nobody reads it and nothing is taken for it. */
+/** From now on nobody reads it and nothing is taken for it. Nothing that may fail elsewhere comes before. */
 async function freeze({ ctx, request: { accountId, id }, job: { scope } }: Turn): Promise<void> {
-  const now = ctx.now();
-  if (scope.kind === "account") {
-    await freezeAccount(ctx.db, accountId, now);
-    await addStep(ctx.db, id, { store: "records", step: "freeze", at: now, rows: 1, bytes: 0, ok: true, kids: [] });
-  } else if (scope.kind === "devices") {
-    await freezeDevices(ctx.db, accountId, scope.devices, now);
-    const rows = scope.devices.length;
-    await addStep(ctx.db, id, { store: "records", step: "freeze", at: now, rows, bytes: 0, ok: true, kids: [] });
-  }
+  if (scope.kind !== "account" && scope.kind !== "devices") return;
+  const at = ctx.now();
+  if (scope.kind === "account") await freezeAccount(ctx.db, accountId, at);
+  else await freezeDevices(ctx.db, accountId, scope.devices, at);
+  const rows = scope.kind === "account" ? 1 : scope.devices.length;
+  await addStep(ctx.db, id, { store: "records", step: "freeze", at, rows, bytes: 0, ok: true, kids: [] });
+}
+
+/** What is sent and copied elsewhere is told of: trackers are answered as long as they go on sending, copies can be dropped. */
+async function tellOthers({ ctx, request: { accountId }, job: { scope } }: Turn): Promise<void> {
+  if (scope.kind !== "account" && scope.kind !== "devices") return;
+  const trackers = await trackersOf(ctx.db, accountId, scope.kind === "devices" ? scope.devices : null);
+  await silence(ctx, trackers);
+  if (scope.kind === "devices") for (const { id } of trackers) await bury(ctx, accountId, id, null, null);
 }
 
 /** One step in every store, in their order. What fails in one keeps the others from nothing. @returns whether all are done */

@@ -41,11 +41,14 @@ export async function aDatabase(): Promise<TestDatabase> {
   return prepared(client, () => client.close());
 }
 
-/** The same in a temporary file, for tests that need several connections. `close()` removes it. */
-export async function aDatabaseFile(): Promise<TestDatabase & { path: string }> {
+/**
+ * The same in a temporary file, for tests that need several connections. `close()` removes it.
+ * @param of `concurrency` 1: of one connection, as the platform's own are: a pragma belongs to a connection
+ */
+export async function aDatabaseFile(of: { concurrency?: number } = {}): Promise<TestDatabase & { path: string }> {
   const folder = mkdtempSync(join(tmpdir(), "ephemeris-"));
   const path = join(folder, "test.db");
-  const client = createClient({ url: `file:${path}` });
+  const client = createClient({ url: `file:${path}`, ...of });
   await client.execute("PRAGMA journal_mode = WAL");
   const made = await prepared(client, () => {
     client.close();

@@ -209,6 +209,22 @@ export async function freezeDevices(db: Db, accountId: number, devices: readonly
   });
 }
 
+/** Trackers of an account, or some of them, that are there yet. */
+export async function trackersOf(
+  db: Db,
+  accountId: number,
+  devices: readonly number[] | null,
+): Promise<{ id: number; imei: string; confirmCce: boolean }[]> {
+  const { rows } = await db.$client.execute({
+    sql: `SELECT id, imei, confirm_cce FROM devices WHERE account_id = ?1
+      AND (?2 IS NULL OR id IN (SELECT value FROM json_each(?2))) ORDER BY id`,
+    args: [accountId, devices === null ? null : JSON.stringify(devices)],
+  });
+  const sealed = rows.map((row) => ({ id: Number(row[0]), imei: String(row[1]), confirmCce: Number(row[2]) === 1 }));
+  // What nobody can open any more is empty.
+  return (await db.$fields.open("devices", sealed, accountId)).filter(({ imei }) => imei !== "");
+}
+
 /** Of some devices those that are another account's. The number of one that is gone never comes back. */
 export async function devicesOfOthers(db: Db, accountId: number, devices: readonly number[]): Promise<Set<number>> {
   const { rows } = await db.$client.execute({

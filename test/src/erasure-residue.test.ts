@@ -26,7 +26,7 @@ let keys: string;
 let secrets: ReturnType<typeof fileSecrets>;
 let base: TestBase;
 beforeEach(async () => {
-  database = await aDatabaseFile();
+  database = await aDatabaseFile({ concurrency: 1 });
   keys = mkdtempSync(join(tmpdir(), "ephemeris-keys-"));
   secrets = fileSecrets(keys);
   base = aBase(database.db);

@@ -1,7 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { verifyReceipt } from "../../client/receipt.ts";
+import { encodeAaa } from "../../codec/encode.ts";
+import { RequestWriter } from "../../codec/envelope.ts";
 import { carryOut } from "../../src/erasure.ts";
 import type { ErasureScope } from "../../src/erasure-scope.ts";
+import { ingest } from "../../src/ingest.ts";
 import { publishedHeads } from "../../src/ledger.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { history } from "../../src/positions.ts";
@@ -226,6 +229,22 @@ describe("an account that is erased", () => {
     }
     eu.close();
   });
+});
+
+test("an erased tracker that goes on sending is answered, and brings nothing back", async () => {
+  const { accountId, devices } = await aFamily(1);
+  await end(await ask(accountId, { kind: "account" }));
+  base.at(NOON + 60 * MINUTE);
+  const request = new RequestWriter();
+  for (let n = 0; n < 20; n++) {
+    const report = { event: { code: 35 }, fixTime: NOON + n * MINUTE, valid: true, latitude: 1, longitude: 2 };
+    request.frame(7, 0, base.now(), encodeAaa({ identifier: "A", imei: devices[0]!.imei, report }));
+  }
+  await ingest(base, 0, request.finish().slice());
+  await base.settled();
+  expect(await settled(base)).toBe(0);
+  expect(await count("SELECT count(*) FROM unclaimed")).toBe(0);
+  expect(await leftOf(accountId)).toBe(0);
 });
 
 test("what turns up again while it is verified is purged once more before it is cleared", async () => {
