@@ -129,8 +129,8 @@ function resealSome(
         );
       }),
     );
-    const writes = again.flatMap((segment) =>
-      segment === null ? [] : writeSegmentsStatement([segment], segmentIs(segment), [segment.id, segment.lastId]),
+    const writes = again.flatMap((segment, i) =>
+      segment === null ? [] : writeSegmentsStatement([segment], segmentIs(segments[i]), [segment.id, segment.lastId]),
     );
     if (writes.length > 0) await telemetry.db.$client.batch(writes, "write");
     return heads.length;

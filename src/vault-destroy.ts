@@ -1,6 +1,6 @@
 import type { Base } from "./context.ts";
 import { cacheOf } from "./vault-cache.ts";
-import { changeObject, placesOf, readCopy } from "./vault-copies.ts";
+import { changeObject, placesOf, readCopy, readObject } from "./vault-copies.ts";
 import { accountName, type KeyObject, kidsOf, newSecret, type Secret } from "./vault-object.ts";
 import { destroy, publish, without } from "./vault-shred.ts";
 
@@ -142,4 +142,27 @@ export async function secretsLeft(ctx: Base, accountId: number, devices: readonl
     if (found.state === "good") left += found.object.secrets.filter(isTheirs).length;
   }
   return left;
+}
+
+/**
+ * The kids of a device's secrets, the newest last, and how many secrets of it the copies of the key store still have beside
+ * them: destroyed in one, and not yet in another.
+ */
+export async function deviceKids(
+  ctx: Base,
+  accountId: number,
+  deviceId: number,
+): Promise<{ live: number[]; elsewhere: number }> {
+  const name = accountName(accountId);
+  const kidsIn = ({ secrets }: KeyObject) =>
+    secrets.flatMap(({ kind, of, kid }) => (kind === "device" && of === deviceId ? [kid] : []));
+  const object = await readObject(ctx, name, true);
+  const live = object === null ? [] : kidsIn(object);
+  let elsewhere = 0;
+  for (const place of Object.values(placesOf(ctx))) {
+    const found = await readCopy(ctx, place, name);
+    if (found.state === "foreign") elsewhere += 1;
+    if (found.state === "good") elsewhere += kidsIn(found.object).filter((kid) => !live.includes(kid)).length;
+  }
+  return { live, elsewhere };
 }

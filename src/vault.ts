@@ -16,6 +16,7 @@ export {
   destroyDaysOf,
   destroyDevice,
   destroyDeviceSecret,
+  deviceKids,
   destroyOldOwnSecrets,
   OTHER_SCOPES,
   ownSecretsOf,

@@ -60,8 +60,12 @@ export async function straddlingSegments(
 }
 
 /** Of a statement that changes one segment, with its id and last position: it is as it was read. */
-export const segmentIs = ({ positions }: Pick<SegmentRow, "positions">): string =>
-  `(SELECT last_id FROM segments WHERE id = ?1 AND positions = ${positions}) = ?2`;
+export const segmentIs = ({
+  positions,
+  dayKid,
+  deviceKid,
+}: Pick<SegmentRow, "positions" | "dayKid" | "deviceKid">): string =>
+  `(SELECT last_id FROM segments WHERE id = ?1 AND positions = ${positions} AND day_kid = ${dayKid} AND device_kid = ${deviceKid}) = ?2`;
 
 /** Deletes at most `limit` segments of a device. @returns segments */
 export async function deleteSegmentsOf(db: Db, deviceId: number, limit: number): Promise<number> {
