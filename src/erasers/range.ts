@@ -62,7 +62,12 @@ const isIn = ({ from, to, before }: Stretch, stored: StoredPositions, row: numbe
   return fix >= from && fix < to && Math.min(fix, stored.receivedAt[row]) < before;
 };
 
-async function stretchesOf(ctx: Base, { accountId, scope, frozenAt: before }: ErasureJob): Promise<Stretch[]> {
+/** What came at the moment of the request is the request's. */
+const momentAfter = ({ frozenAt }: ErasureJob) => frozenAt + 1;
+
+async function stretchesOf(ctx: Base, job: ErasureJob): Promise<Stretch[]> {
+  const { accountId, scope } = job;
+  const before = momentAfter(job);
   const named = scope.kind === "range" ? [scope.device] : null;
   // A tracker's clock may be ahead.
   const [from, to] =
@@ -134,10 +139,10 @@ export const RANGE: StoreEraser = {
 };
 
 /** The tombstone first, then another secret. @returns null for a device that has none and gets none: it was erased */
-async function begin(ctx: Base, { id, frozenAt }: ErasureJob, stretch: Stretch): Promise<Rotation | null> {
-  const { accountId, deviceId, from, to } = stretch;
+async function begin(ctx: Base, { id }: ErasureJob, stretch: Stretch): Promise<Rotation | null> {
+  const { accountId, deviceId, from, to, before } = stretch;
   const first = from === Number.MIN_SAFE_INTEGER ? null : from;
-  await bury(ctx, accountId, deviceId, first, to, frozenAt);
+  await bury(ctx, accountId, deviceId, first, to, before);
   const known = await rotationOf(ctx.db, id, deviceId);
   if (known !== null) return known;
   const rotated = await rotateDevice(ctx, accountId, deviceId);
@@ -166,7 +171,7 @@ async function eraseStretch(turn: Turn, rotation: Rotation | null): Promise<Gone
   if (rotation === null) return { ...gone, done: true };
   if (ctx.now() - rotation.at < LIMITS.shredEveryMs) return gone;
   const { live } = await deviceKids(ctx, accountId, deviceId);
-  const old = before(live, rotation.kid);
+  const old = olderThan(live, rotation.kid);
   if (old.length === 0) return { ...gone, done: true };
   const newest = live.at(-1)!;
   if (!(await reseal(turn, new Set(old), newest))) return gone;
@@ -178,7 +183,7 @@ async function eraseStretch(turn: Turn, rotation: Rotation | null): Promise<Gone
 }
 
 /** The secrets that were there before one; none when that is gone itself: a later request destroys all before its own. */
-const before = (live: readonly number[], kid: number): number[] => live.slice(0, Math.max(live.indexOf(kid), 0));
+const olderThan = (live: readonly number[], kid: number): number[] => live.slice(0, Math.max(live.indexOf(kid), 0));
 
 async function headsOf({ db }: Telemetry, { deviceId }: StretchOf, from: number, to: number): Promise<SegmentHead[]> {
   return (await db.$client.execute(headsStatement(deviceId, from, to))).rows.map((row) => headOf(row));
@@ -415,7 +420,7 @@ async function leftOf(ctx: Base, telemetry: Telemetry, stretch: Stretch, rotatio
   const { live, elsewhere } = await deviceKids(ctx, accountId, deviceId);
   const theirs = await customerKids(telemetry, stretch);
   // Without a rotation nobody can say which secret is old: all of them.
-  const old = rotation === null ? live : before(live, rotation.kid);
+  const old = rotation === null ? live : olderThan(live, rotation.kid);
   left.keysOfCustomer = old.filter((kid) => theirs.has(kid)).length;
   left.oldKeys = old.length - left.keysOfCustomer + elsewhere;
   return left;

@@ -270,7 +270,9 @@ test("every table that names a device is one that a removal empties, or has ids 
     `SELECT m.name FROM sqlite_schema m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' AND c.name = 'device_id'`,
   );
   const emptied = ["commands", "key_devices", "positions", "recent_devices", "segments", "user_devices"];
-  expect(rows.map(({ name }) => name).toSorted()).toEqual([...emptied, "idempotency_keys", "looks"].toSorted());
+  expect(rows.map(({ name }) => name).toSorted()).toEqual(
+    [...emptied, "idempotency_keys", "looks", "rotations", "tombstones"].toSorted(),
+  );
 });
 
 test("removeDevice() stops at its share and the job goes on where it ended", async () => {
