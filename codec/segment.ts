@@ -263,6 +263,16 @@ function writeReceiveTimes(
 
 const reader = new NumberReader();
 
+/** How many rows a block says that it has; 0 for bytes that are none. */
+export function storedRows(bytes: Uint8Array): number {
+  let rows = 0;
+  for (let at = 1, shift = 0; at < bytes.length && shift < 21; at++, shift += 7) {
+    rows |= (bytes[at] & 0x7f) << shift;
+    if (bytes[at] < 0x80) return bytes[0] === SEGMENT_VERSION && rows <= SEGMENT_ROWS ? rows : 0;
+  }
+  return 0;
+}
+
 /**
  * Appends the rows of the block in `bytes[start..end)` to `into`.
  * @param idBase is added to each id

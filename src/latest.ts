@@ -67,6 +67,7 @@ async function readNewest(
 /**
  * As unsettled(), of devices of which only the newest row is asked for: looked at alone it is nearly always new, and what
  * may be the same record has the same fix.
+ * @param newest of the rows of each device, and newer than what is settled of it
  */
 async function newestUnsettled(
   ctx: Base,
@@ -74,20 +75,18 @@ async function newestUnsettled(
   accountId: number,
   stored: StoredPositions,
   waiting: ReadonlyMap<number, readonly number[]>,
+  newest: ReadonlyMap<number, number>,
   settled: ReadonlyMap<number, number | null>,
 ): Promise<Map<number, number[]>> {
   if (waiting.size === 0) return new Map();
   const since = knownSince(stored, [...waiting.values()].flat());
   const left = new Map(waiting);
-  const newest = new Map<number, number>();
   const alike = new Map<number, number[]>();
   for (const [deviceId, rows] of waiting) {
     const before = settled.get(deviceId) ?? null;
     // Without a usable clock the same record may lie anywhere.
-    if ([...rows, ...(before === null ? [] : [before])].some((row) => stored.clock[row] !== 0)) continue;
-    const row = newestOf(stored, rows, null)!;
-    newest.set(deviceId, row);
-    const fix = stored.fixTimeAt(row);
+    if ((before !== null && stored.clock[before] !== 0) || rows.some((row) => stored.clock[row] !== 0)) continue;
+    const fix = stored.fixTimeAt(newest.get(deviceId)!);
     alike.set(
       deviceId,
       rows.filter((other) => stored.fixTimeAt(other) === fix),
@@ -129,17 +128,19 @@ async function newestRows(
   const settled = new Map(kept.map(({ deviceId }, i) => [deviceId, opened[i] ?? null]));
   // What was sent again may seem newer than it is: where the tracker's clock is ahead or unusable, or where it is the
   // newest fix itself.
-  const doubtful = new Map(
-    [...waiting].filter(([deviceId, rows]) => {
-      const before = settled.get(deviceId) ?? null;
-      return newestOf(stored, rows, before) !== before;
-    }),
-  );
-  for (const [deviceId, rows] of await newestUnsettled(ctx, telemetry, accountId, stored, doubtful, settled))
-    waiting.set(deviceId, rows);
+  const doubtful = new Map<number, number[]>();
+  const newest = new Map<number, number>();
+  for (const [deviceId, rows] of waiting) {
+    const before = settled.get(deviceId) ?? null;
+    const row = newestOf(stored, rows, before);
+    if (row === null || row === before) continue;
+    doubtful.set(deviceId, rows);
+    newest.set(deviceId, row);
+  }
+  const fresh = await newestUnsettled(ctx, telemetry, accountId, stored, doubtful, newest, settled);
   const closed = new Map(kept.flatMap((fix) => (fix.customerKid === null ? [] : [[fix.deviceId, fix] as const])));
   const rows = devices.flatMap(({ deviceId }) => {
-    const row = newestOf(stored, waiting.get(deviceId) ?? [], settled.get(deviceId) ?? null);
+    const row = newestOf(stored, fresh.get(deviceId) ?? [], settled.get(deviceId) ?? null);
     const sealed = closed.get(deviceId);
     // One that only the customer can open says of itself no more than its time.
     if (row === null || (sealed !== undefined && Math.min(stored.fixTimeAt(row), stored.receivedAt[row]) <= sealed.due))

@@ -161,6 +161,7 @@ export async function openSegments(
     }),
   );
   const broken: BrokenThing[] = [];
+  into.reserve(segments.reduce((rows, { positions }, i) => rows + (plains[i] === null ? 0 : positions), 0));
   const places = segments.map((segment, i) => {
     const plain = plains[i];
     if (keys[i] === null && (opener !== "keeper" || segment.customerKid !== null)) return null;

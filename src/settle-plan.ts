@@ -203,14 +203,14 @@ export function cutSegments(stored: StoredPositions, order: Uint32Array, { least
 
 /** Whether row `a` is a newer fix than row `b`: by the earlier of fix and receive time, as a clock set ahead must not hide what follows. */
 export function isNewer(stored: StoredPositions, a: number, b: number): boolean {
-  const at = (row: number) => Math.min(stored.fixTimeAt(row), stored.receivedAt[row]);
+  const { clock, receivedAt, ids } = stored;
   // One whose time is known goes before one whose time is not, if it came no earlier.
-  const beats = (known: number, other: number) =>
-    stored.clock[other] === 1 && stored.clock[known] === 0 && stored.receivedAt[known] >= stored.receivedAt[other];
-  if (beats(a, b)) return true;
-  if (beats(b, a)) return false;
-  const difference = at(a) - at(b);
-  return difference > 0 || (difference === 0 && stored.ids[a] > stored.ids[b]);
+  if (clock[a] !== clock[b]) {
+    if (clock[a] === 0 && receivedAt[a] >= receivedAt[b]) return true;
+    if (clock[b] === 0 && receivedAt[b] >= receivedAt[a]) return false;
+  }
+  const difference = Math.min(stored.fixTimeAt(a), receivedAt[a]) - Math.min(stored.fixTimeAt(b), receivedAt[b]);
+  return difference > 0 || (difference === 0 && ids[a] > ids[b]);
 }
 
 /** The newest valid fix among rows, and another one that may be there; null without any. */

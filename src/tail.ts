@@ -1,4 +1,4 @@
-import { StoredPositions } from "../codec/segment.ts";
+import { StoredPositions, storedRows } from "../codec/segment.ts";
 import type { Base } from "./context.ts";
 import { AppError } from "./errors.ts";
 import { bucketOf, inboxKeys, MovedError, type OpenedRow, openChunks, partOf } from "./inbox.ts";
@@ -108,6 +108,8 @@ export async function tailRead(
         }
         opened.set({ ...before, batch, of, first, directory: "", chunks: NO_BYTES }, before);
       }
+      // All at once, as an account's tail would be copied again and again while it grows.
+      if (deviceId === null) into.reserve(rowsOf(opened.values()));
       const rows = [...opened.keys(), ...chunkRows(runsFound!.rows), ...chunkRows(inboxFound!.rows)];
       const all = await openChunks(ctx, telemetry, rows, into, wanted, opened);
       const whole = rows.flatMap((row, i) =>
@@ -119,6 +121,12 @@ export async function tailRead(
       return into;
     },
   };
+}
+
+function rowsOf(opened: Iterable<OpenedRow>): number {
+  let rows = 0;
+  for (const { chunks } of opened) for (const { plain } of chunks) if (plain !== null) rows += storedRows(plain);
+  return rows;
 }
 
 const [BATCH, RUN] = ["batch ", "run   "] as const;

@@ -12,6 +12,7 @@ import {
   SEGMENT_VERSION,
   StoredPositions,
   sameRecord,
+  storedRows,
 } from "../../codec/segment.ts";
 import { SEGMENT_TAIL_BYTES } from "../../codec/tail-block.ts";
 import { hexBytes, refusal, seeded } from "./wire.ts";
@@ -274,6 +275,16 @@ describe("encodeStored() and decodeStoredInto()", () => {
     // Receive times of 11 bits, and everything else at a constant pace.
     expect(blockOf(storeOf(rows)).length / rows.length).toBeLessThan(1.8);
   });
+});
+
+test("storedRows() tells how many rows a block has, and takes other bytes for none", () => {
+  for (const count of [0, 1, 127, 128, 300, 20_000]) {
+    const block = blockOf(storeOf(Array.from({ length: count }, (_, n) => aRow(n))));
+    expect(storedRows(block)).toBe(count);
+    if (count > 0) expect(storedRows(Uint8Array.from(block).fill(SEGMENT_VERSION + 1, 0, 1))).toBe(0);
+  }
+  for (const bytes of [[], [SEGMENT_VERSION], [SEGMENT_VERSION, 0x80], [SEGMENT_VERSION, 0xff, 0xff, 0xff, 0x7f]])
+    expect(storedRows(Uint8Array.from(bytes))).toBe(0);
 });
 
 describe("decodeDevicesInto()", () => {
