@@ -69,7 +69,13 @@ export function statutoryDeadline(verifiedAt: number, calendar: Calendar): numbe
   return firstAt(calendar.zone, (nextWorkingDay(day, calendar) + 1) * DAY_MS);
 }
 
-/** The same by the operator's calendar as it is now. What was promised by it stays when the calendar changes. */
+/** `deadline()` by the operator's calendar as it is now. What was promised by it stays when the calendar changes. */
 export async function deadlineOf(ctx: Base, verifiedAt: number): Promise<Deadline> {
   return deadline(verifiedAt, await calendarOf(ctx));
+}
+
+/** Both readings, to be shown. */
+export async function deadlineWithStatutory(ctx: Base, verifiedAt: number): Promise<Deadline & { statutory: number }> {
+  const calendar = await calendarOf(ctx);
+  return { ...deadline(verifiedAt, calendar), statutory: statutoryDeadline(verifiedAt, calendar) };
 }

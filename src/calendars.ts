@@ -70,18 +70,18 @@ export async function calendarOf(base: Base): Promise<Calendar> {
 
 /** How far ahead the working days are known. */
 export interface Coverage {
-  /** The first instant that is not, Unix ms; null: not even today. */
-  coveredUntil: number | null;
+  /** The last day that is, 2026-12-31; null: not even today. */
+  coveredTo: string | null;
   /** Too little for what may be promised: somebody must bring the next year. */
   short: boolean;
 }
 
 export function coverageOf({ zone, years }: Calendar, now: number): Coverage {
   let year = new Date(leastWallFrom(zone, now)).getUTCFullYear();
-  if (!years.has(year)) return { coveredUntil: null, short: true };
+  if (!years.has(year)) return { coveredTo: null, short: true };
   while (years.has(year)) year++;
-  const coveredUntil = firstAt(zone, Date.UTC(year, 0, 1));
-  return { coveredUntil, short: coveredUntil < now + LIMITS.calendarAheadMs };
+  const end = firstAt(zone, Date.UTC(year, 0, 1));
+  return { coveredTo: `${year - 1}-12-31`, short: end < now + LIMITS.calendarAheadMs };
 }
 
 export const calendarCoverage = async (base: Base): Promise<Coverage> => coverageOf(await calendarOf(base), base.now());
@@ -91,13 +91,21 @@ export interface OperatorCalendar extends Coverage {
   calendar: Calendar;
   country: string;
   own: CalendarDay[];
+  /** Of which those are complete: "2027-2028", or nothing. */
+  ownYears: string;
 }
 
 export async function operatorCalendar(ctx: Base): Promise<OperatorCalendar> {
   const settings = await settingsOf(ctx);
   const own = await listCalendarDays(ctx.db);
   const calendar = await calendarFrom(settings, own);
-  return { calendar, country: settings.calendarCountry, own, ...coverageOf(calendar, ctx.now()) };
+  return {
+    calendar,
+    country: settings.calendarCountry,
+    own,
+    ownYears: settings.calendarYears,
+    ...coverageOf(calendar, ctx.now()),
+  };
 }
 
 export interface CalendarChange {

@@ -1,4 +1,5 @@
 import { brokenLately } from "./broken.ts";
+import { calendarCoverage } from "./calendars.ts";
 import type { Base, Db } from "./context.ts";
 import { LIMITS } from "./limits.ts";
 import { retentionHealth } from "./retention-watch.ts";
@@ -11,7 +12,7 @@ export interface Health {
   /** Why the app cannot serve; null: it can. */
   reason: string | null;
   /** What somebody should look at although it can. */
-  warnings: ("retention" | "broken")[];
+  warnings: ("retention" | "broken" | "calendar")[];
 }
 
 /**
@@ -23,7 +24,10 @@ export async function unhealthyReason(base: Base): Promise<string | null> {
   return (await healthOf(base)).reason;
 }
 
-/** The same, and what needs a look: late retention, and what of tracks does not open. */
+/**
+ * The same, and what needs a look: late retention, what of tracks does not open, and a calendar that ends soon. None of
+ * them is a reason not to serve.
+ */
 export async function healthOf(base: Base): Promise<Health> {
   const now = base.now();
   const last = lastAnswers.get(base.db);
@@ -39,6 +43,7 @@ async function warnings(base: Base): Promise<Health["warnings"]> {
     return [
       ...((await retentionHealth(base)).late ? (["retention"] as const) : []),
       ...((await brokenLately(base)) > 0 ? (["broken"] as const) : []),
+      ...((await calendarCoverage(base)).short ? (["calendar"] as const) : []),
     ];
   } catch (error) {
     base.log.error("health.failed", {}, error);

@@ -1,5 +1,6 @@
 import { record } from "./audit.ts";
 import { brokenLately } from "./broken.ts";
+import { type Coverage, calendarCoverage } from "./calendars.ts";
 import type { Base, Config, Ctx } from "./context.ts";
 import { type JobStatus, listJobs, runJob } from "./jobs.ts";
 import { LIMITS } from "./limits.ts";
@@ -50,6 +51,8 @@ export interface Overview extends Omit<Figures, "received"> {
   retention: RetentionHealth;
   /** Segments and the like that did not open in the last days. */
   broken: number;
+  /** How far ahead working days are known. */
+  calendar: Coverage;
 }
 
 /** Positions a second: over the whole window, or of what came after the first batch that is still there. */
@@ -78,6 +81,7 @@ export async function overview(ctx: Ctx): Promise<Overview> {
     ...figures,
     retention,
     broken,
+    calendar: await calendarCoverage(ctx),
     positionsPerS: rateOf(received, now),
     jobs,
     canSendMail: ctx.sendMail !== null,

@@ -1,5 +1,9 @@
 import { readFileSync } from "node:fs";
+import { deadline, statutoryDeadline } from "../src/business-time.ts";
+import { calendarFrom } from "../src/calendars.ts";
+import { isTime } from "../src/http/fields.ts";
 import { type Controller, privacyProblems, recordOfProcessing } from "../src/privacy.ts";
+import { SETTINGS } from "../src/settings.ts";
 import { LANGUAGES } from "../src/text/index.ts";
 
 /** A command line that makes no sense. */
@@ -22,6 +26,8 @@ export interface Command {
   body?: readonly string[] | ((options: Row) => Row | string);
   /** It does a part each time: called again with `after` until it is through, and the numbers of its answers added. */
   inParts?: true;
+  /** What needs no platform for these options; null: this does. */
+  local?(options: Row): Promise<Row> | null;
   /** Columns of the table a person reads. */
   columns?: readonly string[];
   /** The answer as --json prints it. */
@@ -327,6 +333,46 @@ export const COMMANDS: readonly Command[] = [
     body: ({ name, value }) => ({ [String(name)]: value }),
     text: (_, { name }) => `${name} is set.`,
   },
+  { words: "calendar show", options: [], method: "GET", path: "/v1/admin/calendar", text: calendarText },
+  {
+    words: "calendar set",
+    options: ["date!", "kind!"],
+    method: "PATCH",
+    path: "/v1/admin/calendar",
+    body: ({ date, kind }) => ({ days: [{ date, kind }] }),
+    text: calendarText,
+  },
+  {
+    words: "calendar unset",
+    options: ["date!"],
+    method: "PATCH",
+    path: "/v1/admin/calendar",
+    body: ({ date }) => ({ days: [{ date, kind: null }] }),
+    text: calendarText,
+  },
+  {
+    words: "calendar load",
+    options: ["file!", "years"],
+    method: "PATCH",
+    path: "/v1/admin/calendar",
+    body: ({ file, years }) => ({ days: daysOf(fileOf(file).toString("utf8")), ...(years !== undefined && { years }) }),
+    text: calendarText,
+  },
+  {
+    words: "sla explain",
+    options: ["verified!", "zone", "country", "weekend"],
+    method: "GET",
+    path: "/v1/admin/calendar/deadline",
+    query: ["verified"],
+    local: explainHere,
+    json: ({ deadline: due, rule, calendarVersion, uncertain }) => ({
+      deadline: due,
+      rule,
+      calendarVersion,
+      uncertain,
+    }),
+    text: factsText,
+  },
   {
     words: "audit list",
     options: ["limit"],
@@ -524,6 +570,54 @@ function accountText(answer: Row): string {
   return parts.join("\n\n");
 }
 
+/** Days of a file: a line each, "2027-01-01,holiday" or "2027-02-07,work", and what follows # is for people. */
+function daysOf(text: string): Row[] {
+  const lines = text.split("\n").map((line) => line.replace(/#.*/, "").trim());
+  return lines.flatMap((line, i) => {
+    if (line === "") return [];
+    const [, date, kind] = /^(\d{4}-\d\d-\d\d)\s*,\s*(holiday|work)$/.exec(line) ?? [];
+    if (date === undefined) throw new UsageError(`Line ${i + 1} must be a day and what it is: 2027-01-01,holiday.`);
+    return [{ date, kind }];
+  });
+}
+
+/** The PRC's days where its clocks are, of other zones weekends alone unless a country is named. */
+const PRC_ZONES = ["Asia/Shanghai", "Asia/Chongqing", "Asia/Harbin", "Asia/Urumqi", "PRC"];
+
+function explainHere({ verified, zone, country, weekend }: Row): Promise<Row> | null {
+  if (!isTime(String(verified))) throw new UsageError("--verified must be a time such as 2026-02-13T16:00:00+08:00.");
+  if (zone === undefined) {
+    if (country !== undefined || weekend !== undefined) {
+      throw new UsageError("--country and --weekend need --zone: without it the platform's own calendar counts.");
+    }
+    return null;
+  }
+  const settings = {
+    calendarZone: String(zone),
+    calendarCountry: String(country ?? (PRC_ZONES.includes(String(zone)) ? "CN" : "none")),
+    calendarWeekend: String(weekend ?? SETTINGS.calendarWeekend.default),
+    calendarYears: "",
+  };
+  for (const name of ["calendarZone", "calendarCountry", "calendarWeekend"] as const) {
+    const { pattern, must, ...rest } = SETTINGS[name];
+    const good = "good" in rest ? rest.good : () => true;
+    if (pattern.test(settings[name]) && good(settings[name])) continue;
+    throw new UsageError(`--${name.slice("calendar".length).toLowerCase()} must be ${must}.`);
+  }
+  return calendarFrom(settings, []).then((calendar) => {
+    const at = Date.parse(String(verified));
+    const found = deadline(at, calendar);
+    const statutory = statutoryDeadline(at, calendar);
+    const iso = (time: number) => new Date(time).toISOString();
+    return { ...found, deadline: iso(found.deadline), statutoryDeadline: iso(statutory) };
+  });
+}
+
+function calendarText({ days, weekend, years, ...facts }: Row): string {
+  const list = (values: unknown) => (values as unknown[]).join(", ") || "none";
+  return `${factsText({ ...facts, weekend: list(weekend), years: list(years) })}\n\n${table(days as Row[], ["date", "kind"])}`;
+}
+
 function keysText({ next: _, ...facts }: Row): string {
   return factsText(facts);
 }
@@ -532,7 +626,7 @@ function brandText({ texts, ...facts }: Row): string {
   return `${factsText(facts)}\n\n${table(texts as Row[], ["kind", "language", "url", "sha256", "updatedAt"])}`;
 }
 
-function overviewText({ bridges, jobs, training, mails, retention, ...facts }: Row): string {
+function overviewText({ bridges, jobs, training, mails, retention, calendar, ...facts }: Row): string {
   const { count, oldest } = mails as Row;
   const { lastGoodAt, lagMs, late } = retention as Row;
   const sections = [
@@ -543,6 +637,8 @@ function overviewText({ bridges, jobs, training, mails, retention, ...facts }: R
       retentionRan: lastGoodAt,
       retentionLagMs: lagMs,
       retentionLate: late,
+      calendarTo: (calendar as Row).coveredTo,
+      calendarShort: (calendar as Row).short,
     }),
     table(bridges as Row[], ["id", "name", "lastSeenAt"]),
     table(jobs as Row[], ["name", "cron", "lateMs", "lastRun"]),

@@ -174,6 +174,8 @@ export async function run(args: string[]): Promise<string> {
   if (options.job !== undefined && !jobs.some((name) => name === options.job)) {
     throw new UsageError(`No such job. There are ${jobs.join(", ")}.`);
   }
+  const local = command.local?.(options) ?? null;
+  if (local !== null) return shown(command, await local, options);
   const asked = (command.query ?? []).filter((name) => options[name] !== undefined);
   const query = new URLSearchParams(asked.map((name) => [name, String(options[name])])).toString();
   const named = command.path.replace(/:(\w+)/g, (_, name) => encodeURIComponent(String(options[name])));
@@ -186,10 +188,13 @@ export async function run(args: string[]): Promise<string> {
   const answer = command.inParts
     ? await askInParts(at, command.method, path)
     : await ask(at, command.method, path, bodyOf(command, options));
-  return values.json === true
+  return shown(command, answer, options);
+}
+
+const shown = (command: Command, answer: Row, options: Row) =>
+  options.json === true
     ? JSON.stringify(command.json?.(answer, options) ?? answer)
     : (command.text?.(answer, options) ?? "Done.");
-}
 
 if (import.meta.main) {
   try {

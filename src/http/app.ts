@@ -8,6 +8,7 @@ import { AUDIT } from "./audit.ts";
 import { BRANDS } from "./brands.ts";
 import { BRIDGE } from "./bridge.ts";
 import { clientOf, sessionCookieOf } from "./browser.ts";
+import { CALENDAR } from "./calendar.ts";
 import { COMMANDS } from "./commands.ts";
 import { DEVICES } from "./devices.ts";
 import { DOCS } from "./docs.ts";
@@ -52,7 +53,7 @@ const API = [
   // SECURITY before SESSIONS, whose /v1/sessions/{id} would take "passkey" for an id.
   [SIGNUP, SECURITY, SESSIONS, ME, EXPORT_ROUTES, RETENTION, SEALING_KEYS, DOCUMENTS, USERS, KEYS, SUPPORT],
   [DEVICES, ACTIVATION, MODELS, POSITIONS, SYNC, COMMANDS, BRIDGE],
-  [ADMIN, STAFF, BRANDS, SETTINGS, AUDIT, OVERVIEW, RETENTION_ADMIN, OPERATIONS, HEALTH],
+  [ADMIN, STAFF, BRANDS, SETTINGS, CALENDAR, AUDIT, OVERVIEW, RETENTION_ADMIN, OPERATIONS, HEALTH],
 ].flat(2);
 
 const PAGES = [

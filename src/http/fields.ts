@@ -34,7 +34,7 @@ export const isoOrNull = (ms: number | null) => (ms === null ? null : iso(ms));
 const TIME = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d))?$/;
 
 /** Date.parse() takes 30 February for 2 March; this does not. */
-function isTime(text: string): boolean {
+export function isTime(text: string): boolean {
   if (!TIME.test(text) || Number.isNaN(Date.parse(text))) return false;
   const day = text.slice(0, 10);
   return iso(Date.parse(day)).startsWith(day);

@@ -35,6 +35,13 @@ const OverviewJson = v.object({
     count,
     v.description("Parts of tracks that did not open in the last seven days: altered, or without their key"),
   ),
+  calendar: v.object({
+    coveredTo: v.pipe(
+      v.nullable(v.string()),
+      v.description("The last day of known working days; null: not even today"),
+    ),
+    short: v.pipe(v.boolean(), v.description("For less than 60 days")),
+  }),
   mails: v.object({ count, oldest: MaybeTime }),
   canSendMail: v.boolean(),
   template: v.pipe(v.boolean(), v.description("A text in force is the template that nobody has reviewed")),

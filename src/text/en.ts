@@ -921,6 +921,7 @@ const admin = {
     documents: "Texts",
     staff: "Staff",
     settings: "Settings",
+    calendar: "Calendar",
     audit: "Audit",
   } as Record<string, string>,
   lead: "How this installation does, and who looks after it.",
@@ -952,6 +953,11 @@ const admin = {
       `${count} parts of tracks did not open in the last seven days: they were altered, or their keys are lost. The log names them.`,
     retentionLate: (hours: number) =>
       `Retention has not ended well for ${hours} hours: what is past its period cannot be read and is still stored. Look at the job “retention” below, and run it.`,
+    calendarShort: (until: string | null) =>
+      until === null
+        ? "Working days of this year are not known: deadlines take weekends alone for days off."
+        : `Working days are known until ${until} only. After that deadlines take weekends alone for days off, and come too early.`,
+    calendarTo: "Bring the next year",
     mails: "Mails waiting",
     mailsSince: "the oldest since",
     noMail: "This installation cannot send mail: links are shown to whoever makes them, and customers cannot sign up.",
@@ -1105,6 +1111,31 @@ const admin = {
     lead: "In force as soon as they are saved.",
     /** In English the table of settings says it. */
     what: {} as Record<string, string>,
+  },
+  calendar: {
+    lead: "What people ask for by right is done within one business day after they were verified. These are the days.",
+    zone: "Time zone",
+    country: "Published days of",
+    countries: { CN: "the PRC, with make-up working days", none: "nobody" } as Record<string, string>,
+    weekend: "Weekend",
+    noWeekend: "none",
+    years: "Years that are known",
+    until: "Known until",
+    version: "Version",
+    now: "Verified now would be due",
+    uncertain: "not certain",
+    settings: "Change zone, country and weekend",
+    own: "Days of your own",
+    date: "Day",
+    kind: "Is",
+    kinds: { holiday: "a day off", work: "a working day" } as Record<string, string>,
+    none: "None. They go before the published ones.",
+    remove: "Remove",
+    add: "Add a day",
+    complete: "Complete years",
+    yearsLabel: "Years of which every day off is here",
+    yearsHint: "2027 or 2027-2028. What is not named here or published counts as not known.",
+    hint: "A whole year comes faster from a file:",
   },
   audit: {
     lead: "What people and the operator did, newest first. Ids only.",

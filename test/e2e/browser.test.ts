@@ -437,6 +437,7 @@ describe.skipIf(executable === undefined)(`in a real browser${missing}`, { timeo
       ["/admin/staff", "admin-staff"],
       ["/admin/staff/2", "admin-staff-member"],
       ["/admin/settings", "admin-settings"],
+      ["/admin/calendar", "admin-calendar"],
       ["/admin/audit", "admin-audit"],
       ["/profile", "staff-profile"],
       ["/security", "staff-security"],

@@ -86,7 +86,9 @@ test("the Worker grows no further than it has: a start costs what must be loaded
 
 test("fetch() serves the app, also many requests at once on one isolate", async () => {
   const { url } = await aWorker();
-  expect(await (await fetch(`${url}/healthz`)).json()).toEqual({ status: "ok" });
+  // The clock is the machine's, and the calendar that ships ends some day.
+  const { warnings = [], ...health } = (await (await fetch(`${url}/healthz`)).json()) as { warnings?: string[] };
+  expect([health, warnings.filter((warning) => warning !== "calendar")]).toEqual([{ status: "ok" }, []]);
   const made = await fetch(`${url}/v1/admin/accounts`, {
     method: "POST",
     headers: { ...asAdmin.headers, "content-type": "application/json" },

@@ -173,6 +173,44 @@ test("admin says what retention would delete, why something is kept, and runs it
   expect(await said("overview")).toMatch(/^retentionLate +false$/m);
 });
 
+test("admin explains a deadline without a platform where a zone is named, else by the platform's calendar", async () => {
+  const verified = "--verified 2026-02-13T16:00:00+08:00";
+  const alone = await bare(`sla explain ${verified} --zone Asia/Shanghai --json`, { DATA_DIR: "/nowhere" });
+  expect([alone.code, alone.stderr]).toEqual([0, ""]);
+  expect(JSON.parse(alone.stdout)).toEqual({
+    deadline: "2026-02-14T08:00:00.000Z",
+    rule: "same-time-next-working-day",
+    calendarVersion: expect.stringMatching(/^CN-2026-[0-9a-f]{16}$/),
+    uncertain: false,
+  });
+  // Without settings of its own, a platform says the same.
+  expect(await said(`sla explain ${verified} --json`)).toBe(alone.stdout.trimEnd());
+  expect(await said(`sla explain ${verified}`)).toMatch(/^statutoryDeadline +2026-02-14T16:00:00\.000Z$/m);
+  const elsewhere = JSON.parse(await said("sla explain --verified 2026-03-27T16:00:00Z --zone Europe/Berlin --json"));
+  expect(elsewhere).toMatchObject({ deadline: "2026-03-30T15:00:00.000Z", uncertain: true });
+  const sunday = await said(`sla explain ${verified} --zone Asia/Dubai --country none --weekend 7 --json`);
+  expect(JSON.parse(sunday)).toMatchObject({ deadline: "2026-02-14T08:00:00.000Z" });
+  expect(await said("sla explain --verified 2026-02-30T16:00:00Z --zone UTC")).toMatch(/^--verified must be a time/);
+  expect(await said(`sla explain ${verified} --zone Mars/Base`)).toBe(
+    "--zone must be a time zone such as Asia/Shanghai.",
+  );
+  expect(await said(`sla explain ${verified} --weekend 7`)).toMatch(/^--country and --weekend need --zone/);
+});
+
+test("admin shows the calendar, sets days of it and loads years from a file", async () => {
+  expect(await said("calendar show")).toMatch(/^zone +Asia\/Shanghai$[\s\S]*^years +2024, 2025, 2026$[\s\S]*None\.$/m);
+  expect(await said("calendar set --date 2027-02-06 --kind work")).toMatch(/^2027-02-06 +work$/m);
+  expect(await said("calendar set --date 2027-02-06 --kind half")).toMatch(/kind/);
+  const path = join(dataDir, "days.csv");
+  writeFileSync(path, "# The year to come\n2027-01-01,holiday # New Year\n\n2027-02-07, work\n");
+  const loaded = JSON.parse(await said(`calendar load --file ${path} --years 2027 --json`));
+  expect(loaded).toMatchObject({ years: [2024, 2025, 2026, 2027], days: [{ kind: "holiday" }, {}, { kind: "work" }] });
+  writeFileSync(path, "2027-01-01,holiday\n1 January\n");
+  expect(await said(`calendar load --file ${path}`)).toMatch(/^Line 2 must be a day/);
+  for (const { date } of loaded.days) expect(await said(`calendar unset --date ${date}`)).not.toContain(date);
+  expect(await said("setting set --name calendarYears --value 2099-2027")).toMatch(/\(calendarYears\)$/);
+});
+
 test("admin makes the setup link, invites staff, attests training and changes settings", async () => {
   expect(await said("setup link")).toMatch(/^Opens once, until .*:\nhttps:\/\/edge\.test\/setup\/[\w-]{43}$/);
   const { userId, link } = JSON.parse(await said("staff invite --email a@edge.test --role admin --json"));

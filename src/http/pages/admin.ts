@@ -1,8 +1,15 @@
 import type { Route } from "../route.ts";
+import { CALENDAR_PAGES } from "./admin/calendar.ts";
 import { CUSTOMERS_PAGES } from "./admin/customers.ts";
 import { OPERATION_PAGES } from "./admin/operation.ts";
 import { PUBLISHING_PAGES } from "./admin/publishing.ts";
 import { STAFF_PAGES } from "./admin/staff.ts";
 
 /** The operator's panel. */
-export const ADMIN_PAGES: readonly Route[] = [CUSTOMERS_PAGES, PUBLISHING_PAGES, STAFF_PAGES, OPERATION_PAGES].flat();
+export const ADMIN_PAGES: readonly Route[] = [
+  CUSTOMERS_PAGES,
+  PUBLISHING_PAGES,
+  STAFF_PAGES,
+  OPERATION_PAGES,
+  CALENDAR_PAGES,
+].flat();

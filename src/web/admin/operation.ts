@@ -22,6 +22,16 @@ export function overviewPage(view: PageView, now: Overview, state: PanelState, r
       ${made?.ran === undefined ? "" : notice("ok", t.ran(made.ran, made.changed ?? 0))}
       ${now.broken > 0 ? notice("stop", t.broken(now.broken)) : ""}
       ${now.retention.late ? notice("stop", t.retentionLate(Math.floor(now.retention.lagMs / 3_600_000))) : ""}
+      ${
+        now.calendar.short
+          ? notice(
+              "stop",
+              html`${t.calendarShort(now.calendar.coveredTo)} ${
+                mayPublish ? html`<a href="/admin/calendar">${t.calendarTo}</a>` : ""
+              }`,
+            )
+          : ""
+      }
       ${now.canSendMail ? "" : notice("warn", t.noMail)}
       ${now.template ? notice("warn", html`${t.template} ${mayPublish ? html`<a href="/admin/documents">${t.templateTo}</a>` : ""}`) : ""}
       ${

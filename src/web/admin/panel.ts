@@ -14,6 +14,7 @@ const AREAS: readonly (readonly [path: string, roles: readonly string[]])[] = [
   ["documents", ["admin", "privacy"]],
   ["staff", ["admin"]],
   ["settings", ["admin"]],
+  ["calendar", ["admin", "privacy"]],
   ["audit", ["admin", "privacy"]],
 ];
 
