@@ -33,9 +33,10 @@ const widthOf = (value: number): number => 32 - Math.clz32(value);
 /** A seventh of the bits, rounded up: 37 / 256 will do for 32 of them. */
 const varintBytes = (value: number): number => ((38 - Math.clz32(value | 1)) * 37) >> 8;
 
-// Kept between calls: what a mode packs, and the lowest and highest number of each block.
+// Kept between calls: what a mode packs, where numbers change, and the lowest and highest number of each block.
 const scratch = {
   rest: new Int32Array(512),
+  changes: new Int32Array(512),
   widths: new Uint8Array(64),
   lows: new Int32Array(64),
   highs: new Int32Array(64),
@@ -46,6 +47,7 @@ function reserveScratch(count: number): void {
   const size = 2 ** widthOf(count - 1);
   const blocks = size / BLOCK + 1;
   scratch.rest = new Int32Array(size);
+  scratch.changes = new Int32Array(size);
   scratch.widths = new Uint8Array(blocks);
   scratch.lows = new Int32Array(blocks);
   scratch.highs = new Int32Array(blocks);
@@ -205,23 +207,29 @@ function spread(low: number, high: number, base: number): number {
 // Writes runs if they are shorter than what choose() found.
 function writeRuns(out: ByteSink, values: Int32Array, count: number, scale: number): boolean {
   const { bytes } = out;
-  let changes = 0;
-  let at = 0;
+  const { changes } = scratch;
+  let found = 0;
+  // Without a branch: where numbers change cannot be foreseen.
+  for (let i = 1; i < count; i++) {
+    changes[found] = i;
+    found += values[i] === values[i - 1] ? 0 : 1;
+  }
   let length = varintBytes(zigzag(values[0]));
   const most = choice.bits >> 3;
-  for (let i = 1; i < count; i++) {
-    if (values[i] === values[i - 1]) continue;
+  if (length + found * 2 > most) return false;
+  let at = 0;
+  for (let n = 0; n < found; n++) {
+    const i = changes[n];
     length += varintBytes(i - at) + varintBytes(zigzag(values[i] - values[i - 1]));
-    if (length > most) return false;
-    changes++;
     at = i;
   }
+  if (found > 0 && length > most) return false;
   bytes[out.length] = RUNS | (scale << SCALE_SHIFT);
   let p = writeVarint(bytes, out.length + 1, zigzag(values[0]));
-  p = writeVarint(bytes, p, changes);
+  p = writeVarint(bytes, p, found);
   at = 0;
-  for (let i = 1; i < count; i++) {
-    if (values[i] === values[i - 1]) continue;
+  for (let n = 0; n < found; n++) {
+    const i = changes[n];
     p = writeVarint(bytes, p, i - at);
     p = writeVarint(bytes, p, zigzag(values[i] - values[i - 1]));
     at = i;
