@@ -24,10 +24,11 @@ import { inboxKey } from "./vault.ts";
 // most LIMITS.partPositions positions of its part and what one merge adds, of which it is given the half.
 
 const BUCKET_BITS = Math.log2(BUCKETS);
+const PART_SHIFT = 32 - Math.log2(PARTS);
 
 /** The part of the fleet that an account is in. */
 export function partOf(accountId: number): number {
-  return Math.imul(accountId, 0x9e3779b1) >>> (32 - Math.log2(PARTS));
+  return Math.imul(accountId, 0x9e3779b1) >>> PART_SHIFT;
 }
 
 /** The bucket of a device: of its account's part, with the devices whose ids are near. */
@@ -38,15 +39,34 @@ export function bucketOf(accountId: number, deviceId: number): number {
 /** Sorts rows by bucket, within it by device, and within that as they are. */
 function sorted(stored: StoredPositions, from: number, to: number): Uint32Array {
   const { buckets, deviceIds } = stored;
-  // One number for each row: 10 bits of bucket, 27 of device and 16 of row are less than 2^53.
-  const keys = new Float64Array(to - from);
-  for (let row = from; row < to; row++) {
-    keys[row - from] = (buckets[row] * 2 ** 27 + (deviceIds[row] % 2 ** 27)) * 2 ** 16 + (row - from);
+  const ids = new Uint32Array(to - from);
+  let order = new Uint32Array(to - from);
+  for (let i = 0; i < order.length; i++) {
+    order[i] = i;
+    ids[i] = deviceIds[from + i] % 2 ** 27;
   }
-  keys.sort();
-  const order = new Uint32Array(to - from);
-  for (let i = 0; i < order.length; i++) order[i] = from + (keys[i] % 2 ** 16);
+  // A stable sort by each byte, the lowest first, is one by all of them.
+  let spare = new Uint32Array(to - from);
+  const byByte = (numbers: Uint32Array | Uint16Array, shift: number) => {
+    if (!sortByByte(numbers, shift, order, spare)) return;
+    [order, spare] = [spare, order];
+  };
+  for (let shift = 0; shift < 27; shift += 8) byByte(ids, shift);
+  for (let shift = 0; shift < BUCKET_BITS; shift += 8) byByte(buckets.subarray(from, to), shift);
+  for (let i = 0; i < order.length; i++) order[i] += from;
   return order;
+}
+
+const places = new Uint32Array(257);
+
+/** @returns false when all have the same byte, and nothing was done */
+function sortByByte(numbers: Uint32Array | Uint16Array, shift: number, order: Uint32Array, into: Uint32Array): boolean {
+  places.fill(0);
+  for (let i = 0; i < order.length; i++) places[((numbers[i] >>> shift) & 255) + 1]++;
+  if (order.length === 0 || places[((numbers[0] >>> shift) & 255) + 1] === order.length) return false;
+  for (let byte = 0; byte < 256; byte++) places[byte + 1] += places[byte];
+  for (let i = 0; i < order.length; i++) into[places[(numbers[order[i]] >>> shift) & 255]++] = order[i];
+  return true;
 }
 
 const text = new TextEncoder();

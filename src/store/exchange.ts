@@ -8,7 +8,7 @@ import {
   releaseStatement,
 } from "./commands.ts";
 import type { Db, Statement } from "./db.ts";
-import { appendStatements, SETTLEMENT, type SealedBatch, type Settlement, settlementOf } from "./inbox.ts";
+import { appendStatements, type SealedBatch, type Settlement, settlementOf } from "./inbox.ts";
 
 /** What one request of a bridge writes. */
 export interface ExchangeWrite {
@@ -51,17 +51,17 @@ export async function exchange(db: Db, write: ExchangeWrite): Promise<Exchange> 
   }
   const mode = statements.length > 0 ? "write" : "deferred";
   const offers = offersStatement(now, write.offers);
-  // The first row is the registry's version, the others are the offers.
+  // The first row is the registry's version and the settlement, the others are the offers.
   const state = add({
-    sql: `SELECT version, NULL, NULL FROM registry UNION ALL SELECT * FROM (${offers.sql})`,
+    sql: `SELECT r.version, s.kid, s.kid_since, s.merged, s.span FROM registry r, settlement s
+      UNION ALL SELECT *, NULL, NULL FROM (${offers.sql})`,
     args: offers.args,
   });
-  const settlement = add(SETTLEMENT);
   const results = await db.$client.batch(statements, mode);
-  const [registry, ...offered] = results[state].rows;
+  const [present, ...offered] = results[state].rows;
   return {
-    version: Number(registry[0]),
-    settlement: settlementOf(results[settlement].rows[0]),
+    version: Number(present[0]),
+    settlement: settlementOf(Array.from({ length: 4 }, (_, i) => present[i + 1])),
     lastBatch: append < 0 ? 0 : Number(results[append].lastInsertRowid ?? 0),
     claimed: claim < 0 ? new Map() : await claimedFrames(db, results[claim].rows),
     offers: await openedOffers(db, offered),
