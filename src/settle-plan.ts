@@ -39,17 +39,23 @@ export function sortByFix(stored: StoredPositions, rows: number[]): number[] {
 /** A device's rows in groups. @param cutoff rows whose retention time lies before are left out */
 export function groupsOf(stored: StoredPositions, deviceId: number, rows: number[], cutoff: number): Group[] {
   const groups = new Map<string, Group>();
+  let last: Group | undefined;
+  let [fixDay, dueDay] = [Number.NaN, Number.NaN];
   for (const row of sortByFix(stored, rows)) {
     const due = dueOf(stored, row);
     if (due < cutoff) continue;
     const fix = stored.fixTimeAt(row);
-    const name = `${dayOf(fix)} ${dayOf(due)}`;
-    const group = groups.get(name);
-    if (group === undefined) groups.set(name, { deviceId, day: dayOf(due), rows: [row], from: fix, to: fix });
-    else {
-      group.rows.push(row);
-      group.to = fix;
+    // Most are of the days of the one before.
+    if (dayOf(fix) !== fixDay || dayOf(due) !== dueDay) {
+      [fixDay, dueDay] = [dayOf(fix), dayOf(due)];
+      last = groups.get(`${fixDay} ${dueDay}`);
     }
+    if (last === undefined) {
+      last = { deviceId, day: dueDay, rows: [], from: fix, to: fix };
+      groups.set(`${fixDay} ${dueDay}`, last);
+    }
+    last.rows.push(row);
+    last.to = fix;
   }
   return [...groups.values()];
 }
