@@ -1,6 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { fileSecrets } from "../../src/runtime/secrets-file.ts";
-import { type Apart, benchBase, settlerHere } from "./settler.ts";
+import { type Apart, type Asked, benchBase, settlerHere } from "./settler.ts";
 import { openClient } from "./under-test.ts";
 
 const { path, keys, aheadMs } = workerData as Apart;
@@ -10,9 +10,9 @@ const ctx = benchBase(await openClient(path), fileSecrets(keys), now, (error) =>
   failure ??= error;
 });
 const settler = settlerHere(ctx);
-parentPort!.on("message", async (what: "step" | "finish") => {
+parentPort!.on("message", async ([what, wishes]: Asked) => {
   try {
-    await settler[what]();
+    await (what === "beginDay" ? settler.beginDay(wishes) : settler[what]());
   } catch (error) {
     failure ??= error;
   }

@@ -14,12 +14,11 @@ import { exchange } from "../../src/store/exchange.ts";
 import { idsOf } from "../../src/store/segments.ts";
 import { mainTelemetry } from "../../src/telemetry.ts";
 import { trackOf } from "../../src/track.ts";
-import { sealingKeys } from "../../src/vault.ts";
 import { applyMigrations } from "../../tools/migrate.ts";
 import { DAY_MS, START_MS } from "./fleets.ts";
 import type { Batch } from "./movement.ts";
 import { countOpening, openingMs } from "./opening-time.ts";
-import { benchBase, type Settler, settlerApart, settlerHere } from "./settler.ts";
+import { benchBase, makeKeys, type Settler, settlerApart, settlerHere } from "./settler.ts";
 import { MeteredDatabase, type TrackStoreUnderTest } from "./under-test.ts";
 
 /** Everything was received on one day, after the last of the fixes, as from the memories of trackers. */
@@ -119,7 +118,9 @@ class Tracks implements TrackStoreUnderTest {
       accountId,
       wanted: of.map(([n]) => ({ deviceId: n + 1, scope: "account", day })),
     }));
-    await Promise.all(wishes.map(({ accountId, wanted }) => sealingKeys(this.#ingest, accountId, wanted)));
+    await makeKeys(this.#ingest, wishes);
+    // Its memory has them for the day too: a device sends thousands of positions in one.
+    await this.#settler.beginDay(wishes);
   }
 
   async append({ table, deviceIds, accountIds }: Batch): Promise<void> {
