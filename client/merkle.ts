@@ -42,6 +42,30 @@ export async function rootOf(leaves: readonly Hash[]): Promise<Hash> {
   return level[0] as Hash;
 }
 
+/** The tree as it grows: the roots of the full trees that it is made of, with their sizes, the largest first. */
+export class GrowingTree {
+  size = 0;
+  readonly #peaks: { size: number; root: Hash }[] = [];
+
+  async add(leaf: Hash): Promise<void> {
+    this.size += 1;
+    let peak = { size: 1, root: leaf };
+    for (let last = this.#peaks.at(-1); last?.size === peak.size; last = this.#peaks.at(-1)) {
+      this.#peaks.pop();
+      peak = { size: 2 * peak.size, root: await nodeHash(last.root, peak.root) };
+    }
+    this.#peaks.push(peak);
+  }
+
+  async root(): Promise<Hash> {
+    const [first, ...others] = this.#peaks.map(({ root }) => root).reverse();
+    if (first === undefined) return sha256();
+    let root = first;
+    for (const peak of others) root = await nodeHash(peak, root);
+    return root;
+  }
+}
+
 /** What leads from a leaf to the root, from below. */
 export async function inclusionPath(leaves: readonly Hash[], index: number): Promise<Hash[]> {
   if (leaves.length <= 1) return [];

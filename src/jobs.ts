@@ -5,6 +5,7 @@ import { announceDocuments } from "./documents.ts";
 import { carryOut } from "./erasure.ts";
 import { AppError } from "./errors.ts";
 import { destroyGoneAccounts } from "./gone-accounts.ts";
+import { signLedgerHead } from "./ledger.ts";
 import { LIMITS } from "./limits.ts";
 import { sendDueMails } from "./mail.ts";
 import { moveTracks } from "./move.ts";
@@ -126,6 +127,12 @@ export const JOBS = [
     cron: "*/10 * * * *",
     summary: "Destroys the keys of days that are over, and deletes positions and commands that are past their period",
     run: purgeExpired,
+  },
+  {
+    name: "sign-ledger-head",
+    cron: "7 * * * *",
+    summary: "Signs how far the ledger is, once a day where something was added",
+    run: signLedgerHead,
   },
   {
     name: "purge-wrapped-secrets",

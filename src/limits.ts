@@ -347,6 +347,8 @@ export const LIMITS = {
   /** What was added to the ledger is under a signed head after this long; heads that are published. */
   ledgerHeadMs: 24 * 3_600_000,
   ledgerHeadsShown: 400,
+  /** What is wrong with it that one check names. */
+  ledgerFaults: 100,
   /** Key objects that one request of an operator looks at, wraps anew or restores. */
   keyObjects: 200,
 

@@ -34,9 +34,28 @@ export interface Command {
   json?(answer: Row, options: Row): Row;
   /** The answer as a person reads it. */
   text?(answer: Row, options: Row): string;
+  /** Whether the answer is bad news: the exit code is 1 then. */
+  failed?(answer: Row): boolean;
 }
 
 const OTHER_LANGUAGES = Object.keys(LANGUAGES).filter((language) => language !== "en");
+
+const FAULTS: Readonly<Record<string, string>> = {
+  entry: "was altered",
+  chain: "does not follow the one before",
+  missing: "is missing",
+  head: "is where a signed head ends that does not fit",
+  mirror: "is another one in the key store, or not there",
+};
+
+function ledgerText({ size, heads, faults }: Row): string {
+  const lines = (faults as { seq: number; what: string; place: string | null }[]).map(
+    ({ seq, what, place }) => `Entry ${seq} ${FAULTS[what]}${place === null ? "" : ` (copy ${place})`}`,
+  );
+  return [...lines, `${size} entries, ${heads} signed heads: ${lines.length === 0 ? "all fit" : "NOT all fit"}.`].join(
+    "\n",
+  );
+}
 
 /** Every command. A list is read to its end, or to its `limit`. */
 export const COMMANDS: readonly Command[] = [
@@ -165,6 +184,14 @@ export const COMMANDS: readonly Command[] = [
     path: "/v1/admin/key-store/restore",
     inParts: true,
     text: ({ restored }) => `${restored} key objects restored.`,
+  },
+  {
+    words: "ledger verify",
+    options: [],
+    method: "GET",
+    path: "/v1/admin/ledger/verify",
+    text: ledgerText,
+    failed: ({ faults }) => (faults as unknown[]).length > 0,
   },
   {
     words: "account show",

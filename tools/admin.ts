@@ -188,6 +188,7 @@ export async function run(args: string[]): Promise<string> {
   const answer = command.inParts
     ? await askInParts(at, command.method, path)
     : await ask(at, command.method, path, bodyOf(command, options));
+  if (command.failed?.(answer)) process.exitCode = 1;
   return shown(command, answer, options);
 }
 

@@ -227,6 +227,11 @@ export const ADMIN_ROWS: Rows = {
     body: () => ({ act: "setup", email: "first@edge.test", password: "a long and good one" }),
     status: 400,
   },
+  "GET /v1/admin/ledger/verify": {
+    who: ["adminToken", "admin", "privacy"],
+    path: at("/v1/admin/ledger/verify"),
+    status: 200,
+  },
   "GET /v1/admin/key-store": { who: OPERATOR, path: at("/v1/admin/key-store"), status: 200 },
   "POST /v1/admin/key-store/rewrap": {
     who: OPERATOR,

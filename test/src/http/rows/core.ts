@@ -26,6 +26,7 @@ export const CORE_ROWS: Rows = {
     status: 204,
     owned: true,
   },
+  "GET /.well-known/ledger-heads.json": { who: ANYONE, path: at("/.well-known/ledger-heads.json"), status: 200 },
   "GET /v1/models": { who: READERS, path: at("/v1/models"), status: 200 },
   "GET /v1/devices/{id}/positions": { who: READERS, path: ofDevice("/positions"), status: 200, owned: true },
   "GET /v1/devices/{id}/events": { who: READERS, path: ofDevice("/events"), status: 200, owned: true },
