@@ -9,6 +9,7 @@ import { signLedgerHead } from "./ledger.ts";
 import { LIMITS } from "./limits.ts";
 import { sendDueMails } from "./mail.ts";
 import { moveTracks } from "./move.ts";
+import { replay, requireCurrent } from "./restore.ts";
 import {
   finishRemovals,
   forgetOldSearches,
@@ -38,6 +39,12 @@ export interface Job {
 }
 
 export const JOBS = [
+  {
+    name: "replay-ledger",
+    cron: "* * * * *",
+    summary: "Erases again what a database that was restored has brought back",
+    run: replay,
+  },
   {
     name: "settle",
     cron: "* * * * *",
@@ -192,6 +199,7 @@ export const JOBS = [
 export async function runJob(ctx: Base, name: string): Promise<number> {
   const job: Job | undefined = JOBS.find((row) => row.name === name);
   if (job === undefined) throw new AppError("not_found", "No such job");
+  if (job.run !== replay) await requireCurrent(ctx);
   let run: number | undefined;
   try {
     run = await startJobRun(ctx.db, job.name, ctx.now());

@@ -347,6 +347,12 @@ export const LIMITS = {
   /** What was added to the ledger is under a signed head after this long; heads that are published. */
   ledgerHeadMs: 24 * 3_600_000,
   ledgerHeadsShown: 400,
+  /** Whether the database was restored is looked at this often in each isolate; while it was, this often. */
+  currentEveryMs: 60_000,
+  restoredEveryMs: 1000,
+  /** Accounts that a step of a replay looks at; how long one run works. */
+  replayAccounts: 50,
+  replayRunMs: 20_000,
   /** What is wrong with it that one check names. */
   ledgerFaults: 100,
   /** Key objects that one request of an operator looks at, wraps anew or restores. */

@@ -118,6 +118,24 @@ export function fieldsOf(base: Base): Fields {
   };
 }
 
+/** Columns of an account's row that are sealed and that nobody can open any more; those with a binding of their own aside. */
+export async function unopened(base: Base, table: SealedTable, account: number, row: object): Promise<string[]> {
+  const keys = await accountKeys(base, account, "fields");
+  const columns: string[] = [];
+  for (const column of sealedColumns(table, row)) {
+    const value = (row as Record<string, Value>)[column]!;
+    const opened = keys.length > 0 && decryptAny(keys, place(table, column, account), value);
+    const fits =
+      opened !== false &&
+      (await opened.then(
+        () => true,
+        () => false,
+      ));
+    if (!fits) columns.push(column);
+  }
+  return columns;
+}
+
 async function indexOf(pepper: CryptoKey, purpose: IndexPurpose, given: string): Promise<string> {
   const data = text.encode(`${purpose}\0${NORMAL[purpose](given)}`);
   return toBase64Url(new Uint8Array(await crypto.subtle.sign("HMAC", pepper, data)));

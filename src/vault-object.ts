@@ -64,6 +64,12 @@ export const EMPTY: KeyObject = {
 /** The name of the object with the secrets of an account. */
 export const accountName = (accountId: number) => `account/${accountId}`;
 
+/** Whose object it is by its name; null: no account's. */
+export function accountIn(name: string): number | null {
+  const id = /^account\/(\d+)$/.exec(name)?.[1];
+  return id === undefined ? null : Number(id);
+}
+
 /** What is under this name is the ledger's mirror (src/ledger-mirror.ts), and no key object. */
 export const LEDGER = "ledger/";
 
@@ -232,6 +238,6 @@ export function newSecret(ctx: Base, taken: Set<number>, what: Pick<Secret, "kin
 }
 
 /** What cannot be answered now although a later try may: a copy that does not open, a change that others keep undoing. */
-export function unavailable(message: string): AppError {
-  return new AppError("unavailable", message, { retryAfterS: 2 });
+export function unavailable(message: string, cause?: unknown): AppError {
+  return new AppError("unavailable", message, { retryAfterS: 2, cause });
 }

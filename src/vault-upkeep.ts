@@ -2,7 +2,7 @@ import type { Base } from "./context.ts";
 import { LIMITS } from "./limits.ts";
 import { cacheOf } from "./vault-cache.ts";
 import { bring, type Found, inTurns, placesOf, readCopy, readObject, SHREDS } from "./vault-copies.ts";
-import { EMPTY, type KeyObject, LEDGER, rootKeyId, type Shred, unavailable, wrap } from "./vault-object.ts";
+import { accountIn, EMPTY, type KeyObject, LEDGER, rootKeyId, type Shred, unavailable, wrap } from "./vault-object.ts";
 import { LASTING_KEYS, lastingKey } from "./vault-own.ts";
 import { publish } from "./vault-shred.ts";
 
@@ -15,6 +15,21 @@ async function someNames(ctx: Base, after: string, limit: number): Promise<{ nam
   const all = [...new Set(lists.flat())].filter((name) => isObject(name) && name > after).sort();
   const names = all.slice(0, limit);
   return { names, next: all.length > limit ? names[limit - 1] : null };
+}
+
+/** The objects of all accounts that ever had one, some at a time. */
+export async function* accountObjects(ctx: Base): AsyncGenerator<{ accountId: number; object: KeyObject }> {
+  for (let after: string | null = ""; after !== null; ) {
+    const page: Awaited<ReturnType<typeof someNames>> = await someNames(ctx, after, LIMITS.keyObjects);
+    const found: { accountId: number; object: KeyObject }[] = [];
+    await inTurns(page.names, async (name) => {
+      const accountId = accountIn(name);
+      const object = accountId === null ? null : await readObject(ctx, name, true);
+      if (object !== null) found.push({ accountId: accountId!, object });
+    });
+    yield* found;
+    after = page.next;
+  }
 }
 
 /** Brings the escrow up to date when it is older than LIMITS.escrowMs. Heals what a live copy lacks on the way. */

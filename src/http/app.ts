@@ -1,6 +1,7 @@
 import { Hono, type MiddlewareHandler } from "hono";
 import { authenticateSession } from "../access.ts";
 import { AppError } from "../errors.ts";
+import { requireCurrent } from "../restore.ts";
 import { ACTIVATION } from "./activation.ts";
 import { ADMIN } from "./admin.ts";
 import { ASSET_ROUTES } from "./assets.ts";
@@ -114,6 +115,11 @@ for (const { path, method } of ROUTES) {
 
 export const app = new Hono<Env>();
 app.use(observe);
+// Before anything is looked up, so that nobody is told of what was erased.
+app.use(async (c, next) => {
+  await requireCurrent(c.env);
+  await next();
+});
 for (const route of ROUTES) app.on(route.method, route.path.replace(/\{(\w+)\}/g, ":$1"), serve(route));
 app.notFound(async (c) => {
   const known = [...PATHS.values()].find(({ pattern }) => pattern.test(c.req.path));
