@@ -132,7 +132,7 @@ export async function replay(ctx: Base): Promise<number> {
   return rows;
 }
 
-/** What waits is settled, or dropped where its keys are gone; and no number is given out a second time. */
+/** What waits is settled, or dropped where its keys are gone; and no number that the key store knows is given out again. */
 async function prepare(ctx: Base): Promise<void> {
   for (const telemetry of allTelemetry(ctx)) {
     await settle(ctx, telemetry, { all: true });
