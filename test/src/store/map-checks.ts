@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { Client } from "@libsql/client";
+import { getTableColumns } from "drizzle-orm";
 import { getTableConfig } from "drizzle-orm/sqlite-core";
 import { isAboutSomebody } from "../../../src/privacy.ts";
 import { erasable } from "../../../src/store/erasable.ts";
@@ -178,3 +179,39 @@ export const nobodys: Check = (map) =>
 export const CHECKS: Readonly<Record<string, Check>> = {
   ...{ classes, owners, erasures, exports, published, parts, nobodys },
 };
+
+/** Triggers that write anything of a row elsewhere, and where to. */
+const COPYING: Readonly<Record<string, string>> = { accounts_gone: "gone_accounts" };
+
+/**
+ * What the database has and the map does not, or the other way round: tables, views and what a full-text index keeps
+ * beside itself, with their hidden columns; indexes that keep a value worked out of others; triggers that copy.
+ */
+export async function unmapped(client: Client, map: Mapped): Promise<string[]> {
+  const { rows: stored } = await client.execute(`SELECT m.name AS t, x.name AS c FROM sqlite_schema m
+    JOIN pragma_table_xinfo(m.name) x WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite_%'`);
+  const { rows: worked } =
+    await client.execute(`SELECT i.name AS i FROM sqlite_schema m JOIN pragma_index_list(m.name) i
+    JOIN pragma_index_xinfo(i.name) x WHERE m.type = 'table' AND x.cid = -2`);
+  const { rows: triggers } = await client.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'");
+  const there = new Set(stored.map((row) => `${row.t}.${row.c}`));
+  const mapped = new Set(
+    Object.entries(map).flatMap(([name, { columns }]) => {
+      const byName = getTableColumns(TABLES[name]!) as Record<string, { name: string }>;
+      return Object.keys(columns).map((column) => `${sqlName(name)}.${byName[column]?.name ?? column}`);
+    }),
+  );
+  const copies = triggers.flatMap((row) => {
+    const written = [
+      ...String(row.sql).matchAll(/\b(?:INSERT(?: OR \w+)? INTO|UPDATE(?! OF\b)|REPLACE INTO) (\w+)(?! ON\b)/g),
+    ];
+    const targets = written.map(([, table]) => table!).filter((table) => !["registry", "ON"].includes(table));
+    return targets.filter((table) => COPYING[String(row.name)] !== table).map((table) => `${row.name} writes ${table}`);
+  });
+  return [
+    ...[...there].filter((name) => !mapped.has(name)).map((name) => `${name} is not in the map`),
+    ...[...mapped].filter((name) => !there.has(name)).map((name) => `${name} is not in the database`),
+    ...worked.map((row) => `${row.i} keeps a value that no column of the map has`),
+    ...copies,
+  ];
+}

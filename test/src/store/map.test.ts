@@ -9,7 +9,7 @@ import {
   RETENTIONS,
 } from "../../../src/store/personal.ts";
 import { aDatabase, type TestDatabase } from "../../database.ts";
-import { CHECKS, type Facts, factsOf } from "./map-checks.ts";
+import { CHECKS, type Facts, factsOf, unmapped } from "./map-checks.ts";
 
 const MAP: Mapped = DATA_MAP;
 let database: TestDatabase;
@@ -22,6 +22,53 @@ afterAll(() => database.close());
 
 test.each(Object.entries(CHECKS))("the data map passes: %s", (_, check) => {
   expect(check(MAP, facts)).toEqual([]);
+});
+
+test("the data map has everything that the migrated database has, and nothing else", async () => {
+  expect(await unmapped(database.client, MAP)).toEqual([]);
+});
+
+test.each([
+  ["a table", "CREATE TABLE notes (note TEXT)", ["notes.note is not in the map"]],
+  ["a column", "ALTER TABLE looks ADD COLUMN note TEXT", ["looks.note is not in the map"]],
+  ["a generated column", "ALTER TABLE looks ADD COLUMN twice TEXT AS (staff_id || what)", ["looks.twice is not in the map"]],
+  ["a view", "CREATE VIEW seen AS SELECT term FROM searches", ["seen.term is not in the map"]],
+  [
+    "an index on an expression",
+    "CREATE INDEX terms ON searches (lower(term))",
+    ["terms keeps a value that no column of the map has"],
+  ],
+  [
+    "a trigger that copies",
+    "CREATE TRIGGER keep AFTER DELETE ON searches BEGIN INSERT INTO settings VALUES (OLD.term, OLD.term, 1); END",
+    ["keep writes settings"],
+  ],
+  [
+    "a trigger that changes",
+    "CREATE TRIGGER keep AFTER UPDATE OF term ON searches BEGIN UPDATE settings SET value = OLD.term; END",
+    ["keep writes settings"],
+  ],
+])("%s that the map does not know is found", async (_, sql, found) => {
+  const other = await aDatabase();
+  await other.client.execute(sql);
+  expect(await unmapped(other.client, MAP)).toEqual(found);
+  other.close();
+});
+
+test("a full-text index is found with what it keeps beside itself", async () => {
+  const other = await aDatabase();
+  await other.client.execute("CREATE VIRTUAL TABLE words USING fts5(term)");
+  const found = await unmapped(other.client, MAP);
+  expect(found).toContain("words.term is not in the map");
+  expect(found.filter((each) => each.startsWith("words_")).length).toBeGreaterThan(3);
+  other.close();
+});
+
+test("what the map has and the database has not is found", async () => {
+  const { looks, ...without } = MAP;
+  expect((await unmapped(database.client, without)).length).toBe(Object.keys(looks!.columns).length);
+  const more = withColumn("looks", "note", "personal log");
+  expect(await unmapped(database.client, more)).toEqual(["looks.note is not in the database"]);
 });
 
 /** The map with one table changed. */
