@@ -102,7 +102,7 @@ export const LOG_FIELDS = {
   none: [
     "time", "level", "event", "message", "error", "code", "at", "detail", "route", "status", "ms", "job", "run", "changed",
     "kind", "attempts", "failures", "failure", "state", "database", "found", "copy", "part", "chunk", "table", "column",
-    "rows", "positions", "erased", "document", "held", "unsyncedBytes", "bytes", "backlog", "sequence", "connections",
+    "rows", "positions", "frames", "erased", "document", "held", "unsyncedBytes", "bytes", "backlog", "sequence", "connections",
   ],
 } as const;
 
@@ -126,5 +126,43 @@ export const COOKIES = {
 /** Files of the source that send to other hosts, and whom they reach. A bridge knows its edge alone. */
 export const OUTBOUND = {
   "src/runtime/mail.ts": "mailProvider",
+  "src/runtime/smtp.ts": "mailProvider",
   "bridge/edge.ts": "operator",
 } as const;
+
+/** What each route is for, by how its path begins: the first row that fits. There is no other product than this platform. */
+export const ROUTES_FOR: readonly [path: RegExp, purpose: Purpose][] = [
+  [/^\/(healthz|openapi\.json|docs|assets|brand\.css)\b/, "operation"],
+  [/^\/v1\/bridge\//, "tracking"],
+  [/^(\/v1)?\/admin\/(accounts\/\{id\}\/(positions|devices))\b/, "support"],
+  [/^(\/v1)?\/admin\/accounts\/\{id\}\/(placement)\b/, "residence"],
+  [/^(\/v1)?\/admin\/(accounts\/\{id\}\/retention|retention)\b/, "tracking"],
+  [/^(\/v1)?\/admin\/(activations|unclaimed|devices)\b/, "activation"],
+  [/^(\/v1)?\/admin\/(brands|documents)\b/, "publishing"],
+  [/^(\/v1)?\/admin\/(accounts|keys)\b/, "account"],
+  [/^(\/v1)?\/admin\/audit\b/, "accountability"],
+  [/^(\/v1)?\/admin\/(requests|ledger|receipts|calendar|erasures)\b/, "rights"],
+  [/^(\/v1)?\/admin\/(bridges|staff|setup-links|settings|overview|jobs|key-store)\b/, "operation"],
+  [/^\/admin$/, "operation"],
+  [/^\/v1\/devices\/\{id\}\/commands\b|^\/v1\/commands\//, "control"],
+  [/^(\/v1)?\/(groups|devices|models|positions|sync)\b/, "tracking"],
+  [/^\/v1\/me\/(retention|collection)\b|^\/profile\/(retention|collection)\b/, "tracking"],
+  [
+    /^\/v1\/(me\/)?(searches|personalisation)\b|^\/v1\/me\/personalisation$|^\/(search|profile\/searches)$/,
+    "personalisation",
+  ],
+  [
+    /^\/v1\/(me\/)?(exports|requests|receipts)\b|^\/(requests|receipts|privacy)\b|^\/profile\/(export|requests)\b/,
+    "rights",
+  ],
+  [/^\/v1\/me\/held$|^\/profile\/held$|^\/\.well-known\//, "rights"],
+  [/^\/v1\/(statements?|notices|me\/statement)\b|^\/(legal|accept)\b/, "consent"],
+  [/^\/brand\//, "publishing"],
+  [/^\/v1\/(looks|support-windows|me\/instructions)\b|^\/support$/, "support"],
+  [
+    /^\/v1\/(me\/(totp|passkeys|proof|password|secure|sealing-keys)|sessions|security-reports|password-resets|keys)\b/,
+    "access",
+  ],
+  [/^\/(login|logout|forgot|reset|security|prove|secure|keys|profile\/sealing|setup)\b/, "access"],
+  [/^\/v1\/(signups|invitations|users|me|services)\b|^\/(signup|confirm|invite|people|profile)\b|^\/$/, "account"],
+];
