@@ -1,6 +1,7 @@
 import type { Base } from "./context.ts";
 import { KEYS } from "./erasers/keys.ts";
 import { PART } from "./erasers/part.ts";
+import { RANGE } from "./erasers/range.ts";
 import { RECORDS } from "./erasers/records.ts";
 import { TRACKS } from "./erasers/tracks.ts";
 import { conclude, tellFrozen, tellShredded } from "./erasure-receipt.ts";
@@ -28,7 +29,7 @@ import { bury } from "./tombstones.ts";
 // what the stores say of themselves when they are asked, all of them, after the last step.
 
 /** Every store that may hold something about a person. The order is that in which they are purged. */
-export const STORES: readonly StoreEraser[] = [KEYS, TRACKS, RECORDS, PART];
+export const STORES: readonly StoreEraser[] = [KEYS, TRACKS, RANGE, RECORDS, PART];
 
 /** What follows each state of an erasure, when its work is done. */
 const NEXT = {

@@ -296,6 +296,21 @@ test("one device goes and the other stays; another account's number is left alon
   expect(await stateOf(id)).toBe("cleared");
 });
 
+test("a stretch of a track goes, and then all tracks; the device stays", async () => {
+  const { accountId, devices } = await aFamily(1);
+  const [device] = devices;
+  const before = await trackOf(device!);
+  const [from, to] = [NOON - 10 * MINUTE, NOON - 5 * MINUTE];
+  await end(await ask(accountId, { kind: "range", device: device!.id, from, to }));
+  const isIn = ({ fixTime }: { fixTime: string }) => Date.parse(fixTime) >= from && Date.parse(fixTime) < to;
+  expect(before.filter(isIn)).toHaveLength(5);
+  expect(await trackOf(device!)).toEqual(before.filter((position) => !isIn(position)));
+  await end(await ask(accountId, { kind: "tracks" }));
+  expect(await trackOf(device!)).toEqual([]);
+  const { rows } = await database.client.execute("SELECT state FROM requests");
+  expect(rows.map((row) => row[0])).toEqual(["cleared", "cleared"]);
+});
+
 test("fields and categories go, what is left stays readable, and older copies of them open no more", async () => {
   const accountId = await anAccount(database.db);
   const user = await aUser(database.db, { accountId, role: "owner" });
