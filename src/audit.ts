@@ -6,6 +6,7 @@ export type { AuditRow } from "./store/audit.ts";
 /** Every act that is recorded. A row says who, what and to which object; never a value. */
 export const ACTIONS = [
   "account.created",
+  "account.imported",
   "account.placed",
   "account.suspended",
   "account.resumed",

@@ -20,6 +20,10 @@ export const LIMITS = {
   exportFileRows: 3_000_000,
   exportCheckMs: 10_000,
 
+  /** One request of an import, and the devices of one. */
+  importBytes: 1024 * 1024,
+  importDevices: 5000,
+
   /** Beyond every time that can be stored: what a window without a bound reaches to. */
   timeMs: 8.64e15,
 

@@ -5,6 +5,7 @@ import { isTime } from "../src/http/fields.ts";
 import { type Controller, privacyProblems, recordOfProcessing } from "../src/privacy.ts";
 import { SETTINGS } from "../src/settings.ts";
 import { LANGUAGES } from "../src/text/index.ts";
+import { type Ask, importArchive } from "./import.ts";
 
 /** A command line that makes no sense. */
 export class UsageError extends Error {}
@@ -30,6 +31,8 @@ export interface Command {
   local?(options: Row): Promise<Row> | null;
   /** Columns of the table a person reads. */
   columns?: readonly string[];
+  /** Does it with as many requests as it takes. */
+  act?(options: Row, ask: Ask): Promise<Row>;
   /** The answer as --json prints it. */
   json?(answer: Row, options: Row): Row;
   /** The answer as a person reads it. */
@@ -83,6 +86,15 @@ export const COMMANDS: readonly Command[] = [
     path: "/v1/admin/accounts/find",
     body: ["term"],
     columns: ["id", "name", "state", "users", "devices", "createdAt"],
+  },
+  {
+    words: "import",
+    options: ["file!", "account!"],
+    method: "POST",
+    path: "/v1/admin/accounts/:account/imports",
+    act: ({ file, account }, ask) => importArchive(String(file), Number(account), ask),
+    text: ({ notImported, ...facts }) =>
+      `${factsText(facts)}\n\nNot imported:\n${(notImported as string[]).map((what) => `  ${what}`).join("\n")}`,
   },
   {
     words: "key create",
@@ -548,6 +560,7 @@ export const COMMANDS: readonly Command[] = [
 /** Routes of the operator without a command of their own, and why. */
 export const WITHOUT_COMMAND: Readonly<Record<string, string>> = {
   "POST /v1/admin/activations": "activation load sends the list as CSV, which may be longer",
+  "POST /v1/admin/accounts/*/imports/*": "import brings the positions after the devices",
 };
 
 /** A file that an option names. */

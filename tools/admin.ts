@@ -65,11 +65,18 @@ function isAlive(pid: number): boolean {
   }
 }
 
+const isPlain = (body: unknown) => typeof body === "object" && !(body instanceof Uint8Array);
+
+function typeOf(body: unknown): string {
+  if (typeof body === "string") return "text/csv";
+  return body instanceof Uint8Array ? "application/vnd.ephemeris.positions" : "application/json";
+}
+
 async function ask(
   at: { url: string; token: string },
   method: string,
   path: string,
-  body?: Row | string,
+  body?: Row | string | Uint8Array,
 ): Promise<Row> {
   let response: Response;
   try {
@@ -77,9 +84,9 @@ async function ask(
       method,
       headers: {
         authorization: `Bearer ${at.token}`,
-        "content-type": typeof body === "string" ? "text/csv" : "application/json",
+        "content-type": typeOf(body),
       },
-      ...(body !== undefined && { body: typeof body === "string" ? body : JSON.stringify(body) }),
+      ...(body !== undefined && { body: isPlain(body) ? JSON.stringify(body) : (body as BodyInit) }),
       signal: AbortSignal.timeout(60_000),
     });
   } catch {
@@ -185,9 +192,11 @@ export async function run(args: string[]): Promise<string> {
     const data = await askAll(at, path, options.limit);
     return values.json === true ? JSON.stringify({ data, nextCursor: null }) : table(data, command.columns);
   }
-  const answer = command.inParts
-    ? await askInParts(at, command.method, path)
-    : await ask(at, command.method, path, bodyOf(command, options));
+  const answer = command.act
+    ? await command.act(options, (method, path, body) => ask(at, method, path, body))
+    : command.inParts
+      ? await askInParts(at, command.method, path)
+      : await ask(at, command.method, path, bodyOf(command, options));
   if (command.failed?.(answer)) process.exitCode = 1;
   return shown(command, answer, options);
 }

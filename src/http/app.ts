@@ -17,6 +17,7 @@ import { DOCUMENTS } from "./documents.ts";
 import { HttpError, problem } from "./errors.ts";
 import { EXPORT_ROUTES } from "./exports.ts";
 import { HEALTH } from "./health.ts";
+import { IMPORT } from "./import.ts";
 import { KEYS } from "./keys.ts";
 import { LEDGER } from "./ledger.ts";
 import { ME } from "./me.ts";
@@ -55,7 +56,7 @@ const API = [
   // SECURITY before SESSIONS, whose /v1/sessions/{id} would take "passkey" for an id.
   [SIGNUP, SECURITY, SESSIONS, ME, EXPORT_ROUTES, RETENTION, SEALING_KEYS, DOCUMENTS, USERS, KEYS, SUPPORT],
   [DEVICES, ACTIVATION, MODELS, POSITIONS, SYNC, COMMANDS, BRIDGE],
-  [ADMIN, STAFF, BRANDS, SETTINGS, CALENDAR, AUDIT, OVERVIEW, RETENTION_ADMIN, OPERATIONS, LEDGER, HEALTH],
+  [ADMIN, IMPORT, STAFF, BRANDS, SETTINGS, CALENDAR, AUDIT, OVERVIEW, RETENTION_ADMIN, OPERATIONS, LEDGER, HEALTH],
 ].flat(2);
 
 const PAGES = [

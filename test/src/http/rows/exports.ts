@@ -1,4 +1,5 @@
-import { at, CUSTOMERS, type Rows, type Things } from "./row.ts";
+import { insertAccount } from "../../../../src/store/accounts.ts";
+import { at, CUSTOMERS, OPERATOR, type Rows, type Things } from "./row.ts";
 
 /** A link of the owner's. @returns its path, as every export is fetched */
 async function link({ api }: Things): Promise<string> {
@@ -15,7 +16,23 @@ async function linkId(things: Things): Promise<number> {
   return Number(rows[0]![0]);
 }
 
+/** An account of which nothing is known yet. */
+const emptyAccount = ({ api }: Things) => insertAccount(api.base.db, { name: `Empty ${emptied++}`, createdAt: 1 });
+let emptied = 0;
+
 export const EXPORT_ROWS: Rows = {
+  "POST /v1/admin/accounts/{id}/imports": {
+    who: OPERATOR,
+    path: async (things) => `/v1/admin/accounts/${(await emptyAccount(things)).id}/imports`,
+    body: () => ({ groups: [], devices: [], addresses: [] }),
+    status: 201,
+  },
+  "POST /v1/admin/accounts/{id}/imports/{device}": {
+    who: OPERATOR,
+    path: ({ account, device }) => `/v1/admin/accounts/${account}/imports/${device}`,
+    body: () => new Uint8Array(0),
+    status: 200,
+  },
   "POST /v1/me/exports": {
     who: CUSTOMERS,
     path: async ({ api }) => {
