@@ -86,11 +86,6 @@ export async function revokeExport(ctx: Ctx, id: number): Promise<void> {
   await record(ctx, "export.revoked", { accountId: me.accountId, subject: `export ${id}` });
 }
 
-/** Ends every link of an account, as when it is frozen. @returns how many */
-export function endExports(ctx: Base, accountId: number): Promise<number> {
-  return store.deleteLinksOf(ctx.db, accountId);
-}
-
 /** @throws {AppError} not_found: there is none, it is over, or it is somebody else's */
 export async function exportOfToken(ctx: Ctx, token: string): Promise<Export> {
   const link = await store.linkOfHash(ctx.db, customerOf(ctx), await tokenHash(token), ctx.now());

@@ -57,7 +57,7 @@ const ImportInput = v.strictObject({
   ),
 });
 
-const tag = "Operator";
+const tag = "Administration";
 
 export const IMPORT: readonly Route[] = [
   route({

@@ -82,15 +82,6 @@ export async function deleteLink(db: Db, owner: LinkOwner, id: number): Promise<
   await db.delete(exportLinks).where(and(of(owner), eq(exportLinks.id, id)));
 }
 
-/** Ends every link of an account. @returns how many */
-export async function deleteLinksOf(db: Db, accountId: number): Promise<number> {
-  const gone = await db
-    .delete(exportLinks)
-    .where(eq(exportLinks.accountId, accountId))
-    .returning({ id: exportLinks.id });
-  return gone.length;
-}
-
 /** @returns rows */
 export async function purgeLinks(db: Db, now: number, limit: number): Promise<number> {
   const { rowsAffected } = await db.$client.execute({
