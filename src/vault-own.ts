@@ -1,6 +1,6 @@
-import { fromBase64 } from "../client/base64.ts";
 import { keyIdOf } from "../client/receipt.ts";
 import type { Base, Config } from "./context.ts";
+import { ed25519Of } from "./ed25519.ts";
 import { LIMITS } from "./limits.ts";
 import { cacheOf, deriveKey, held, heldWith, type VaultCache } from "./vault-cache.ts";
 import { bring, changeObject, placesOf } from "./vault-copies.ts";
@@ -169,9 +169,6 @@ async function fromRootKey({ config }: Base, info: string): Promise<Uint8Array<A
 
 /** Scope of the secret that the ledger is signed with. */
 const SIGNING = "sign ledger";
-/** PKCS #8 of an Ed25519 key (RFC 8410) up to its 32 bytes. */
-const PKCS8 = [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
-
 export interface LedgerKey {
   privateKey: CryptoKey;
   publicKey: Uint8Array;
@@ -197,11 +194,7 @@ export async function ledgerKey(ctx: Base): Promise<LedgerKey> {
     await bring(ctx, placesOf(ctx).escrow, LASTING, object!);
     cache.hold(LASTING, object!, true, ctx.now(), epoch);
   }
-  const pkcs8 = new Uint8Array([...PKCS8, ...object!.secrets.find(isIts)!.bytes]);
-  const readable = await crypto.subtle.importKey("pkcs8", pkcs8, "Ed25519", true, ["sign"]);
-  const { x } = (await crypto.subtle.exportKey("jwk", readable)) as { x: string };
-  const publicKey = fromBase64(x);
-  const privateKey = await crypto.subtle.importKey("pkcs8", pkcs8, "Ed25519", false, ["sign"]);
+  const { privateKey, publicKey } = await ed25519Of(object!.secrets.find(isIts)!.bytes);
   const key = { privateKey, publicKey, keyId: await keyIdOf(publicKey) };
   LEDGER_KEYS.set(ctx.config, key);
   return key;
