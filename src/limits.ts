@@ -150,6 +150,10 @@ export const LIMITS = {
   /** A reply may seem to come this much before its command: the clocks of bridge and edge differ. */
   replySkewMs: 60_000,
 
+  /** What a tracker is told before its device is erased waits this long, and is that erasure's for so long. */
+  clearTtlMs: 60_000,
+  clearingMs: 24 * 3_600_000,
+
   idempotencyMs: 24 * 3_600_000,
 
   /**
