@@ -46,8 +46,9 @@ import { destroyDeviceSecret, deviceKids, openingKeys, rotateDevice } from "../v
 // the device got for the request, and when, as other isolates go on sealing under the one before for a while.
 //
 // What is sealed to a key of the customer nobody here can cut or seal anew. Segments of it that reach into the stretch go
-// whole: at each end of it up to LIMITS.closedSegmentMs more than was asked for. Others stay as they are, and with them
-// the old secret; of an older copy of the stretch the customer alone, with their own key, could open what was so sealed.
+// whole: at each end of it up to LIMITS.closedSegmentMs more than was asked for. Others stay as they are, and with them the
+// old secret, which their keys are made of, too: the evidence says how many secrets stay for that. An older copy of the
+// stretch opens then as it did before: to the customer's own key, and what is from before that key was registered to ours.
 //
 // What waited in the inbox when an older copy was made is sealed under a key of the inbox, which goes within the hour.
 

@@ -1,6 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { newKeyFile } from "../../client/key-file.ts";
 import { StoredPositions } from "../../codec/segment.ts";
+import { addCustomerKey } from "../../src/customer-keys.ts";
 import { RANGE } from "../../src/erasers/range.ts";
+import { carryOut } from "../../src/erasure.ts";
 import type { ErasureScope } from "../../src/erasure-scope.ts";
 import { latestOf } from "../../src/latest.ts";
 import { LIMITS } from "../../src/limits.ts";
@@ -11,7 +14,17 @@ import type { ErasureJob } from "../../src/store-eraser.ts";
 import { mainTelemetry } from "../../src/telemetry.ts";
 import { trackOf } from "../../src/track.ts";
 import { deviceKids } from "../../src/vault.ts";
-import { aBase, aDatabase, aDevice, NOON, type TestBase, type TestDatabase } from "../database.ts";
+import {
+  aBase,
+  aContext,
+  aDatabase,
+  aDevice,
+  asUser,
+  aUser,
+  NOON,
+  type TestBase,
+  type TestDatabase,
+} from "../database.ts";
 import { settled, stored } from "../stored.ts";
 import { send } from "./track-model.ts";
 
@@ -35,7 +48,7 @@ type Device = Awaited<ReturnType<typeof aDevice>>;
 async function asked(scope: ErasureScope, { accountId }: Device = device): Promise<ErasureJob> {
   const { rows } = await database.client.execute({
     sql: `INSERT INTO requests (name, type, state, account_id, scope, received_at)
-      VALUES (hex(randomblob(16)), 'erase', 'shredding', ?, ?, ?) RETURNING id, name`,
+      VALUES (hex(randomblob(11)), 'erase', 'shredding', ?, ?, ?) RETURNING id, name`,
     args: [accountId, JSON.stringify(scope), base.now()],
   });
   const [id, name] = [Number(rows[0]![0]), String(rows[0]![1])];
@@ -249,6 +262,70 @@ test("two requests about one device at a time: both stretches are gone, and one 
   expect(await track()).toEqual(all.filter(isKept));
   expect(await open(device)).toEqual([]);
   expect((await deviceKids(base, device.accountId, device.id)).live).toHaveLength(1);
+});
+
+test("the engine carries it out to its receipt: the keys that went are in it, and nothing is held", async () => {
+  const all = times(NOON - DAY, NOON, 10 * MINUTE);
+  await sent(all);
+  await settled(base);
+  const { id } = await asked(range(NOON - HOUR, NOON));
+  await database.client.execute({
+    sql: "UPDATE requests SET state = 'verified', level = 'V0', verified_at = ?1, deadline = ?1 + 86400000 WHERE id = ?2",
+    args: [NOON, id],
+  });
+  let runs = 0;
+  for (let cleared = 0; cleared === 0 && runs < 5; runs++) {
+    cleared = await carryOut(base);
+    expect(await track()).toEqual(all.filter((time) => time < NOON - HOUR));
+    base.advance(MINUTE);
+  }
+  expect(runs).toBe(2);
+  const { rows } = await database.client.execute("SELECT body FROM receipts");
+  const receipt = JSON.parse(String(rows[0]![0]));
+  expect(JSON.stringify(receipt)).toContain('"keysDestroyed":1');
+});
+
+describe("of an account with a sealing key", () => {
+  const registered = async () => {
+    const user = await aUser(database.db, { role: "owner", accountId: device.accountId });
+    const file = await newKeyFile(base.now());
+    const owner = aContext(base, asUser(device.accountId, user.id, { provedAt: base.now() }));
+    await addCustomerKey(owner, { kind: "everyday", ...file, lostKeyIsFinal: true });
+  };
+  const stretches = async () =>
+    (await database.client.execute("SELECT from_time, to_time FROM segments ORDER BY from_time")).rows.map((row) => [
+      Number(row[0]),
+      Number(row[1]),
+    ]);
+
+  test("segments that reach into the stretch go whole, the others stay with the secret that they need", async () => {
+    await registered();
+    await sent(times(NOON - 6 * HOUR, NOON, MINUTE));
+    await settled(base);
+    const before = await stretches();
+    const [from, to] = [NOON - 4 * HOUR, NOON - 2 * HOUR];
+    const job = await asked(range(from, to));
+    const { kids } = await carriedOut(job);
+    const after = await stretches();
+    expect(after).toEqual(before.filter(([first, last]) => last! < from || first! >= to));
+    expect(after.length).toBeGreaterThan(2);
+    const lost = before.filter(([first, last]) => last! >= from && first! < to);
+    expect(lost[0]![0]).toBeGreaterThan(from - LIMITS.closedSegmentMs);
+    expect(lost.at(-1)![1]).toBeLessThan(to + LIMITS.closedSegmentMs);
+    // The halves of the keys that stay are of the old secret, which no other can take the place of.
+    expect(kids).toEqual([]);
+    expect(await RANGE.verify(base, job)).toMatchObject({ found: 0, evidence: { keysOfCustomer: 1, oldKeys: 0 } });
+  });
+
+  test("tracks: nothing of it is left, and no old secret either", async () => {
+    await registered();
+    await sent(times(NOON - 6 * HOUR, NOON, MINUTE));
+    await settled(base);
+    const job = await asked({ kind: "tracks" });
+    expect((await carriedOut(job)).kids).toHaveLength(1);
+    expect(await stretches()).toEqual([]);
+    expect(await newest()).toEqual([]);
+  });
 });
 
 describe("stopped anywhere", () => {
