@@ -15,7 +15,7 @@ export const TRACKS = {
       name: "personal device correctable",
       model: "personal device correctable",
       clockOffsetMinutes: "personal device correctable",
-      confirmCce: "personal device",
+      confirmCce: "personal device correctable",
       createdAt: "personal device",
       deletingAt: "none operation",
       groupId: "pseudonymous device",
