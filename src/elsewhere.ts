@@ -103,6 +103,7 @@ export const LOG_FIELDS = {
     "time", "level", "event", "message", "error", "code", "at", "detail", "route", "status", "ms", "job", "run", "changed",
     "kind", "attempts", "failures", "failure", "state", "database", "found", "copy", "part", "chunk", "table", "column",
     "rows", "positions", "frames", "erased", "document", "held", "unsyncedBytes", "bytes", "backlog", "sequence", "connections",
+    "size", "entries", "accounts", "devices", "segments", "newest", "fields",
   ],
 } as const;
 
@@ -152,7 +153,7 @@ export const ROUTES_FOR: readonly [path: RegExp, purpose: Purpose][] = [
     "personalisation",
   ],
   [
-    /^\/v1\/(me\/)?(exports|requests|receipts)\b|^\/(requests|receipts|privacy)\b|^\/profile\/(export|requests)\b/,
+    /^\/v1\/(me\/)?(exports|requests|receipts|privacy)\b|^\/(requests|receipts|privacy)\b|^\/profile\/(export|requests|delete)\b/,
     "rights",
   ],
   [/^\/v1\/me\/held$|^\/profile\/held$|^\/\.well-known\//, "rights"],

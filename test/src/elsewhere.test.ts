@@ -84,6 +84,18 @@ function parts(text: string): string[] {
   return [...found, part.trim()].filter((each) => each !== "");
 }
 
+/** The fields of an object, or of one that is written in the same file and named. */
+function fieldsOf(object: string, text: string): string[] {
+  if (object.startsWith("{")) {
+    return parts(object.slice(1)).flatMap((field) =>
+      field.startsWith("...") ? fieldsOf(field.slice(3), text) : [/^\w+/.exec(field)?.[0] ?? field],
+    );
+  }
+  const name = /\w+$/.exec(object)?.[0] ?? "";
+  const written = new RegExp(`const ${name}(?:: \\w+)? = (\\{[^}]*\\})`).exec(text)?.[1];
+  return written === undefined ? [object] : fieldsOf(written, text);
+}
+
 /** The fields of every line of the log, as the source writes them. */
 function loggedFields(): Map<string, string> {
   const fields = new Map<string, string>();
@@ -91,15 +103,8 @@ function loggedFields(): Map<string, string> {
     for (const call of text.matchAll(/\blog(\.(?:info|warn|error))?\(/g)) {
       const given = parts(text.slice(call.index + call[0].length));
       if (call[1] === undefined && !/^("|on \?)/.test(given[0] ?? "")) continue;
-      let object = given[call[1] === undefined ? 2 : 1];
-      if (object === undefined) continue;
-      // A name stands for an object that is written just before.
-      if (/^\w+$/.test(object)) object = new RegExp(`const ${object} = (\\{[^}]*\\})`).exec(text)?.[1] ?? object;
-      if (!object.startsWith("{")) {
-        fields.set(object, file);
-        continue;
-      }
-      for (const field of parts(object.slice(1))) fields.set(/^\w+/.exec(field)?.[0] ?? field, file);
+      const object = given[call[1] === undefined ? 2 : 1];
+      if (object !== undefined) for (const field of fieldsOf(object, text)) fields.set(field, file);
     }
   }
   return fields;
