@@ -84,7 +84,7 @@ function parts(text: string): string[] {
   return [...found, part.trim()].filter((each) => each !== "");
 }
 
-/** The fields of an object, or of one that is written in the same file and named. */
+/** The fields of an object, or of the last one of that name that is written before. */
 function fieldsOf(object: string, text: string): string[] {
   if (object.startsWith("{")) {
     return parts(object.slice(1)).flatMap((field) =>
@@ -92,7 +92,7 @@ function fieldsOf(object: string, text: string): string[] {
     );
   }
   const name = /\w+$/.exec(object)?.[0] ?? "";
-  const written = new RegExp(`const ${name}(?:: \\w+)? = (\\{[^}]*\\})`).exec(text)?.[1];
+  const written = [...text.matchAll(new RegExp(`const ${name}(?:: \\w+)? = (\\{[^}]*\\})`, "g"))].at(-1)?.[1];
   return written === undefined ? [object] : fieldsOf(written, text);
 }
 
@@ -104,7 +104,8 @@ function loggedFields(): Map<string, string> {
       const given = parts(text.slice(call.index + call[0].length));
       if (call[1] === undefined && !/^("|on \?)/.test(given[0] ?? "")) continue;
       const object = given[call[1] === undefined ? 2 : 1];
-      if (object !== undefined) for (const field of fieldsOf(object, text)) fields.set(field, file);
+      if (object !== undefined)
+        for (const field of fieldsOf(object, text.slice(0, call.index))) fields.set(field, file);
     }
   }
   return fields;

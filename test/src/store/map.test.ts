@@ -31,7 +31,11 @@ test("the data map has everything that the migrated database has, and nothing el
 test.each([
   ["a table", "CREATE TABLE notes (note TEXT)", ["notes.note is not in the map"]],
   ["a column", "ALTER TABLE looks ADD COLUMN note TEXT", ["looks.note is not in the map"]],
-  ["a generated column", "ALTER TABLE looks ADD COLUMN twice TEXT AS (staff_id || what)", ["looks.twice is not in the map"]],
+  [
+    "a generated column",
+    "ALTER TABLE looks ADD COLUMN twice TEXT AS (staff_id || what)",
+    ["looks.twice is not in the map"],
+  ],
   ["a view", "CREATE VIEW seen AS SELECT term FROM searches", ["seen.term is not in the map"]],
   [
     "an index on an expression",
