@@ -4,7 +4,7 @@ import { sha256 } from "../client/merkle.ts";
 import type { Base, SecretCopy } from "./context.ts";
 import { LIMITS } from "./limits.ts";
 import * as store from "./store/ledger.ts";
-import { placesOf } from "./vault-copies.ts";
+import { type Place, placesOf } from "./vault-copies.ts";
 import { LEDGER, unavailable } from "./vault-object.ts";
 
 // The ledger once more, in the places of the key store: no backup of the database has those, and they have no history. A
@@ -52,15 +52,24 @@ const stores = (ctx: Base) => Object.values(placesOf(ctx)).map(({ label, store: 
  */
 export async function mirrorHead(ctx: Base): Promise<MirrorHead | null> {
   const { a, b, escrow } = placesOf(ctx);
-  const live = await Promise.all([a, b].map(async ({ store: place }) => await readHead(await place.get(HEAD))));
-  const found = live.some((head) => head !== null && head !== "damaged")
-    ? live
-    : [...live, await readHead(await escrow.store.get(HEAD))];
+  const read = async ({ store: place }: Place) => readHead(await place.get(HEAD));
+  const answers = await Promise.allSettled([read(a), read(b)]);
+  const isHead = (head: MirrorHead | null | "damaged") => head !== null && head !== "damaged";
+  if (!answers.some((answer) => answer.status === "fulfilled" && isHead(answer.value))) {
+    answers.push(...(await Promise.allSettled([read(escrow)])));
+  }
   let farthest: MirrorHead | null = null;
-  for (const head of found)
+  for (const answer of answers) {
+    const head = answer.status === "fulfilled" ? answer.value : null;
     if (head !== null && head !== "damaged" && head.size > (farthest?.size ?? 0)) farthest = head;
-  if (farthest === null && found.includes("damaged")) throw unavailable("The ledger's mirror is damaged");
-  return farthest;
+  }
+  if (farthest !== null) return farthest;
+  // That there is none may only be said by all of them.
+  for (const answer of answers) {
+    if (answer.status === "rejected") throw answer.reason;
+    if (answer.value === "damaged") throw unavailable("The ledger's mirror is damaged");
+  }
+  return null;
 }
 
 /** Entries under a head, of one chunk, from whichever place has them whole. */

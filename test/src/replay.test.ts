@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { createClient } from "@libsql/client";
 import { drizzle } from "drizzle-orm/libsql/node";
 import { afterAll, afterEach, beforeEach, expect, test } from "vitest";
-import type { Db, Secrets } from "../../src/context.ts";
+import type { Db, SecretCopy, Secrets } from "../../src/context.ts";
 import { carryOut } from "../../src/erasure.ts";
 import { app } from "../../src/http/app.ts";
 import { runCron, runJob } from "../../src/jobs.ts";
@@ -287,17 +287,35 @@ test("a new installation and one without a ledger serve at once, and looking cos
 test("an isolate that was let in stays so while the key store does not answer, and one that starts then does not", async () => {
   await appendLedger(base, "incident", {});
   let down = false;
-  const failing = secrets.copies.map((copy) => ({
+  const failing = (copy: SecretCopy): SecretCopy => ({
     ...copy,
-    get: (name: string) => (down ? Promise.reject(new Error("It does not answer")) : copy.get(name)),
-  })) as never;
-  const isolate = () => Object.assign(aBase(base.db), { secrets: { ...secrets, copies: failing } });
+    get: (name) => (down ? Promise.reject(new Error("It does not answer")) : copy.get(name)),
+  });
+  const [a, b] = secrets.copies;
+  const isolate = () =>
+    Object.assign(aBase(base.db), {
+      secrets: { copies: [failing(a), failing(b)] as const, escrow: failing(secrets.escrow) },
+    });
   const at = isolate();
   await requireCurrent(at);
   down = true;
   at.advance(LIMITS.currentEveryMs);
   await requireCurrent(at);
   await expect(requireCurrent(isolate())).rejects.toThrow();
+});
+
+test("one place of the key store that does not answer keeps nobody out, and lets no restored database in", async () => {
+  const family = await aFamily(1);
+  const path = await copyOf();
+  await eraseAll(family.accountId, { kind: "account" });
+  const [a, b] = secrets.copies;
+  const down = { ...a, get: () => Promise.reject(new Error("It does not answer")) };
+  const defer = (work: Promise<unknown>) => void work.catch(() => undefined);
+  for (const copies of [[down, b] as const, [a, down] as const]) {
+    await requireCurrent(Object.assign(aBase(base.db), { secrets: { ...secrets, copies } }));
+    const at = Object.assign(await restored(path), { secrets: { ...secrets, copies }, defer });
+    await expect(requireCurrent(at)).rejects.toMatchObject({ code: "unavailable" });
+  }
 });
 
 test("a database with tracks that was restored alone loses again what was erased", async () => {
