@@ -36,6 +36,8 @@ export const ACCESS = {
   admin: { adminToken: true, roles: ["admin"], needs: "the admin token, or the session of an administrator" },
   support: { adminToken: true, roles: ["admin", "support"], needs: "the admin token, or the session of support staff" },
   privacy: { adminToken: true, roles: ["admin", "privacy"], needs: "the admin token, or the session of privacy staff" },
+  /** What two people have to answer for: a token is nobody. */
+  privacyStaff: { roles: ["admin", "privacy"], needs: "the session of privacy staff" },
   finance: { adminToken: true, roles: ["admin", "finance"], needs: "the admin token, or the session of finance staff" },
   staff: { adminToken: true, roles: STAFF_ROLES, needs: "the admin token, or the session of the operator's staff" },
 } as const satisfies Record<string, AccessRow>;

@@ -9,6 +9,7 @@ import { signLedgerHead } from "./ledger.ts";
 import { LIMITS } from "./limits.ts";
 import { sendDueMails } from "./mail.ts";
 import { moveTracks } from "./move.ts";
+import { watchRequests } from "./request-watch.ts";
 import { replay, requireCurrent } from "./restore.ts";
 import {
   finishRemovals,
@@ -68,6 +69,12 @@ export const JOBS = [
     cron: "* * * * *",
     summary: "Sends mails that wait, and gives up those of a day ago",
     run: sendDueMails,
+  },
+  {
+    name: "watch-requests",
+    cron: "* * * * *",
+    summary: "Tells of requests whose time runs out, and ends those of which nobody knows who asks",
+    run: watchRequests,
   },
   {
     name: "seal-clear-fields",

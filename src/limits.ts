@@ -249,6 +249,8 @@ export const LIMITS = {
     activation: { free: 5, windowMs: 3_600_000, blockMs: 3_600_000, blockMaxMs: 3_600_000 },
     /** The same, of whatever IMEI, by account. */
     activationAccount: { free: 30, windowMs: 3_600_000, blockMs: 3_600_000, blockMaxMs: 3_600_000 },
+    /** Codes that show, beside a mail, whose request it is; by user. */
+    identity: { free: 5, windowMs: 3_600_000, blockMs: 3_600_000, blockMaxMs: 3_600_000 },
   },
 
   /** A registration that nobody confirms is forgotten. */
@@ -395,6 +397,19 @@ export const LIMITS = {
   /** Days that an operator's calendar has of its own, and that one request changes. */
   calendarDays: 3000,
   calendarChanges: 500,
+  /** Requests that one person may make in a day; a link that shows, with a code, whose it is. */
+  requestsADay: 3,
+  requestDayMs: 24 * 3_600_000,
+  requestLinkMs: 3_600_000,
+  /** What nobody could say whose it is ends after this long; what the staff confirmed counts this long after its notice. */
+  requestPendingMs: 7 * 24 * 3_600_000,
+  requestNoticeMs: 24 * 3_600_000,
+  /** After its end: how it was found out who asked is forgotten; the request and its receipt are. */
+  requestEvidenceMs: 30 * 24 * 3_600_000,
+  requestsMs: 3 * 365 * 24 * 3_600_000,
+  /** Requests that one run of their job looks at. */
+  requestsPerRun: 500,
+
   /** Job runs are listed for this long. */
   jobRunsMs: 30 * 24 * 3_600_000,
 } as const;

@@ -53,6 +53,13 @@ async function opened(base: Base, hash: string, row: store.TokenRow | null): Pro
   return { id: row.id, userId: row.userId, payload };
 }
 
+/** What stands in the tokens of a kind that a user has and that are good. */
+export async function payloadsOf(base: Base, kind: TokenKind, userId: number): Promise<string[]> {
+  const rows = await store.tokensOf(base.db, userId, kind, base.now());
+  const tokens = await Promise.all(rows.map((row) => opened(base, row.hash, row)));
+  return tokens.flatMap((token) => (token?.payload == null ? [] : [token.payload]));
+}
+
 /** Ends every token of a kind that a user has, such as older reset links. */
 export function dropTokens(base: Base, userId: number, kind: TokenKind): Promise<void> {
   return store.dropTokens(base.db, userId, kind);

@@ -37,6 +37,7 @@ import { SEALING_PAGES } from "./pages/sealing.ts";
 import { SECURITY_PAGES } from "./pages/security.ts";
 import { POSITIONS } from "./positions.ts";
 import { PRIVACY } from "./privacy.ts";
+import { REQUESTS } from "./requests.ts";
 import { RETENTION } from "./retention.ts";
 import { RETENTION_ADMIN } from "./retention-admin.ts";
 import type { Env, Route } from "./route.ts";
@@ -54,7 +55,7 @@ import { viewOf } from "./view.ts";
 
 const API = [
   // SECURITY before SESSIONS, whose /v1/sessions/{id} would take "passkey" for an id.
-  [SIGNUP, SECURITY, SESSIONS, ME, EXPORT_ROUTES, RETENTION, SEALING_KEYS, DOCUMENTS, USERS, KEYS, SUPPORT],
+  [SIGNUP, SECURITY, SESSIONS, ME, REQUESTS, EXPORT_ROUTES, RETENTION, SEALING_KEYS, DOCUMENTS, USERS, KEYS, SUPPORT],
   [DEVICES, ACTIVATION, MODELS, POSITIONS, SYNC, COMMANDS, BRIDGE],
   [ADMIN, IMPORT, STAFF, BRANDS, SETTINGS, CALENDAR, AUDIT, OVERVIEW, RETENTION_ADMIN, OPERATIONS, LEDGER, HEALTH],
 ].flat(2);

@@ -15,6 +15,7 @@ export const MIGRATIONS = [
   "0010_lighter_inbox",
   "0011_rights",
   "0012_ranges",
+  "0013_request_review",
 ] as const;
 
 /** Names of the migrations that the database has, without ".sql"; none in a database without any table. */

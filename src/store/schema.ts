@@ -878,12 +878,29 @@ export const requests = sqliteTable(
     heldUntil: integer("held_until").notNull().default(0),
     dueAt: integer("due_at").notNull().default(0),
     failures: integer("failures").notNull().default(0),
+    /** Since when somebody can decide whether it is them. */
+    evidenceAt: integer("evidence_at"),
+    /** Announced to every known channel: it is verified then, unless it is cancelled before. */
+    countsAt: integer("counts_at"),
   },
   (t) => [
     index("requests_of_account").on(t.accountId, t.id),
     index("requests_open").on(t.dueAt).where(sql`closed_at IS NULL`),
     uniqueIndex("requests_hash").on(t.hash).where(sql`hash IS NOT NULL`),
   ],
+);
+
+/** Which of the operator's staff say that a request is who it says; two are needed. */
+export const requestConfirmations = sqliteTable(
+  "request_confirmations",
+  {
+    requestId: integer("request_id")
+      .notNull()
+      .references(() => requests.id, { onDelete: "cascade" }),
+    staffId: integer("staff_id").notNull(),
+    at: integer("at").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.requestId, t.staffId] })],
 );
 
 /** Every step of a request that was tried, in each store. */

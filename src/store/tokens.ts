@@ -20,6 +20,13 @@ export async function tokenOfHash(db: Db, kind: TokenKind, hash: string, now: nu
   return row ?? null;
 }
 
+export function tokensOf(db: Db, userId: number, kind: TokenKind, now: number): Promise<TokenRow[]> {
+  return db
+    .select()
+    .from(tokens)
+    .where(and(eq(tokens.userId, userId), eq(tokens.kind, kind), gt(tokens.expiresAt, now)));
+}
+
 export async function takeToken(db: Db, kind: TokenKind, hash: string, now: number): Promise<TokenRow | null> {
   const [row] = await db
     .delete(tokens)

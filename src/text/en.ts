@@ -1,6 +1,7 @@
 import { collection } from "./collection-en.ts";
 import { exports } from "./exports-en.ts";
 import type { MailTexts } from "./mails.ts";
+import { requestActs, requestMails, requestProblems, requests } from "./requests-en.ts";
 import { retention } from "./retention-en.ts";
 
 const common = {
@@ -266,6 +267,7 @@ const notYou = "If it was not you, secure your account now: that ends every sess
 const ignore = "If it was not you, do nothing: without the link nothing happens.";
 
 const mail: MailTexts = {
+  ...requestMails,
   signup: () => ({
     subject: "Confirm your address",
     lines: [
@@ -532,6 +534,7 @@ const people = {
  * name of the field that it begins with and "#" for each number. In the answer "%" is the field's label.
  */
 const problems: Readonly<Record<string, string>> = {
+  ...requestProblems,
   "% must be an e-mail address like name@example.com": "Enter an e-mail address like name@example.com.",
   "% must be a number with its country code, like +# # #":
     "Enter the number with its country code, like +49 170 1234567.",
@@ -869,6 +872,7 @@ const security = {
   noActs: "Nothing that concerns your security.",
   act: {
     "account.created": "The account was opened",
+    ...requestActs,
     "account.secured": "The account was secured",
     "email.changed": "The e-mail address was changed",
     "export.created": "A download of your data was made",
@@ -915,6 +919,7 @@ const admin = {
   nav: {
     "": "Overview",
     accounts: "Accounts",
+    requests: "Requests",
     devices: "Devices",
     activations: "Activation",
     brands: "Brands",
@@ -1257,6 +1262,7 @@ export const en = {
   people,
   problems,
   profile,
+  requests,
   retention,
   sealing,
   security,

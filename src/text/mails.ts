@@ -28,6 +28,17 @@ export interface MailData {
   /** The last key was revoked. */
   sealingEnded: { link: string };
   setup: { link: string };
+  /** To who cannot sign in: the first of two proofs. */
+  requestLink: { link: string };
+  /** `what` a request is about, and `time` until when it is done; the link cancels it. */
+  requestMade: { what: string; time: string; link: string };
+  /** `time`: from when it counts. */
+  requestNotice: { what: string; time: string; link: string };
+  requestDone: { what: string; link: string };
+  requestDenied: { what: string; reason: string; link: string };
+  requestResolved: { what: string; reason: string; link: string };
+  /** To the staff. */
+  requestClock: { percent: string; time: string; link: string };
 }
 export type MailKind = keyof MailData;
 

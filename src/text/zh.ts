@@ -2,6 +2,7 @@ import { collection } from "./collection-zh.ts";
 import type { Text } from "./en.ts";
 import { exports } from "./exports-zh.ts";
 import type { MailTexts } from "./mails.ts";
+import { requestActs, requestMails, requestProblems, requests } from "./requests-zh.ts";
 import { retention } from "./retention-zh.ts";
 
 const common: Text["common"] = {
@@ -254,6 +255,7 @@ const notYou = "如果不是您本人操作，请立即保护您的账户：所�
 const ignore = "如果不是您本人操作，无需理会：不点击链接，就不会有任何变化。";
 
 const mail: MailTexts = {
+  ...requestMails,
   signup: () => ({
     subject: "请确认您的邮箱地址",
     lines: [
@@ -514,6 +516,7 @@ const over = "此链接已被使用、已过期或属于其他账户。";
 
 /** Every sentence that a form of a customer can provoke. */
 const problems: Readonly<Record<string, string>> = {
+  ...requestProblems,
   // Any field
   "% must have at least # character": "请填写“%”。",
   "% must have at least # characters": "“%”至少需要 # 个字符。",
@@ -990,6 +993,7 @@ const security: Text["security"] = {
   noActs: "没有与安全有关的记录。",
   act: {
     "account.created": "账户已创建",
+    ...requestActs,
     "account.secured": "账户已受到保护",
     "email.changed": "邮箱地址已更改",
     "export.created": "已生成数据下载",
@@ -1036,6 +1040,7 @@ const admin: Text["admin"] = {
   nav: {
     "": "概览",
     accounts: "账户",
+    requests: "请求",
     devices: "设备",
     activations: "激活",
     brands: "品牌",
@@ -1374,6 +1379,7 @@ export const zh: Text = {
   people,
   problems,
   profile,
+  requests,
   retention,
   sealing,
   security,

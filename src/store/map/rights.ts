@@ -31,7 +31,17 @@ export const RIGHTS = {
       heldUntil: "none operation",
       dueAt: "none operation",
       failures: "none operation",
+      evidenceAt: "personal other",
+      countsAt: "personal other",
     },
+  },
+  requestConfirmations: {
+    of: "platform",
+    purpose: "rights",
+    retain: "requests",
+    erase: "keep: proves that two of the staff confirmed whose a request is; numbers only",
+    exportAs: "no: about the operator's staff",
+    columns: { requestId: "pseudonymous other", staffId: "pseudonymous other", at: "none operation" },
   },
   requestSteps: {
     of: "platform",

@@ -1,0 +1,116 @@
+import type { Ctx } from "./context.ts";
+import { AppError } from "./errors.ts";
+import { linkTo, queueMail } from "./mail.ts";
+import { scopeOf } from "./request-scope.ts";
+import { keyedHash, sameText } from "./seal.ts";
+import { tell } from "./secure.ts";
+import { listOwners } from "./store/members.ts";
+import { type RequestRow, requestNamed } from "./store/requests.ts";
+import { userById } from "./store/users.ts";
+import { textFor } from "./text/index.ts";
+import { payloadsOf } from "./tokens.ts";
+
+type Told = Pick<RequestRow, "id" | "name" | "type" | "scope" | "accountId" | "userId" | "deadline" | "countsAt">;
+
+const PURPOSE = "cancel request";
+const NAME_LENGTH = 22;
+
+/** What a link that cancels a request ends with: its name and a proof that we sent it. Nothing is stored for it. */
+export const cancelToken = async (ctx: Ctx, name: string) => name + (await keyedHash(ctx, PURPOSE, name));
+
+/** The request that a link cancels. @throws {AppError} not_found */
+export async function requestOfCancel(ctx: Ctx, token: string): Promise<RequestRow> {
+  const name = token.slice(0, NAME_LENGTH);
+  const isOurs = sameText(await keyedHash(ctx, PURPOSE, name), token.slice(NAME_LENGTH));
+  const row = isOurs ? await requestNamed(ctx.db, name) : null;
+  if (row === null) throw new AppError("not_found", "No such link");
+  return row;
+}
+
+interface Channel {
+  userId: number;
+  email: string;
+  language: string;
+  timeZone: string;
+}
+
+/**
+ * Every confirmed address that must know of a request: of who asks, of the owners where it is about the account's, and
+ * what was one of theirs within the last days, as the present one may be a stranger's.
+ */
+async function channelsOf(ctx: Ctx, row: Told): Promise<Channel[]> {
+  const isOwn = ["categories", "fields"].includes(scopeOf(row).kind);
+  const owners = isOwn ? [] : await listOwners(ctx.db, row.accountId);
+  const asker = row.userId === null ? null : await userById(ctx.db, row.userId);
+  const people = [...owners, ...(asker !== null && asker.accountId === row.accountId ? [asker] : [])];
+  const channels = new Map<string, Channel>();
+  for (const { id, email, language, timeZone } of people) {
+    for (const address of [email, ...(await payloadsOf(ctx, "report", id))]) {
+      channels.set(address, { userId: id, email: address, language, timeZone });
+    }
+  }
+  return [...channels.values()];
+}
+
+/** A time as a mail says it: in the person's language and zone. */
+export function timeFor({ language, timeZone }: Pick<Channel, "language" | "timeZone">, ms: number): string {
+  return new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "long", timeZone }).format(ms);
+}
+
+/** What a request is about, in the words of a language. */
+export function inWords(
+  row: Pick<RequestRow, "type" | "scope">,
+  { language, timeZone }: Pick<Channel, "language" | "timeZone">,
+) {
+  const { requests } = textFor(language);
+  return requests.what(
+    row.type,
+    requests.scopeOf(scopeOf(row), (ms) => timeFor({ language, timeZone }, ms)),
+  );
+}
+
+/**
+ * Tells every channel of a request, with a link that cancels it. A notice must reach them: where no link can be made it is
+ * refused before anything changes.
+ * @throws {AppError} unavailable, of a notice
+ */
+export async function tellChannels(ctx: Ctx, row: Told, kind: "requestMade" | "requestNotice"): Promise<void> {
+  const path = `/privacy/cancel/${await cancelToken(ctx, row.name)}`;
+  const until = row.countsAt ?? row.deadline ?? ctx.now();
+  for (const channel of await channelsOf(ctx, row)) {
+    const { userId, email, language } = channel;
+    const data = { what: inWords(row, channel), time: timeFor(channel, until) };
+    if (kind === "requestMade") {
+      await tell(ctx, { id: userId, email, language }, kind, { ...data, path });
+    } else {
+      const link = await linkTo(ctx, path);
+      await queueMail(ctx, kind, { to: email, userId, language, data: { ...data, link } });
+    }
+  }
+}
+
+/** Tells the person of what one call has done: it may not have been them. */
+export async function noteDone(ctx: Ctx, row: Told): Promise<void> {
+  for (const channel of await channelsOf(ctx, { ...row, scope: '{"kind":"fields"}' })) {
+    const { userId, email, language } = channel;
+    const data = { what: textFor(language).requests.type[row.type], path: "/secure" };
+    await tell(ctx, { id: userId, email, language }, "requestDone", data);
+  }
+}
+
+/** Tells who asked what has become of it; nobody, where they are gone. */
+export async function tellRequester(
+  ctx: Ctx,
+  row: Told,
+  kind: "requestDenied" | "requestResolved",
+  { reason }: { reason: string },
+): Promise<void> {
+  for (const channel of await channelsOf(ctx, row)) {
+    const { userId, email, language } = channel;
+    await tell(ctx, { id: userId, email, language }, kind, {
+      what: inWords(row, channel),
+      reason,
+      path: "/profile/requests",
+    });
+  }
+}

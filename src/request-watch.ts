@@ -1,0 +1,78 @@
+import type { Base, Ctx } from "./context.ts";
+import { AppError } from "./errors.ts";
+import { appendLedger } from "./ledger.ts";
+import { LIMITS } from "./limits.ts";
+import { tellChannels, timeFor } from "./request-mails.ts";
+import { scopeOf } from "./request-scope.ts";
+import { verify } from "./requests.ts";
+import { tell } from "./secure.ts";
+import * as store from "./store/requests.ts";
+import { listUsers } from "./store/users.ts";
+
+/**
+ * Watches the clocks of requests: what was announced and not cancelled counts from its time on, what nobody could say whose
+ * it is ends, and the operator hears of half, four fifths and all of the time to a deadline. A missed one is written into
+ * the ledger, where nobody can take it back.
+ * @returns requests that changed
+ */
+export async function watchRequests(base: Base): Promise<number> {
+  const ctx = ofJob(base);
+  const { deleteRows, requestsPerRun } = LIMITS;
+  const now = base.now();
+  let changed = 0;
+  for (const row of await store.dueNotices(base.db, now, requestsPerRun)) changed += await count(ctx, row);
+  for (const row of await store.latecomers(base.db, now, requestsPerRun)) changed += await alarm(ctx, row);
+  changed += await store.expireRequests(base.db, now - LIMITS.requestPendingMs, now, deleteRows);
+  changed += await store.forgetEvidence(base.db, now - LIMITS.requestEvidenceMs, deleteRows);
+  return changed + (await store.purgeRequests(base.db, now - LIMITS.requestsMs, deleteRows));
+}
+
+/** A job has no request of its own: its links go to the address that is set. */
+function ofJob(base: Base): Ctx {
+  const origin = base.config.publicUrl ?? "https://unset.invalid";
+  const client = { origin, address: "-", userAgent: "" };
+  return { ...base, requestId: "job", principal: { kind: "job" }, client };
+}
+
+async function count(ctx: Ctx, row: store.RequestRow): Promise<number> {
+  try {
+    await verify(ctx, row, row.level ?? "V2");
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== "conflict") throw error;
+    // The same was asked for meanwhile, and is being carried out: this one is over.
+    await store.cancelRequest(ctx.db, row.accountId, row.id, ctx.now());
+    return 1;
+  }
+  const verified = await store.requestNamed(ctx.db, row.name);
+  if (verified !== null) await tellChannels(ctx, verified, "requestMade");
+  return 1;
+}
+
+async function alarm(ctx: Ctx, row: store.RequestRow & { percent: number }): Promise<number> {
+  const { id, name, percent, verifiedAt } = row;
+  const missed = percent >= 100;
+  // First the entry, then the mark: stopped between the two, it is looked for and not written twice.
+  if (missed && verifiedAt !== null && !(await store.hasEntry(ctx.db, "deadline_missed", name))) {
+    const fields = { request: name, scopeClass: scopeOf(row).kind, calendar: row.calendar, result: "late" } as const;
+    await appendLedger(ctx, "deadline_missed", fields);
+  }
+  if (!(await store.markAlarmed(ctx.db, id, percent))) return 0;
+  const fields = { request: id, type: row.type, state: row.state, percent };
+  if (missed) ctx.log.error("request.late", fields);
+  else ctx.log.warn("request.clock", fields);
+  await tellStaff(ctx, row);
+  return 1;
+}
+
+/** Tells those of the staff whose it is: privacy and administrators who may act. */
+async function tellStaff(ctx: Ctx, row: store.RequestRow & { percent: number }): Promise<void> {
+  const now = ctx.now();
+  for (const user of await listUsers(ctx.db, null, 0, LIMITS.usersPerAccount)) {
+    const { role, disabledAt, emailVerifiedAt, trainingValidUntil } = user;
+    const acts = (role === "admin" || role === "privacy") && disabledAt === null && emailVerifiedAt !== null;
+    if (!acts || trainingValidUntil === null || trainingValidUntil <= now) continue;
+    const time = timeFor(user, row.deadline ?? now);
+    const data = { percent: String(row.percent), time, path: `/admin/requests/${row.name}` };
+    await tell(ctx, user, "requestClock", data);
+  }
+}
