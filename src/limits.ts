@@ -397,7 +397,7 @@ export const LIMITS = {
   /** Days that an operator's calendar has of its own, and that one request changes. */
   calendarDays: 3000,
   calendarChanges: 500,
-  /** Requests that one person may make in a day; a link that shows, with a code, whose it is. */
+  /** Requests of a type that one person may make in a day; a link that shows, with a code, whose it is. */
   requestsADay: 3,
   requestDayMs: 24 * 3_600_000,
   requestLinkMs: 3_600_000,

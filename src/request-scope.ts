@@ -3,6 +3,7 @@ import type { ErasureScope } from "./erasure-scope.ts";
 import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 import { devicesAmong } from "./store/members.ts";
+import { DATA_MAP, describe, type Mapped } from "./store/personal.ts";
 import type { RequestType } from "./store/schema.ts";
 
 export { REQUEST_STATES, REQUEST_TYPES, type RequestState, type RequestType } from "./store/schema.ts";
@@ -15,17 +16,19 @@ export const SCOPE_KINDS = ["account", "devices", "range", "tracks", "categories
  */
 export const OWN_CATEGORIES = ["profile", "log", "other"] as const;
 
-/** Fields that may be empty in an account that lives, and who may have them emptied; what must be there is corrected. */
-export const OWN_FIELDS: Readonly<Record<string, "anybody" | "owner">> = {
-  "users.name": "anybody",
-  "users.mobile": "anybody",
-  "users.lastSignInAt": "anybody",
-  "accounts.paymentMode": "owner",
-  "addresses.recipient": "owner",
-  "addresses.line2": "owner",
-  "addresses.region": "owner",
-  "addresses.postcode": "owner",
-};
+/**
+ * Fields that may be empty in an account that lives, by the data map, and who may have them emptied; what must be there is
+ * corrected.
+ */
+export const OWN_FIELDS: Readonly<Record<string, "anybody" | "owner">> = Object.fromEntries(
+  Object.entries(DATA_MAP as Mapped)
+    .filter(([, { of }]) => of === "user" || of === "account")
+    .flatMap(([table, { of, columns }]) =>
+      Object.entries(columns)
+        .filter(([, entry]) => describe(entry).optional)
+        .map(([column]) => [`${table}.${column}`, of === "user" ? "anybody" : "owner"]),
+    ),
+);
 
 /** What a request is about. */
 export const scopeOf = ({ scope }: { scope: string }): ErasureScope => JSON.parse(scope) as ErasureScope;

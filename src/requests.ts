@@ -27,7 +27,7 @@ export interface Correction {
 /** 128 random bits, base64url. */
 export const NAME = /^[\w-]{22}$/;
 
-/** How many requests one person may make, and since when they are counted. */
+/** How many requests of a type one person may make, and since when they are counted. */
 export const dayOf = (now: number) => ({ since: now - LIMITS.requestDayMs, limit: LIMITS.requestsADay });
 
 export const newName = (base: Base): string => toBase64Url(base.random(16));
@@ -75,7 +75,7 @@ export async function makeRequest(
   const name = newName(ctx);
   const row = { name, type, level: "V0", accountId, userId, scope, receivedAt: now } as const;
   const id = await store.insertRequest(ctx.db, row, dayOf(now));
-  if (id === null) throw await tooMany(ctx, who, now);
+  if (id === null) throw await tooMany(ctx, { accountId, userId, type }, now);
   let download: string | null = null;
   try {
     // Before it counts: what cannot be corrected is no request.
@@ -147,11 +147,17 @@ async function correct(ctx: Ctx, correction: Correction | undefined): Promise<vo
   if (correction?.account !== undefined) await changeAccount(ctx, correction.account);
 }
 
-async function tooMany(ctx: Ctx, { accountId, userId }: UserPrincipal, now: number): Promise<AppError> {
+async function tooMany(
+  ctx: Ctx,
+  of: { accountId: number; userId: number; type: RequestType },
+  now: number,
+): Promise<AppError> {
   const { since, limit } = dayOf(now);
-  const first = (await store.firstOfDay(ctx.db, accountId, userId, since)) ?? now;
+  const first = (await store.firstOfDay(ctx.db, of, since)) ?? now;
   const retryAfterS = Math.max(1, Math.ceil((first + LIMITS.requestDayMs - now) / 1000));
-  return new AppError("rate_limited", `You have made ${limit} requests today: wait, then try again`, { retryAfterS });
+  return new AppError("rate_limited", `You have asked for this ${limit} times today: wait, then try again`, {
+    retryAfterS,
+  });
 }
 
 /**
@@ -226,6 +232,9 @@ export async function publicReceipt(ctx: Base, name: string): Promise<string> {
     throw new AppError("not_found", "No such receipt: it is there when the request has been carried out");
   return body;
 }
+
+/** What goes with the caller's account. */
+export const accountSize = (ctx: Ctx) => store.sizeOf(ctx.db, customerOf(ctx).accountId);
 
 // The operator.
 

@@ -32,6 +32,7 @@ import { EXPORT_PAGES } from "./pages/exports.ts";
 import { LEGAL_PAGES } from "./pages/legal.ts";
 import { PEOPLE_PAGES } from "./pages/people.ts";
 import { PROFILE_PAGES } from "./pages/profile.ts";
+import { REQUESTS_PAGES } from "./pages/requests.ts";
 import { RETENTION_PAGES } from "./pages/retention.ts";
 import { SEALING_PAGES } from "./pages/sealing.ts";
 import { SECURITY_PAGES } from "./pages/security.ts";
@@ -70,6 +71,7 @@ const PAGES = [
     PROFILE_PAGES,
     EXPORT_PAGES,
     SEALING_PAGES,
+    REQUESTS_PAGES,
     RETENTION_PAGES,
     ADMIN_PAGES,
     ASSET_ROUTES,

@@ -175,7 +175,7 @@ export const REQUESTS: readonly Route[] = [
     stepUp: true,
     tag,
     summary: "Ask by right: see, export, correct, erase, restrict, object",
-    description: `What one call can do is done with it; an erasure begins within the minute, and must be done within one business day. Owners ask for the account and for everything that devices sent, managers for devices, everybody for what is held about themselves. ${LIMITS.requestsADay} a day; the same twice is 409 with the name of the open one in \`request\`. Every confirmed address is told, with a link to cancel it.`,
+    description: `What one call can do is done with it; an erasure begins within the minute, and must be done within one business day. Owners ask for the account and for everything that devices sent, managers for devices, everybody for what is held about themselves. ${LIMITS.requestsADay} of a type a day; the same twice is 409 with the name of the open one in \`request\`. Every confirmed address is told, with a link to cancel it.`,
     body: RequestInput,
     answers: { 201: { description: "The request", schema: MadeJson, headers: ["Location"] } },
     handle: async ({ c, ctx, body }) => {

@@ -42,7 +42,8 @@ export async function openRequest(
 
 /**
  * Writes a request down; it counts only when it is verified.
- * @param day how many one person may make, and since when they are counted
+ * @param day how many of a type one person may make, and since when they are counted. What a stranger asked for with
+ *   their address is not theirs: it must not use up their day
  * @returns its id; null: this person has made too many
  */
 export async function insertRequest(
@@ -53,7 +54,8 @@ export async function insertRequest(
   const { rows } = await db.$client.execute({
     sql: `INSERT INTO requests (name, type, state, level, account_id, user_id, scope, received_at, evidence_at)
       SELECT ?1, ?2, 'identity_pending', ?3, ?4, ?5, ?6, ?7, ?8
-      WHERE ?5 IS NULL OR (SELECT count(*) FROM requests WHERE account_id = ?4 AND user_id = ?5 AND received_at > ?9) < ?10
+      WHERE ?5 IS NULL OR (SELECT count(*) FROM requests
+        WHERE account_id = ?4 AND user_id = ?5 AND type = ?2 AND level = 'V0' AND received_at > ?9) < ?10
       RETURNING id`,
     args: [name, type, level, accountId, userId, scope, receivedAt, evidenceAt ?? null, day.since, day.limit],
   });
@@ -66,10 +68,15 @@ export async function dropPending(db: Db, id: number): Promise<void> {
 }
 
 /** When the oldest of those was made that count against this person's day. */
-export async function firstOfDay(db: Db, accountId: number, userId: number, since: number): Promise<number | null> {
+export async function firstOfDay(
+  db: Db,
+  { accountId, userId, type }: { accountId: number; userId: number; type: RequestType },
+  since: number,
+): Promise<number | null> {
   const { rows } = await db.$client.execute({
-    sql: "SELECT min(received_at) FROM requests WHERE account_id = ? AND user_id = ? AND received_at > ?",
-    args: [accountId, userId, since],
+    sql: `SELECT min(received_at) FROM requests
+      WHERE account_id = ? AND user_id = ? AND type = ? AND level = 'V0' AND received_at > ?`,
+    args: [accountId, userId, type, since],
   });
   return (rows[0]?.[0] as number | null | undefined) ?? null;
 }
@@ -164,6 +171,16 @@ export async function closeRequest(db: Db, id: number, state: "cleared" | "denie
   return rowsAffected === 1;
 }
 
+/** People and devices of an account: what goes with it. */
+export async function sizeOf(db: Db, accountId: number): Promise<{ people: number; devices: number }> {
+  const { rows } = await db.$client.execute({
+    sql: `SELECT (SELECT count(*) FROM users WHERE account_id = ?1),
+      (SELECT count(*) FROM devices WHERE account_id = ?1 AND deleting_at IS NULL)`,
+    args: [accountId],
+  });
+  return { people: Number(rows[0]![0]), devices: Number(rows[0]![1]) };
+}
+
 // Who cannot sign in.
 
 /** Whom a link was mailed to. */
@@ -189,7 +206,8 @@ export async function insertAsked(
       sql: `INSERT INTO requests (name, type, state, level, account_id, user_id, scope, received_at, hash)
         SELECT ?2, ?3, 'identity_pending', 'V1', u.account_id, u.id, ?4, ?5, ?6 FROM users u
         WHERE u.email_index = ?1 AND u.email_verified_at IS NOT NULL AND u.disabled_at IS NULL AND u.account_id IS NOT NULL
-          AND (SELECT count(*) FROM requests WHERE account_id = u.account_id AND user_id = u.id AND received_at > ?7) < ?8`,
+          AND (SELECT count(*) FROM requests
+            WHERE account_id = u.account_id AND user_id = u.id AND level <> 'V0' AND received_at > ?7) < ?8`,
       args: [await db.$fields.index("email", email), name, type, scope, now, hash, day.since, day.limit],
     },
     {

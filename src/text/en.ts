@@ -53,6 +53,7 @@ const common = {
     windowClosed: "It is over: staff can no longer see your positions.",
     ended: "Ended.",
     secured: "Everything has ended. A mail with a link to a new password is on its way.",
+    requestCancelled: "Cancelled. Nothing was changed.",
     passwordReset: "Your password is changed. Sign in with it.",
   } as Record<string, string>,
   errorTitle: { "403": "You may not do this", "404": "Nothing is here", "429": "Too many attempts" } as Record<

@@ -53,6 +53,7 @@ const common: Text["common"] = {
     windowClosed: "已结束：工作人员无法再看到您的位置数据。",
     ended: "已结束。",
     secured: "一切均已结束。包含新密码设置链接的邮件已在途中。",
+    requestCancelled: "已取消。没有任何改变。",
     passwordReset: "密码已修改，请用新密码登录。",
   },
   errorTitle: { "403": "您没有此权限", "404": "此处没有内容", "429": "尝试次数过多" },

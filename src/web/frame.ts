@@ -97,6 +97,7 @@ ${islands.map((name) => html`<script type="module" src="${view.asset(name)}"></s
   <ul>
     <li><a href="/legal/privacy">${t.common.privacy}</a></li>
     <li><a href="/legal/terms">${t.common.terms}</a></li>
+    <li><a href="/privacy/request">${t.requests.footer}</a></li>
   </ul>
   <nav aria-label="${t.common.language}"><ul>${Object.entries(LANGUAGES).map(
     ([code, { name }]) =>
@@ -109,7 +110,12 @@ ${islands.map((name) => html`<script type="module" src="${view.asset(name)}"></s
 }
 
 /** Pages that a link in a mail opens, and where a new link is asked for. */
-const LINKS: Readonly<Record<string, string>> = { confirm: "/signup", invite: "/signup", reset: "/forgot" };
+const LINKS: Readonly<Record<string, string>> = {
+  confirm: "/signup",
+  invite: "/signup",
+  reset: "/forgot",
+  privacy: "/privacy/request",
+};
 
 /** What a person sees when a page cannot be shown. */
 export function errorPage(view: PageView, error: { status: number; detail: string; requestId: string }): Html {

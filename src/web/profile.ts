@@ -90,6 +90,8 @@ export function profilePage(view: PageView, profile: Profile, state: State): Htm
             ? []
             : [
                 ["/profile/export", t.exports.link],
+                ["/profile/delete", t.requests.toDelete],
+                ["/profile/requests", t.requests.link],
                 ["/profile/retention", t.retention.link],
                 ["/profile/collection", t.collection.link],
                 ["/search", p.toSearch],

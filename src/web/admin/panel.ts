@@ -8,6 +8,7 @@ import type { FormProblem } from "../problems.ts";
 const AREAS: readonly (readonly [path: string, roles: readonly string[]])[] = [
   ["", ["admin", "support", "privacy", "finance"]],
   ["accounts", ["admin", "support", "privacy", "finance"]],
+  ["requests", ["admin", "privacy"]],
   ["devices", ["admin"]],
   ["activations", ["admin", "support"]],
   ["brands", ["admin"]],
