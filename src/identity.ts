@@ -123,8 +123,14 @@ export async function askForAccount(
   asked: { accountId: number; type: (typeof LOCKED_OUT_TYPES)[number]; scope: ErasureScope; reason: string },
 ): Promise<PrivacyRequest> {
   requireProof(ctx);
+  if (personOf(ctx).kind !== "staff") throw new AppError("forbidden", "This needs the session of privacy staff");
   const reason = requireReason(asked.reason);
   const { accountId, type } = asked;
+  if (asked.scope.kind === "categories" || asked.scope.kind === "fields") {
+    throw new AppError("invalid", "scope must be account, tracks, devices or range: nobody is named whose it is", {
+      field: "scope",
+    });
+  }
   if ((await accountById(ctx.db, accountId)) === null) {
     throw new AppError("invalid", "accountId must be the number of an account", { field: "accountId" });
   }

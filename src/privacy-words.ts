@@ -195,6 +195,7 @@ export const TABLE_WORDS: Readonly<Partial<Record<Table, string>>> = {
   searches: "what one looked for, only if switched on",
   recentDevices: "devices looked at last, only if switched on",
   requests: "requests: type, state, times, which devices (numbers only, no word about anybody)",
+  requestConfirmations: "which of the staff confirmed whose a request is (numbers)",
   requestSteps: "steps of requests: how many rows and keys of which store",
   receipts: "receipts of requests",
   rotations: "which device got a new key for a request (numbers only)",

@@ -25,7 +25,7 @@ export const OWN_FIELDS: Readonly<Record<string, "anybody" | "owner">> = Object.
     .filter(([, { of }]) => of === "user" || of === "account")
     .flatMap(([table, { of, columns }]) =>
       Object.entries(columns)
-        .filter(([, entry]) => describe(entry).optional)
+        .filter(([, entry]) => describe(entry).emptiable)
         .map(([column]) => [`${table}.${column}`, of === "user" ? "anybody" : "owner"]),
     ),
 );

@@ -443,6 +443,38 @@ export const COMMANDS: readonly Command[] = [
     query: ["device", "at"],
     columns: ["deviceId", "scope", "period", "timeZone", "floor", "cutoff", "oldest", "endsAt", "at"],
   },
+  {
+    words: "requests list",
+    options: ["open?", "limit"],
+    method: "GET",
+    path: "/v1/admin/requests",
+    query: ["open"],
+    columns: ["name", "type", "state", "level", "accountId", "receivedAt", "deadline", "alarmed"],
+  },
+  {
+    words: "requests show",
+    options: ["name!"],
+    method: "GET",
+    path: "/v1/admin/requests/:name",
+    text: ({ scope, confirmations, ...facts }) =>
+      `${factsText({ ...facts, scope: JSON.stringify(scope) })}\n\n${table(confirmations as Row[], ["staffId", "at"])}`,
+  },
+  {
+    words: "requests deny",
+    options: ["name!", "reason!"],
+    method: "POST",
+    path: "/v1/admin/requests/:name/deny",
+    body: ["reason"],
+    text: ({ name, state }) => `Request ${name} is ${state}; who asked is told why.`,
+  },
+  {
+    words: "requests resolve",
+    options: ["name!", "reason!"],
+    method: "POST",
+    path: "/v1/admin/requests/:name/resolve",
+    body: ["reason"],
+    text: ({ name, state }) => `Request ${name} is ${state}; who asked is told.`,
+  },
   { words: "overview", options: [], method: "GET", path: "/v1/admin/overview", text: overviewText },
   {
     words: "activation load",
@@ -560,6 +592,8 @@ export const COMMANDS: readonly Command[] = [
 /** Routes of the operator without a command of their own, and why. */
 export const WITHOUT_COMMAND: Readonly<Record<string, string>> = {
   "POST /v1/admin/activations": "activation load sends the list as CSV, which may be longer",
+  "POST /v1/admin/requests": "staff answer for it in person: on the page, signed in",
+  "POST /v1/admin/requests/*/confirm": "two of the staff answer for it in person: on the page, signed in",
   "POST /v1/admin/accounts/*/imports/*": "import brings the positions after the devices",
 };
 

@@ -164,7 +164,7 @@ const receipt = {
   200: { description: "The receipt, canonical JSON and signed", schema: v.record(v.string(), v.unknown()) },
 };
 const tag = "Your rights";
-const adminTag = "Requests";
+const adminTag = "Administration";
 
 export const REQUESTS: readonly Route[] = [
   route({

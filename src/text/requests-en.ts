@@ -29,6 +29,8 @@ const fields: Record<string, string> = {
   "addresses.line2": "the second lines of addresses",
   "addresses.region": "the regions of addresses",
   "addresses.postcode": "the postcodes of addresses",
+  "apiKeys.lastUsedAt": "when API keys were last used",
+  "passkeys.lastUsedAt": "when passkeys were last used",
   "apiKeys.name": "the names of API keys",
   "accounts.name": "the name of the account",
 };

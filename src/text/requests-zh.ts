@@ -19,6 +19,8 @@ const fields: Record<string, string> = {
   "addresses.line2": "地址的第二行",
   "addresses.region": "地址的省份或地区",
   "addresses.postcode": "地址的邮政编码",
+  "apiKeys.lastUsedAt": "API 密钥上次使用的时间",
+  "passkeys.lastUsedAt": "通行密钥上次使用的时间",
   "apiKeys.name": "API 密钥的名称",
   "accounts.name": "账户名称",
 };

@@ -92,6 +92,12 @@ const DECLARED: readonly { who: readonly Caller[]; route: RegExp; columns: RegEx
   },
   {
     who: ["adminToken", "admin", "privacy"],
+    route: /\/admin\/requests$/,
+    columns: /^requests\.(name|scope|receivedAt|verifiedAt|frozenAt|closedAt|evidenceAt|countsAt)$/,
+    why: "what must be done until when, by numbers of accounts; nothing says who they are",
+  },
+  {
+    who: ["adminToken", "admin", "privacy"],
     route: /\/admin\/audit$/,
     columns: /^audit\.(at|action|subject|reason)$/,
     why: "ids and fixed words; the reason is the operator's own sentence",
@@ -216,6 +222,7 @@ beforeAll(async () => {
     const given: Record<string, Row> = {
       unclaimed: { imei: anImei(), lastSeen: NOON },
       commands: { arguments: JSON.stringify({ text: aWord() }) },
+      requests: { scope: JSON.stringify({ kind: "fields", fields: [aWord()] }) },
     };
     await plant(name, ids, given[name]);
   }

@@ -290,6 +290,13 @@ test("askForAccount() writes down what somebody without a channel asks for; it t
   const ctx = await staff();
   const unknown = askForAccount(ctx, { accountId: 999_999, ...ask, reason: REASON });
   await expect(unknown).rejects.toMatchObject({ field: "accountId" });
+  const scope = { kind: "categories" as const, categories: ["other" as const] };
+  const ofNobody = askForAccount(ctx, { accountId, type: "erase", scope, reason: REASON });
+  await expect(ofNobody).rejects.toMatchObject({ field: "scope" });
+  const token = aContext(base, { kind: "admin" });
+  await expect(askForAccount(token, { accountId, ...ask, reason: REASON })).rejects.toMatchObject({
+    code: "forbidden",
+  });
   const row = await askForAccount(ctx, { accountId, ...ask, reason: REASON });
   expect(row).toMatchObject({ state: "identity_pending", level: "V2", userId: null });
   base.advance(2 * LIMITS.requestNoticeMs);

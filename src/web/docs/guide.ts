@@ -18,6 +18,10 @@ export const ABOUT = {
     },
     { name: "Devices", description: "Trackers of your account. A device of another account does not exist for you." },
     { name: "Positions", description: "Where devices are and were, as JSON or as a file." },
+    {
+      name: "Your rights",
+      description: "See, download, correct, delete, restrict, object: within one business day, with a receipt.",
+    },
     { name: "Exports", description: "Everything that is held about you, as files to take with you." },
     { name: "Sealing", description: "Positions that only the holder of a key of yours can read." },
     { name: "Commands", description: "What a tracker is told to do, and what it answered." },

@@ -6,6 +6,7 @@ import { EXPORT_ROWS } from "./exports.ts";
 import { LEGAL_ROWS } from "./legal.ts";
 import { PEOPLE_ROWS } from "./people.ts";
 import { PROFILE_ROWS } from "./profile.ts";
+import { REQUESTS_ROWS } from "./requests.ts";
 import type { Rows } from "./row.ts";
 import { SEALING_ROWS } from "./sealing.ts";
 import { SECURITY_ROWS } from "./security.ts";
@@ -22,6 +23,7 @@ export const ROWS: Rows = {
   ...DEVICES_ROWS,
   ...PEOPLE_ROWS,
   ...PROFILE_ROWS,
+  ...REQUESTS_ROWS,
   ...ADMIN_ROWS,
   ...WEB_ROWS,
 };
