@@ -91,6 +91,7 @@ details { margin: 0 0 1rem; } summary { cursor: pointer; padding: .5rem 0; font-
 @media (max-width: 40rem) {
   .top { padding: .5rem 1rem; } .top nav { order: 1; flex-basis: 100%; } footer { padding: 1rem; } main { padding: 1.5rem 1rem 3rem; } .card { padding: 1rem; } h1 { font-size: 1.73rem; }
   thead { position: absolute; inset-inline-start: -99rem; } tr { display: block; border: 1px solid var(--line); border-radius: .5rem; padding: .5rem 1rem; margin: 0 0 .75rem; background: var(--card); }
+  .pill { white-space: normal; }
   td { display: grid; grid-template-columns: minmax(5rem, 30%) minmax(0, 1fr); gap: .5rem; border: 0; padding: .25rem 0; } td > .pill { justify-self: start; } td::before { content: attr(data-label); color: var(--soft); font-size: .875rem; }
   td[data-label=""] { display: block; } td:has(> div:empty) { display: none; } td[data-label=""]::before { content: none; }
   .facts > div { grid-template-columns: 1fr; gap: 0; } .actions button, .actions .button, main form > button, p > .button { width: 100%; text-align: center; } main td form > button { width: auto; }

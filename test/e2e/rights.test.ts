@@ -1,0 +1,214 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import { TOTP } from "otpauth";
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { en } from "../../src/text/en.ts";
+import { zh } from "../../src/text/zh.ts";
+import { type Platform, startPlatform } from "../../tools/platform.ts";
+import { findBrowser, openBrowser, Visitor } from "./browser.ts";
+
+const executable = findBrowser();
+const missing = executable === undefined ? " (skipped: no Chromium is installed, see CONTRIBUTING.md)" : "";
+const EMAIL = "ada@edge.test";
+const PASSWORD = "four quiet blue lorries";
+
+describe.skipIf(executable === undefined)(`rights in a real browser${missing}`, { timeout: 90_000 }, () => {
+  const folder = mkdtempSync(join(tmpdir(), "ephemeris-rights-"));
+  const screenshots = process.env.SCREENSHOTS;
+  const { auth, requests: t, security } = en;
+  let platform: Platform;
+  let browser: Browser;
+  let origin: string;
+  let ada: Visitor;
+  let receipt: string;
+  let code: string;
+
+  const aVisitor = () => Visitor.arrive(browser, { origins: [origin, platform.outboxUrl!], screenshots });
+  const problems = (visitor: Visitor) => visitor.problems.splice(0);
+
+  async function admin(method: string, path: string, body?: object): Promise<Record<string, unknown>> {
+    const response = await fetch(platform.url + path, {
+      method,
+      headers: { authorization: `Bearer ${platform.secrets.adminToken}`, "content-type": "application/json" },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    });
+    expect(response.status, path).toBeLessThan(300);
+    return (await response.json()) as Record<string, unknown>;
+  }
+
+  async function openMail(visitor: Visitor, subject: string): Promise<void> {
+    for (let tries = 0; ; tries++) {
+      await visitor.go(platform.outboxUrl!);
+      const mail = visitor.page.locator("article").filter({ hasText: subject }).first();
+      if ((await mail.count()) > 0) {
+        await mail.getByRole("link").click();
+        await visitor.page.waitForLoadState();
+        return;
+      }
+      if (tries === 40) throw new Error(`There is no mail "${subject}"`);
+      await wait(100);
+    }
+  }
+
+  beforeAll(async () => {
+    const options = { port: 0, bridgePort: 0, bridgeHost: "127.0.0.1", report: () => undefined };
+    platform = await startPlatform({ dataDir: join(folder, "data"), ...options });
+    origin = platform.url.replace("127.0.0.1", "localhost");
+    browser = await openBrowser(executable!);
+    ada = await aVisitor();
+    await ada.go(`${origin}/signup`);
+    await ada.fill(auth.email, EMAIL);
+    await ada.press(auth.sendLink);
+    await openMail(ada, "Confirm your address");
+    await ada.fill(auth.newPassword, PASSWORD);
+    for (const box of await ada.page.getByRole("checkbox").all()) await box.check();
+    await ada.press(auth.confirm);
+    await ada.go(`${origin}/security`);
+    await ada.press(security.totpStart);
+    const secret = await ada.page.locator("#totp pre code").innerText();
+    await ada.fill(security.code, new TOTP({ secret }).generate());
+    await ada.press(security.confirm);
+    code = (await ada.page.locator("main li code, main pre code").first().innerText()).split(/\s/)[0]!;
+    problems(ada);
+  }, 120_000);
+  afterAll(async () => {
+    await browser?.close();
+    await platform?.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  test("a part is asked for, shown with its clock, and cancelled", async () => {
+    await ada.go(`${origin}/profile/requests`);
+    await ada.look("requests-empty");
+    await ada.follow(t.ask);
+    await ada.look("requests-new");
+    await ada.page.getByLabel(t.scopeField).selectOption("categories");
+    await ada.press(t.next);
+    await ada.look("requests-new-categories");
+    await ada.press(t.sendErase);
+    expect(await ada.text()).toContain("Choose at least one category.");
+    await ada.look("requests-new-error");
+    await ada.page.getByLabel(t.categories.other!).check();
+    await ada.press(t.sendErase);
+    expect(ada.path()).toMatch(/^\/profile\/requests\/[\w-]{22}$/);
+    await ada.look("request");
+    await ada.go(`${origin}/profile/requests`);
+    await ada.look("requests");
+    await ada.page.getByRole("button", { name: /^Cancel/ }).click();
+    await ada.page.waitForLoadState();
+    expect(await ada.text()).toContain(t.state.revoked);
+    for (const scope of ["range", "fields", "devices"]) {
+      await ada.go(`${origin}/profile/requests/new`);
+      await ada.page.getByLabel(t.scopeField).selectOption(scope);
+      await ada.press(t.next);
+      await ada.look(`requests-new-${scope}`);
+    }
+    expect(problems(ada)).toEqual([]);
+  });
+
+  test("who cannot sign in asks by mail, shows a code, and cancels with the link", async () => {
+    const lost = await aVisitor();
+    await lost.go(`${origin}/login`);
+    await lost.follow(t.footer);
+    expect(lost.path()).toBe("/privacy/request");
+    await lost.look("privacy-request");
+    await lost.fill(t.email, "nobody");
+    await lost.press(t.askLink);
+    await lost.look("privacy-request-error");
+    await lost.fill(t.email, EMAIL);
+    await lost.press(t.askLink);
+    await lost.look("privacy-request-sent");
+    await openMail(lost, "Your request about your data");
+    await lost.look("privacy-verify");
+    await lost.fill(t.code, "000000");
+    await lost.press(t.verify);
+    await lost.look("privacy-verify-error");
+    await lost.fill(t.code, code);
+    await lost.press(t.verify);
+    expect(await lost.text()).toContain(t.verified);
+    await lost.look("privacy-verified");
+    await openMail(lost, "Your request: Delete: the whole account");
+    await lost.look("privacy-cancel");
+    await lost.press(t.cancel);
+    expect(await lost.text()).toContain(t.cancelled);
+    await lost.look("privacy-cancelled");
+    expect(problems(lost)).toEqual([]);
+    await lost.leave();
+  });
+
+  test("the operator sees what is asked for, and nobody's name", async () => {
+    const boss = await aVisitor();
+    const { link } = await admin("POST", "/v1/admin/setup-links");
+    await boss.go(String(link).replace("127.0.0.1", "localhost"));
+    await boss.fill(en.admin.setup.email, "boss@edge.test");
+    await boss.fill(en.admin.setup.password, "seven loud green tractors");
+    await boss.press(en.admin.setup.submit);
+    await boss.go(`${origin}/admin/requests?all=true`);
+    await boss.look("admin-requests");
+    expect(await boss.text()).not.toContain(EMAIL);
+    await boss.page.locator("td a").first().click();
+    await boss.page.waitForLoadState();
+    await boss.look("admin-request");
+    await boss.go(`${origin}/admin/requests`);
+    await boss.fill(t.accountNumber, "1");
+    await boss.page.getByLabel(t.reason).fill("Came with the order number 4711");
+    await boss.press(t.onBehalf);
+    expect(boss.path()).toMatch(/^\/admin\/requests\/[\w-]{22}$/);
+    await boss.page.getByLabel(t.reason).fill("Came with the order number 4711");
+    await boss.press(t.confirm);
+    expect(await boss.text()).toContain(t.another);
+    await boss.look("admin-request-confirmed");
+    await boss.page.getByLabel(t.reason).fill("It was somebody else after all");
+    await boss.press(t.deny);
+    expect(await boss.text()).toContain(t.state.denied);
+    expect(problems(boss)).toEqual([]);
+    await boss.leave();
+  });
+
+  test("from the profile it takes at most four clicks to download and delete", async () => {
+    let clicks = 0;
+    await ada.go(`${origin}/profile`);
+    await ada.follow(t.toDelete);
+    clicks++;
+    if (ada.path() === "/prove") throw new Error("They have just signed in");
+    await ada.look("delete");
+    const arriving = ada.page.waitForEvent("download");
+    await ada.page.getByRole("button", { name: t.download }).click();
+    clicks++;
+    expect((await arriving).suggestedFilename()).toMatch(/\.zip$/);
+    await ada.page.getByRole("button", { name: t.erase }).click();
+    await ada.page.waitForURL(/\/profile\/requests\/[\w-]{22}$/);
+    clicks++;
+    // With the page that asks again who they are, one more.
+    expect(clicks).toBeLessThanOrEqual(3);
+    await ada.look("delete-noted");
+    receipt = `/receipts/${ada.path().split("/").at(-1)}`;
+    expect(await ada.text()).toContain(receipt);
+    expect(problems(ada)).toEqual([]);
+  });
+
+  test("the receipt is there when the account is gone, and the browser finds it genuine", async () => {
+    const anybody = await aVisitor();
+    for (let tries = 0; tries < 20; tries++) {
+      await admin("POST", "/v1/admin/jobs/erase/run");
+      if ((await fetch(`${platform.url}/v1${receipt}`)).status === 200) break;
+      await wait(3000);
+    }
+    await ada.go(`${origin}/profile`);
+    expect(ada.path()).toBe("/login");
+    await anybody.go(origin + receipt);
+    await anybody.page.waitForFunction("document.querySelector('#receipt-check')?.dataset.verified !== undefined");
+    expect(await anybody.text()).toContain(t.receiptGood);
+    await anybody.look("receipt");
+    await anybody.go(`${origin + receipt}?lang=zh`);
+    await anybody.page.waitForFunction("document.querySelector('#receipt-check')?.dataset.verified !== undefined");
+    expect(await anybody.text()).toContain(zh.requests.receiptGood);
+    await anybody.look("zh-receipt");
+    await anybody.go(`${origin}/privacy/request?lang=zh`);
+    await anybody.look("zh-privacy-request");
+    expect(problems(anybody)).toEqual([]);
+  });
+});
