@@ -159,7 +159,7 @@ describe.each(["workerd", "deno"] as const)(`sealed at the edge to the customer'
       }
     };
     await send(-TOTAL, BATCHES);
-    const path = `/v1/devices/${device}/positions?limit=300`;
+    const path = `/v1/devices/${device}/positions?limit=100`;
     // Whatever waits is settled when a tracker is removed, as its part of that must go.
     const code = await aCode(nextImei());
     const spare = await idOf(await call("POST", "/v1/devices", { ...code, name: "Spare" }));
