@@ -103,7 +103,7 @@ export const LOG_FIELDS = {
     "time", "level", "event", "message", "error", "code", "at", "detail", "route", "status", "ms", "job", "run", "changed",
     "kind", "attempts", "failures", "failure", "state", "database", "found", "copy", "part", "chunk", "table", "column",
     "rows", "positions", "frames", "erased", "document", "held", "unsyncedBytes", "bytes", "backlog", "sequence", "connections",
-    "size", "entries", "accounts", "devices", "segments", "newest", "fields",
+    "size", "entries", "accounts", "devices", "segments", "newest", "fields", "type", "percent",
   ],
 } as const;
 

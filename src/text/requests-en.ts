@@ -299,12 +299,18 @@ export const requestMails: Pick<
   }),
   requestResolved: ({ what, reason }) => ({
     subject: "Your request is done",
-    lines: [`You asked for this: ${what}. It is done: “${reason}”`],
+    lines: [
+      `You asked for this: ${what}. It is done: “${reason}”`,
+      "If that is not what you asked for, answer to the operator or ask again.",
+    ],
     action: "My requests",
   }),
   requestClock: ({ percent, time }) => ({
     subject: Number(percent) >= 100 ? "A request is late" : `A request has used ${percent} % of its time`,
-    lines: [Number(percent) >= 100 ? `It was due at ${time}. The ledger says so for good.` : `It is due at ${time}.`],
+    lines: [
+      Number(percent) >= 100 ? `It was due at ${time}. The ledger says so for good.` : `It is due at ${time}.`,
+      "Whoever asked is waiting for it.",
+    ],
     action: "Look at it",
   }),
 };

@@ -266,12 +266,12 @@ export const requestMails: typeof enMails = {
   }),
   requestResolved: ({ what, reason }) => ({
     subject: "您的请求已办理",
-    lines: [`您的请求：${what}。已办理：“${reason}”`],
+    lines: [`您的请求：${what}。已办理：“${reason}”`, "如果这不是您所请求的，请答复运营方或再次提出。"],
     action: "我的请求",
   }),
   requestClock: ({ percent, time }) => ({
     subject: Number(percent) >= 100 ? "一项请求已逾期" : `一项请求的时间已过 ${percent}%`,
-    lines: [Number(percent) >= 100 ? `期限为 ${time}。账本已永久记录。` : `期限为 ${time}。`],
+    lines: [Number(percent) >= 100 ? `期限为 ${time}。账本已永久记录。` : `期限为 ${time}。`, "提出请求的人正在等待。"],
     action: "查看",
   }),
 };

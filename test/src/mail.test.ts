@@ -32,6 +32,8 @@ const VALUES = {
   title: "Privacy statement",
   effective: "1 April 2026",
   until: "2 March 2026, 12:00 UTC",
+  reason: "asked for twice",
+  percent: "50",
 };
 
 const rows = async () => (await database.client.execute("SELECT * FROM mails")).rows;
