@@ -764,6 +764,8 @@ const profile = {
       positions: "Positions",
       kid: "Key number",
       frozenAt: "Being erased since",
+      evidenceAt: "Since when staff can decide on it",
+      countsAt: "When it counts unless it is cancelled",
       fromTime: "From",
       toTime: "To",
       beforeTime: "Of what came before",

@@ -880,6 +880,8 @@ const profile: Text["profile"] = {
       verifiedAt: "核实时间",
       deadline: "期限",
       frozenAt: "开始擦除时间",
+      evidenceAt: "工作人员可作出决定的时间",
+      countsAt: "未取消时生效的时间",
       fromTime: "起始时间",
       toTime: "截止时间",
       beforeTime: "仅限此前收到的数据",

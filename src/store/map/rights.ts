@@ -41,7 +41,7 @@ export const RIGHTS = {
     retain: "requests",
     erase: "keep: proves that two of the staff confirmed whose a request is; numbers only",
     exportAs: "no: about the operator's staff",
-    columns: { requestId: "pseudonymous other", staffId: "pseudonymous other", at: "none operation" },
+    columns: { requestId: "pseudonymous other", staffId: "pseudonymous other", at: "personal other" },
   },
   requestSteps: {
     of: "platform",

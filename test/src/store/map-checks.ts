@@ -99,6 +99,7 @@ export const owners: Check = (map) =>
 /** Tables that no reference ties to an account, and what becomes of them. */
 const UNTIED: Readonly<Record<string, string>> = {
   ...{ audit: "keep", requests: "keep", requestSteps: "keep", receipts: "keep", silenced: "keep", rotations: "keep" },
+  requestConfirmations: "keep",
   ...{ goneAccounts: "time", throttles: "time", unclaimed: "time" },
   ...{
     inbox: "engine",
