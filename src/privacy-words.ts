@@ -92,6 +92,11 @@ export const PURPOSE_WORDS: Readonly<Record<Purpose, Activity>> = {
     verbs: ["use", "protect", "store"],
     recipients: ["customer", "operator", "host"],
   },
+  holds: {
+    what: "Keep what a law or an order forbids to erase, and nothing else",
+    verbs: ["store", "protect", "disclose"],
+    recipients: ["operator", "host"],
+  },
   publishing: {
     what: "Publish the statement, the terms and brands",
     verbs: ["store", "disclose"],
@@ -125,6 +130,9 @@ export const RETENTION_WORDS: Readonly<Record<Retention, string>> = {
   looks: years(LIMITS.auditMs),
   unclaimed: "a day after they last sent",
   requests: "three years after they are closed, also when the account is gone",
+  holds: "three years after they end",
+  held: "until the order, the law or the obligation that keeps it ends; then its key is destroyed",
+  obligations: "until they are over",
   tombstones: days(LIMITS.tombstonesMs),
   exportLinks: `${LIMITS.exportLinkMs / 3_600_000} hours`,
   silenced: `${days(LIMITS.silencedMs)} after the erasure`,
@@ -203,6 +211,11 @@ export const TABLE_WORDS: Readonly<Partial<Record<Table, string>>> = {
     "trackers that go on sending after they were erased, as a keyed hash of the IMEI; what they send is answered and not kept",
   tombstones: "what other copies must drop after an erasure: number of the device, from when to when",
   exportLinks: "links to exports: hash of the link, what is in it",
+  legalHolds: "orders and claims for which something must not be erased: fixed words, a file number, what is kept",
+  statutoryProfiles: "laws that the account says it is under",
+  obligations: "what is owed to or by the account, until when, and what must be kept for it",
+  heldParts: "what is kept of something that was erased: why, until when, how much",
+  heldChunks: "the copies that are kept, sealed",
   documents: "published texts, with the number of who published them",
   bridges: "bridges: name, hash of the token",
 };

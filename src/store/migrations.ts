@@ -16,6 +16,7 @@ export const MIGRATIONS = [
   "0011_rights",
   "0012_ranges",
   "0013_request_review",
+  "0014_held",
 ] as const;
 
 /** Names of the migrations that the database has, without ".sql"; none in a database without any table. */

@@ -26,7 +26,7 @@ export type Category = (typeof CATEGORIES)[number];
 // biome-ignore format: a list
 export const PURPOSES = [
   "account", "access", "orders", "activation", "consent", "tracking", "control", "residence", "mail", "personalisation",
-  "support", "accountability", "rights", "publishing", "operation",
+  "support", "accountability", "rights", "holds", "publishing", "operation",
 ] as const;
 export type Purpose = (typeof PURPOSES)[number];
 
@@ -35,7 +35,7 @@ export type Purpose = (typeof PURPOSES)[number];
 export const RETENTIONS = [
   "account", "user", "device", "group", "positions", "commands", "purges", "wrapped", "sold", "keys", "sessions", "links",
   "mails", "answers", "searches", "recent", "audit", "looks", "unclaimed", "requests", "tombstones", "exportLinks", "silenced",
-  "untilShredded", "ledger", "broken", "jobRuns", "published", "operator", "shreds", "spool", "outbox", "logs", "browser",
+  "untilShredded", "holds", "held", "obligations", "ledger", "broken", "jobRuns", "published", "operator", "shreds", "spool", "outbox", "logs", "browser",
 ] as const;
 export type Retention = (typeof RETENTIONS)[number];
 

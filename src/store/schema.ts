@@ -118,6 +118,8 @@ export const users = sqliteTable(
     lastSignInAt: integer("last_sign_in_at"),
     disabledAt: integer("disabled_at"),
     emailIndex: text("email_index"),
+    /** May read what is held for a legal reason until then. */
+    legalUntil: integer("legal_until"),
   },
   (t) => [uniqueIndex("users_email_index").on(t.emailIndex), index("users_of_account").on(t.accountId, t.id)],
 );
@@ -1031,6 +1033,102 @@ export const broken = sqliteTable(
     lastAt: integer("last_at").notNull(),
   },
   (t) => [primaryKey({ columns: [t.kind, t.telemetry, t.thing] })],
+);
+
+/** For which something must not go, when two people say so: src/legal-holds.ts. */
+export const legalHolds = sqliteTable(
+  "legal_holds",
+  {
+    id: id(),
+    name: text("name").notNull().unique(),
+    accountId: integer("account_id").notNull(),
+    basis: text("basis").notNull(),
+    /** The operator's own file number. */
+    reference: text("reference").notNull(),
+    /** JSON: ErasureScope of src/erasure-scope.ts. */
+    scope: text("scope").notNull(),
+    placedBy: integer("placed_by").notNull(),
+    placedAt: integer("placed_at").notNull(),
+    confirmedBy: integer("confirmed_by"),
+    confirmedAt: integer("confirmed_at"),
+    reviewAt: integer("review_at").notNull(),
+    expiresAt: integer("expires_at").notNull(),
+    releasedBy: integer("released_by"),
+    releasedAt: integer("released_at"),
+  },
+  (t) => [index("legal_holds_of_account").on(t.accountId, t.id), index("legal_holds_open").on(t.expiresAt)],
+);
+
+/** Laws that a customer is under, by their names in src/statutes.ts. */
+export const statutoryProfiles = sqliteTable(
+  "statutory_profiles",
+  {
+    accountId: integer("account_id")
+      .notNull()
+      .references(() => accounts.id, { onDelete: "cascade" }),
+    profile: text("profile").notNull(),
+    enabledBy: integer("enabled_by"),
+    enabledAt: integer("enabled_at").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.accountId, t.profile] })],
+);
+
+/** What is owed, and what is kept for it: src/obligations.ts. */
+export const obligations = sqliteTable(
+  "obligations",
+  {
+    id: id(),
+    accountId: integer("account_id")
+      .notNull()
+      .references(() => accounts.id, { onDelete: "cascade" }),
+    kind: text("kind").notNull(),
+    basis: text("basis").notNull(),
+    details: text("details").notNull(),
+    createdBy: integer("created_by"),
+    createdAt: integer("created_at").notNull(),
+    expiresAt: integer("expires_at").notNull(),
+    acknowledgedAt: integer("acknowledged_at"),
+  },
+  (t) => [index("obligations_of_account").on(t.accountId, t.id), index("obligations_expiry").on(t.expiresAt)],
+);
+
+export const HELD_REASONS = ["hold", "statute", "obligation"] as const;
+
+/** Sealed copies of what must be kept: src/held-parts.ts. */
+export const heldParts = sqliteTable(
+  "held_parts",
+  {
+    id: id(),
+    accountId: integer("account_id").notNull(),
+    reason: text("reason", { enum: HELD_REASONS }).notNull(),
+    basis: text("basis").notNull(),
+    holdId: integer("hold_id").notNull().default(0),
+    requestId: integer("request_id"),
+    cause: text("cause").notNull(),
+    item: integer("item").notNull().default(0),
+    kid: integer("kid").notNull(),
+    until: integer("until"),
+    bytes: integer("bytes").notNull().default(0),
+    madeAt: integer("made_at").notNull(),
+    completeAt: integer("complete_at"),
+  },
+  (t) => [
+    uniqueIndex("held_parts_once").on(t.accountId, t.reason, t.basis, t.holdId, t.cause, t.item),
+    index("held_parts_of_request").on(t.requestId),
+    index("held_parts_until").on(t.until),
+  ],
+);
+
+export const heldChunks = sqliteTable(
+  "held_chunks",
+  {
+    partId: integer("part_id")
+      .notNull()
+      .references(() => heldParts.id, { onDelete: "cascade" }),
+    seq: integer("seq").notNull(),
+    sealed: bytes("sealed").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.partId, t.seq] })],
 );
 
 export const jobRuns = sqliteTable(

@@ -44,6 +44,7 @@ export const SEALED = {
   passkeys: { account: OF_USER, columns: { name: {} } },
   searches: { account: OF_USER, columns: { term: {} } },
   audit: { account: "account_id", columns: { reason: {} } },
+  obligations: { account: "account_id", columns: { details: {} } },
   placements: { account: "account_id", columns: { reason: {} } },
   idempotencyKeys: { account: "account_id", columns: { response: {} } },
 } as const satisfies Sealed;

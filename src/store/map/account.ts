@@ -64,6 +64,7 @@ export const ACCOUNT = {
       totpSince: "personal account",
       totpLastStep: "none operation",
       trainingValidUntil: "personal account",
+      legalUntil: "personal account",
       createdAt: "personal account",
       lastSignInAt: "personal log",
       disabledAt: "personal account",

@@ -53,6 +53,9 @@ const CLASS_BY_NAME: readonly [RegExp, string][] = [
   [/\.(bridgeId|documentId|copiedId|placement)$/, "none"],
   [/^(inbox|runs)\.(?!id$)/, "none"],
   [/^requestSteps\.(?!requestId$)/, "none"],
+  [/^heldParts\.until$/, "personal"],
+  [/^heldChunks\.sealed$/, "sensitive"],
+  [/^(heldParts\.(item|bytes)|heldChunks\.seq)$/, "none"],
   [/^(rotations\.(kid|at)|silenced\.confirmCce)$/, "none"],
   [/\.(daysDestroyed|retentionVersion|retentionFloor|rescopedAt|deletingAt|totpLastStep|signCount|algorithm)$/, "none"],
   [
@@ -61,8 +64,8 @@ const CLASS_BY_NAME: readonly [RegExp, string][] = [
   ],
   [/^((throttles|idempotencyKeys)\.expiresAt|(placements|residents)\.state|receipts\.at)$/, "none"],
   // Numbers and hashes that stand for somebody or something of theirs.
-  [/\.(id|\w+Id|\w+Kid|kid|madeBy|openedBy|subject|digest|mark|key|wrapped)$/, "pseudonymous"],
-  [/^(receipts\.body|requests\.(name|scope)|placements\.actor|customerKeys\.publicKey)$/, "pseudonymous"],
+  [/\.(id|\w+Id|\w+Kid|kid|\w+By|cause|reference|subject|digest|mark|key|wrapped)$/, "pseudonymous"],
+  [/^(receipts\.body|(requests|legalHolds)\.(name|scope)|placements\.actor|customerKeys\.publicKey)$/, "pseudonymous"],
   [/./, "personal"],
 ];
 
@@ -100,6 +103,7 @@ export const owners: Check = (map) =>
 const UNTIED: Readonly<Record<string, string>> = {
   ...{ audit: "keep", requests: "keep", requestSteps: "keep", receipts: "keep", silenced: "keep", rotations: "keep" },
   requestConfirmations: "keep",
+  ...{ legalHolds: "keep", heldParts: "keep", heldChunks: "keep" },
   ...{ goneAccounts: "time", throttles: "time", unclaimed: "time" },
   ...{
     inbox: "engine",

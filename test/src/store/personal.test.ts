@@ -33,7 +33,9 @@ describe("the data map", () => {
     // another database, where no reference reaches: removing a device or an account ends with them.
     expect(kept.toSorted()).toEqual([
       "audit",
+      "heldParts",
       "keyDevices",
+      "legalHolds",
       "newest",
       "requests",
       "residents",
