@@ -68,9 +68,12 @@ export const LIMITS = {
   unreadableBytes: 64 * KIB,
   /** Between two writes of the cursor file, which only shortens the redelivery after a restart. */
   cursorMs: SECOND,
-  /** Frames set aside as undeliverable or damaged, bytes on disk in all, and how long they are kept. */
+  /**
+   * Frames set aside as undeliverable or damaged, bytes on disk in all, and how long they are kept, an hour more at most:
+   * nobody can tell whose they are, and whoever is erased must be gone from everywhere within a business day.
+   */
   parkedBytes: 16 * MIB,
-  parkedMs: 30 * 24 * 60 * MINUTE,
+  parkedMs: 20 * 60 * MINUTE,
   /** Bytes of one damaged stretch of a segment that are set aside; the rest is counted only. */
   damagedBytes: 64 * KIB,
 

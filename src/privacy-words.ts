@@ -143,7 +143,7 @@ export const RETENTION_WORDS: Readonly<Record<Retention, string>> = {
   published: "as long as the operator publishes it, and as acceptances name it",
   operator: "as long as the operator needs it",
   shreds: days(LIMITS.shredsMs),
-  spool: "until the edge has them; frames that it refuses for good are set aside for 30 days",
+  spool: "until the edge has them; frames that it refuses for good are set aside for 21 hours at most",
   outbox: "the newest 500",
   logs: "as long as the operator's log keeps them",
   browser: "a year",
