@@ -4,7 +4,7 @@
 export interface Canary {
   /** Names it in a report, which must not repeat the value. */
   name: string;
-  value: { coordinate: number } | { number: number } | { digits: string } | { text: string };
+  value: { coordinate: number } | { number: number } | { digits: string } | { text: string } | { hex: string };
 }
 
 export interface Needle {
@@ -36,6 +36,11 @@ function* textForms(name: string, value: string): Generator<[form: string, bytes
   yield [`${name} utf-8`, bytes];
   yield [`${name} utf-16le`, utf16(value, true)];
   yield [`${name} utf-16be`, utf16(value, false)];
+  yield* writtenForms(name, bytes);
+}
+
+/** Bytes as texts carry them. */
+function* writtenForms(name: string, bytes: Uint8Array): Generator<[form: string, bytes: Uint8Array]> {
   for (const shift of [0, 1, 2]) {
     const base64 = base64Of(bytes, shift);
     yield [`${name} base64+${shift}`, text.encode(base64)];
@@ -79,7 +84,11 @@ function* integers(name: string, value: number): Generator<[form: string, bytes:
 
 function* formsOf({ value }: Canary): Generator<[form: string, bytes: Uint8Array]> {
   if ("text" in value) yield* textForms("text", value.text);
-  else if ("digits" in value) {
+  else if ("hex" in value) {
+    const bytes = Uint8Array.from(value.hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
+    yield ["bytes", bytes];
+    yield* writtenForms("bytes", bytes);
+  } else if ("digits" in value) {
     yield* textForms("digits", value.digits);
     yield* integers("digits", Number(value.digits));
     for (const [form, bytes] of floats(Number(value.digits))) if (bytes.length === 8) yield [`digits ${form}`, bytes];

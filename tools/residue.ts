@@ -12,7 +12,7 @@ const USAGE = `node tools/residue.ts --canaries values.json PATH...
 
 Looks for values in files and folders, in every form that numbers and texts have there. values.json is a list of
   { "name": "home", "value": { "coordinate": 22.513015 } }
-with coordinate, number, digits or text as the value. Says how often each form was found and where; never the values.
+with coordinate, number, digits, text or hex (bytes as they lie there) as the value. Says how often each form was found and where; never the values.
 Ends with 1 when something was found, and with 2 when something could not be read.`;
 
 /** Of one place. */

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
@@ -9,6 +9,7 @@ import type { Runtime } from "../../tools/edge.ts";
 import { type Platform, startPlatform } from "../../tools/platform.ts";
 import { byForm, type Canary, found, scan } from "../../tools/residue.ts";
 import { needlesOf } from "../../tools/residue-forms.ts";
+import { signUp, until } from "./customer.ts";
 import { nextImei, Tracker } from "./tracker.ts";
 
 // The whole platform with values that can be found again wherever they lie. What people and trackers send must be in no
@@ -76,12 +77,6 @@ function expectNothing(when: string, dataDir: string): void {
   ];
   expect([when, where, byForm(hits)]).toEqual([when, [], {}]);
   console.log(`${when}: ${residue.files} files, ${residue.bytes} bytes, ${needlesOf(CANARIES).length} forms: nothing`);
-}
-
-async function until(what: string, done: () => Promise<boolean>, ms = 60_000): Promise<void> {
-  for (const deadline = Date.now() + ms; !(await done()); await wait(100)) {
-    if (Date.now() > deadline) throw new Error(`Waited in vain until ${what}`);
-  }
 }
 
 for (const runtime of ["workerd", "deno"] as const satisfies readonly Runtime[]) {
@@ -153,31 +148,8 @@ const get = async (platform: Platform, token: string, path: string) =>
 
 /** Somebody signs up and fills everything in. @returns an API key of theirs */
 async function aPerson(platform: Platform): Promise<string> {
-  const origin = platform.url;
-  let cookie = "";
-  const send = async (method: string, path: string, body: object) => {
-    const headers = { "content-type": "application/json", origin, cookie };
-    const response = await fetch(origin + path, { method, headers, body: JSON.stringify(body) });
-    expect([path, response.status, response.ok ? "" : await response.text()]).toEqual([path, response.status, ""]);
-    return response;
-  };
-  await send("POST", "/v1/signups", { email: PERSON.email, name: PERSON.name, mobile: PERSON.mobile });
-  const outbox = join(platform.dataDir, "outbox");
-  const tokenIn = () =>
-    readdirSync(outbox).flatMap(
-      (name) => /\/confirm\/([\w-]+)/.exec(readFileSync(join(outbox, name), "utf8"))?.[1] ?? [],
-    );
-  await until("a mail has come", async () => tokenIn().length > 0);
-  const { data } = await (await fetch(`${origin}/v1/statements`)).json();
-  const accept = (data as Record<string, unknown>[])
-    .filter(({ language }) => language === "en")
-    .map(({ kind, version, sha256, language }) => ({ kind, version, sha256, language }));
-  const joined = await send("POST", "/v1/signups/confirm", {
-    token: tokenIn()[0],
-    password: "nineteen canaries sing",
-    accept,
-  });
-  cookie = joined.headers.getSetCookie()[0]!.split(";")[0]!;
+  const { email, name, mobile } = PERSON;
+  const { send } = await signUp(platform, { email, name, mobile, password: "nineteen canaries sing" });
   const address = { recipient: PERSON.name, line1: PERSON.line1, city: PERSON.city, postcode: "1070", country: "AT" };
   await send("PATCH", "/v1/me/account", { name: PERSON.account, addresses: { shipping: address, billing: address } });
   await send("PATCH", "/v1/me", { searchHistory: true });

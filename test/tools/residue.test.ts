@@ -17,6 +17,7 @@ const CANARIES: Canary[] = [
   { name: "imei", value: { digits: "353358017784062" } },
   { name: "driver", value: { text: "DRV-Ωμ-77?>>" } },
   { name: "speed", value: { number: 121.7 } },
+  { name: "sealed", value: { hex: "00ff9c3be2d15a6f4477" } },
 ];
 
 test("needlesOf() knows each value in the forms that the engines and protocols here write", () => {
