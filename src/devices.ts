@@ -4,6 +4,7 @@ import { first } from "./accounts.ts";
 import { record } from "./audit.ts";
 import type { Ctx } from "./context.ts";
 import { AppError } from "./errors.ts";
+import { settleKept } from "./held-parts.ts";
 import { removeDevice } from "./retention.ts";
 import { silence } from "./silenced.ts";
 import type { DeviceRow, DeviceSettings } from "./store/devices.ts";
@@ -83,6 +84,9 @@ export async function deleteDevice(ctx: Ctx, id: number): Promise<void> {
   const device = await deviceOf(ctx, id);
   // Before it goes: what it sends from then on must not be noted as an unknown tracker's.
   await silence(ctx, [device]);
+  if (!(await settleKept(ctx, accountOf(ctx)))) {
+    throw new AppError("unavailable", "Its positions are being sorted", { retryAfterS: 2 });
+  }
   const marked = await store.markDeviceDeleting(ctx.db, reachOf(ctx), id, ctx.now());
   if (!marked) throw new AppError("not_found", "No such device");
   await record(ctx, "device.removed", { accountId: accountOf(ctx), subject: `device ${id}` });

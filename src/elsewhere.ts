@@ -23,6 +23,13 @@ export const KEY_OBJECTS = {
     retain: "account",
     erase: "destroyed",
   },
+  "held/{}": {
+    what: "secrets of copies that a law or an order keeps",
+    is: "secret location",
+    purpose: "holds",
+    retain: "held",
+    erase: "destroyed when what keeps them ends",
+  },
   "inbox/{}": {
     what: "secrets that positions wait under",
     is: "secret location",

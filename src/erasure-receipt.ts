@@ -2,6 +2,8 @@ import type { Json } from "../client/canonical.ts";
 import type { Base } from "./context.ts";
 import { appendLedger, type LedgerStore, signedReceipt } from "./ledger.ts";
 import { type Erasure, entriesOfRequest, type Step, saveReceipt, stepsOf } from "./store/erasure.ts";
+import type { HeldOf } from "./store/held-parts.ts";
+import { hasEntry } from "./store/requests.ts";
 import type { ErasureJob, Verified } from "./store-eraser.ts";
 
 // What the ledger and the subject are told of an erasure: numbers, fixed words and ids of destroyed keys.
@@ -31,6 +33,7 @@ export async function conclude(
   request: Erasure,
   { scope }: ErasureJob,
   verified: ReadonlyMap<string, Verified>,
+  held: readonly HeldOf[],
 ): Promise<void> {
   const { id, name, calendar, deadline } = request;
   const steps = await stepsOf(ctx.db, id);
@@ -43,7 +46,10 @@ export async function conclude(
   const named = stores.map(({ name, rows, left }): LedgerStore => {
     return { name, found: rows + left, erased: rows, ok: left === 0 };
   });
-  const result = deadline !== null && now > deadline ? "late" : "done";
+  // What was kept until now is not late for that: what could go had gone before.
+  const before = await hasEntry(ctx.db, "partially_cleared", name);
+  const missed = before ? await hasEntry(ctx.db, "deadline_missed", name) : deadline !== null && now > deadline;
+  const result = missed ? "late" : held.length > 0 ? "partial" : "done";
   const fields = {
     request: name,
     kids,
@@ -53,12 +59,12 @@ export async function conclude(
     calendar,
     actorRole: "job",
   } as const;
-  await appendLedger(ctx, "cleared", fields);
+  await appendLedger(ctx, held.length > 0 ? "partially_cleared" : "cleared", fields);
   const { receivedAt, verifiedAt, frozenAt, level } = request;
   const content = {
     ...{ request: name, type: "erase", scopeClass: scope.kind, level, result },
     ...{ receivedAt, verifiedAt, frozenAt, clearedAt: now, deadline, calendar },
-    ...{ stores, keysDestroyed: kids.length, held: [] },
+    ...{ stores, keysDestroyed: kids.length, held: held.map((one) => ({ ...one })) },
   };
   const receipt = await signedReceipt(ctx, content, await entriesOfRequest(ctx.db, name));
   await saveReceipt(ctx.db, id, now, receipt);

@@ -6,6 +6,7 @@ import { RECORDS } from "./erasers/records.ts";
 import { TRACKS } from "./erasers/tracks.ts";
 import { conclude, tellFrozen, tellShredded } from "./erasure-receipt.ts";
 import type { ErasureScope } from "./erasure-scope.ts";
+import { keep, settleKept } from "./held-parts.ts";
 import { LIMITS } from "./limits.ts";
 import { silence } from "./silenced.ts";
 import {
@@ -20,6 +21,7 @@ import {
   takeErasure,
   trackersOf,
 } from "./store/erasure.ts";
+import { heldOfRequest } from "./store/held-parts.ts";
 import type { RequestState, RequestStep } from "./store/schema.ts";
 import type { ErasureJob, Gone, StoreEraser, Verified } from "./store-eraser.ts";
 import { bury } from "./tombstones.ts";
@@ -40,7 +42,7 @@ const NEXT = {
   scrubbing: "verifying",
   propagating: "verifying",
   verifying: "cleared",
-  partially_cleared: "purging",
+  partially_cleared: "verifying",
 } as const satisfies Partial<Record<RequestState, RequestState>>;
 
 type Running = keyof typeof NEXT;
@@ -52,6 +54,8 @@ interface Turn {
   job: ErasureJob;
   stores: readonly StoreEraser[];
   holder: number;
+  /** Holds that were confirmed by then have their copies. */
+  keptAt?: number;
 }
 
 /**
@@ -85,11 +89,21 @@ async function turn(ctx: Base, request: Erasure, holder: number): Promise<boolea
     for (let state = request.state; state !== "cleared"; ) {
       const to = await work(at, state as Running);
       if (to === null) {
+        const next = state === "partially_cleared" ? (await heldOfRequest(ctx.db, id)).next : null;
+        await releaseErasure(ctx.db, id, holder, next ?? ctx.now() + LIMITS.erasureRetryMs, false);
+        return false;
+      }
+      if (!(await advanceErasure(ctx.db, { id, holder, from: state, to, at: ctx.now(), keptAt: at.keptAt }))) {
+        // A hold was confirmed meanwhile; or it is somebody else's by now, and nothing is given back.
         await releaseErasure(ctx.db, id, holder, ctx.now() + LIMITS.erasureRetryMs, false);
         return false;
       }
-      if (!(await advanceErasure(ctx.db, { id, holder, from: state, to, at: ctx.now() }))) return false;
       ctx.log.info("erasure.state", { request: name, state: to });
+      if (to === "partially_cleared") {
+        const { next } = await heldOfRequest(ctx.db, id);
+        await releaseErasure(ctx.db, id, holder, next ?? ctx.now(), false);
+        return false;
+      }
       // Not at once: whoever wrote what was found may be at it still.
       if (state === "verifying" && to === "purging") throw new Error("A store still holds something");
       state = to;
@@ -117,10 +131,12 @@ async function work(at: Turn, state: Running): Promise<RequestState | null> {
   const budget = { left: LIMITS.erasureStatements };
   switch (state) {
     case "verified":
+      if (!(await settleKept(ctx, job.accountId))) return null;
       await freeze(at);
       return NEXT.verified;
     case "frozen":
       await tellOthers(at);
+      at.keptAt = await keep(ctx, threatOf(job), () => stay(at));
       await tellFrozen(ctx, request, job);
       return NEXT.frozen;
     case "shredding":
@@ -128,7 +144,6 @@ async function work(at: Turn, state: Running): Promise<RequestState | null> {
       await tellShredded(ctx, request, job);
       return NEXT.shredding;
     case "purging":
-    case "partially_cleared":
       return (await inEach(at, "purge", (store) => store.purge(ctx, job, budget))) ? NEXT.purging : null;
     case "scrubbing":
       return (await inEach(at, "scrub", (store) => store.scrub?.(ctx, job))) ? NEXT.scrubbing : null;
@@ -137,10 +152,31 @@ async function work(at: Turn, state: Running): Promise<RequestState | null> {
     case "verifying": {
       const found = await verify(at);
       if (!stores.every((store) => found.get(store.name)?.found === 0)) return "purging";
-      await conclude(ctx, request, job, found);
-      return NEXT.verifying;
+      const { held } = await heldOfRequest(ctx.db, request.id);
+      await conclude(ctx, request, job, found, held);
+      return held.length === 0 ? NEXT.verifying : "partially_cleared";
+    }
+    case "partially_cleared": {
+      if ((await heldOfRequest(ctx.db, request.id)).held.length > 0) return null;
+      // What was cleared then is looked at again, and what stayed since is let go with it.
+      if (!(await inEach(at, "purge", (store) => store.purge(ctx, job, budget)))) return null;
+      if (!(await inEach(at, "scrub", (store) => store.scrub?.(ctx, job)))) return null;
+      return NEXT.partially_cleared;
     }
   }
+}
+
+const threatOf = ({ accountId, scope, id }: ErasureJob) => ({
+  accountId,
+  scope,
+  cause: `request:${id}`,
+  requestId: id,
+});
+
+/** @throws when the lease is somebody else's by now */
+async function stay({ ctx, request, holder }: Turn): Promise<void> {
+  if (await keepErasure(ctx.db, request.id, holder, ctx.now() + LIMITS.erasureLeaseMs)) return;
+  throw new Error("Somebody else carries this out");
 }
 
 /** From now on nobody reads it and nothing is taken for it. Nothing that may fail elsewhere comes before. */

@@ -8,7 +8,7 @@ import { LIMITS } from "./limits.ts";
 import { positionJson } from "./position-json.ts";
 import { asAnswer } from "./sealed-answer.ts";
 import { listDevices } from "./store/devices.ts";
-import { type HeldSource, type HeldValue, heldPage, heldSources } from "./store/held.ts";
+import { type HeldSource, type HeldValue, type Holder, heldPage, heldSources } from "./store/held.ts";
 import { CATEGORIES, type Category, type Mapped } from "./store/personal.ts";
 import type { Reach } from "./store/reach.ts";
 import { type Telemetry, telemetryFor } from "./telemetry.ts";
@@ -62,6 +62,11 @@ export interface Manifest {
   withheld: Record<string, string[]>;
 }
 
+/** What the platform copies for itself: the same, but also of what is frozen, of every person, and in fewer formats. */
+export interface Keeping {
+  formats: readonly TrackFormat[];
+}
+
 /** A stretch of a file. */
 interface Piece {
   bytes: Uint8Array;
@@ -77,17 +82,19 @@ const text = new TextEncoder();
  * @param alive throws when the export must not go on
  * @param sign makes the signature of the manifest
  * @param map the data map; a test gives an altered one
+ * @param keeping that it is the platform's own copy
  */
 export async function* archive(
   ctx: Ctx,
-  me: UserPrincipal,
+  me: Pick<UserPrincipal, "accountId" | "userId" | "role" | "devices">,
   scope: ExportScope,
   alive: () => Promise<void>,
   sign: (manifest: Uint8Array<ArrayBuffer>) => Promise<string>,
   map?: Mapped,
+  keeping?: Keeping,
 ): AsyncGenerator<ZipFile, undefined, undefined> {
   const telemetry = await telemetryFor(ctx, me.accountId);
-  const reach = reachWithin(me, scope);
+  const reach: Reach = { ...reachWithin(me, scope), ...(keeping && { frozen: true }) };
   const manifest: Manifest = {
     format: "ephemeris export",
     version: 1,
@@ -100,8 +107,11 @@ export async function* archive(
     empty: [],
     withheld: {},
   };
-  const call: Call = { ctx, reach, telemetry, scope, alive, manifest };
-  const who = { userId: me.userId, ...reach, wholeAccount: manifest.wholeAccount };
+  const formats = keeping?.formats ?? TRACK_FORMATS;
+  const call: Call = { ctx, reach, telemetry, scope, alive, manifest, formats };
+  const { accountId, devices } = reach;
+  const who: Holder = { userId: me.userId, accountId, devices, wholeAccount: manifest.wholeAccount };
+  if (keeping) who.everybody = true;
   for (const source of heldSources(who, map)) yield* tableFiles(call, source);
   if (wants(scope, "location")) {
     for (let after = 0; ; ) {
@@ -124,15 +134,20 @@ interface Call {
   scope: ExportScope;
   alive: () => Promise<void>;
   manifest: Manifest;
+  formats: readonly TrackFormat[];
 }
 
 const wants = ({ categories }: ExportScope, category: Category) => categories?.includes(category) ?? true;
 
 /** Owners and managers of all of an account see it as a whole. */
-export const isWhole = ({ role, devices }: UserPrincipal): boolean => role !== "viewer" && devices === null;
+export const isWhole = ({ role, devices }: Pick<UserPrincipal, "role" | "devices">): boolean =>
+  role !== "viewer" && devices === null;
 
 /** The devices that are both within the person's reach and asked for. */
-function reachWithin({ accountId, devices: reachable }: UserPrincipal, { devices: asked }: ExportScope): Reach {
+function reachWithin(
+  { accountId, devices: reachable }: Pick<UserPrincipal, "accountId" | "devices">,
+  { devices: asked }: ExportScope,
+): Reach {
   if (asked === undefined) return { accountId, devices: reachable };
   return { accountId, devices: asked.filter((id) => reachable === null || reachable.includes(id)) };
 }
@@ -252,7 +267,7 @@ async function* trackFiles(call: Call, device: { id: number; name: string }): As
     break;
   }
   if (!found) return;
-  for (const format of TRACK_FORMATS) {
+  for (const format of call.formats) {
     const { mediaType, extension } = format === "blocks" ? BLOCKS : EXPORTS[format === "jsonl" ? "ndjson" : format];
     const reading: Reading = { after: null, closed: false };
     for (let part = 1; reading.after !== "end"; part++) {

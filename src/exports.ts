@@ -94,7 +94,7 @@ export async function exportOfToken(ctx: Ctx, token: string): Promise<Export> {
 }
 
 /** What is in manifest.sig: over the bytes of manifest.json, by the key of `/.well-known/ledger-heads.json`. */
-async function signature(ctx: Base, manifest: Uint8Array<ArrayBuffer>): Promise<string> {
+export async function signature(ctx: Base, manifest: Uint8Array<ArrayBuffer>): Promise<string> {
   const { privateKey, publicKey, keyId } = await ledgerKey(ctx);
   const signature = new Uint8Array(await crypto.subtle.sign("Ed25519", privateKey, manifest));
   const said = { algorithm: "Ed25519", keyId, publicKey: toHex(publicKey), signature: toHex(signature) };

@@ -5,6 +5,7 @@ import { announceDocuments } from "./documents.ts";
 import { carryOut } from "./erasure.ts";
 import { AppError } from "./errors.ts";
 import { destroyGoneAccounts } from "./gone-accounts.ts";
+import { releaseHeld } from "./held-parts.ts";
 import { signLedgerHead } from "./ledger.ts";
 import { LIMITS } from "./limits.ts";
 import { sendDueMails } from "./mail.ts";
@@ -69,6 +70,12 @@ export const JOBS = [
     cron: "* * * * *",
     summary: "Sends mails that wait, and gives up those of a day ago",
     run: sendDueMails,
+  },
+  {
+    name: "release-held",
+    cron: "* * * * *",
+    summary: "Destroys copies that were kept for a law, an order or an obligation, when that is over",
+    run: releaseHeld,
   },
   {
     name: "watch-requests",

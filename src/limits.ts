@@ -86,6 +86,12 @@ export const LIMITS = {
   /** After a failure it is tried again after this long, twice as long each time up to the most. */
   erasureRetryMs: 5_000,
   erasureRetryMaxMs: 10 * 60_000,
+  /** A piece of a copy that must be kept; copies that are let go together, and how often in one run. */
+  heldChunkBytes: 256 * 1024,
+  heldPartsAStep: 100,
+  heldReleases: 20,
+  /** Positions that must be kept longer are copied this long before their period ends. */
+  keepAheadMs: 2 * 3_600_000,
   /** A segment is not added to when it has so many positions, or spans so long and has at least the fewest. */
   segmentPositions: 400,
   segmentMs: 200 * 60_000,

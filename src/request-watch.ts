@@ -50,6 +50,8 @@ async function count(ctx: Ctx, row: store.RequestRow): Promise<number> {
 
 async function alarm(ctx: Ctx, row: store.RequestRow & { percent: number }): Promise<number> {
   const { id, name, percent, verifiedAt } = row;
+  // It was done in time but for what had to be kept, and that has been let go a moment ago.
+  if (await store.hasEntry(ctx.db, "partially_cleared", name)) return 0;
   const missed = percent >= 100;
   // First the entry, then the mark: stopped between the two, it is looked for and not written twice.
   if (missed && verifiedAt !== null && !(await store.hasEntry(ctx.db, "deadline_missed", name))) {

@@ -4,6 +4,7 @@ import type { Base, Config } from "./context.ts";
 import { purgeWrapped } from "./customer-sealed.ts";
 import { STORES } from "./erasure.ts";
 import type { ErasureScope } from "./erasure-scope.ts";
+import { dropLost } from "./held-parts.ts";
 import { FIRST, nextEntry } from "./ledger.ts";
 import { bringMirror, type MirrorHead, mirroredEntries, mirrorHead, restored } from "./ledger-mirror.ts";
 import { LIMITS } from "./limits.ts";
@@ -123,6 +124,7 @@ export async function replay(ctx: Base): Promise<number> {
     await store.writeProgress(ctx.db, JSON.stringify(progress), ctx.now());
     if (ctx.now() - begin >= LIMITS.replayRunMs) return 0;
   }
+  await dropLost(ctx);
   await purgeWrapped(ctx);
   for (const { db } of allTelemetry(ctx)) await emptyLog(db);
   await putBack(ctx, head, progress.gone);

@@ -1,10 +1,12 @@
 import type { Base } from "./context.ts";
+import { keepDue } from "./held-parts.ts";
 import { LIMITS } from "./limits.ts";
 import { cutoffAt, cutoffOf, firstDayKept, keepingFor, type Periods, periodsOfAll } from "./periods.ts";
 import { type Budget, purgeTracks } from "./purge.ts";
 import { reseal } from "./reseal.ts";
 import { inSteps } from "./retention.ts";
 import { purgeCommands } from "./store/commands.ts";
+import { accountsKept } from "./store/held-parts.ts";
 import {
   clearFloors,
   type DeviceCutoff,
@@ -110,6 +112,15 @@ async function purgeAccounts(
       waiting.push(
         devices.length === 0 ? [] : await reseal(ctx, telemetry, accountId, devices, periods[i]!, statements),
       );
+  }
+  const kept = await accountsKept(ctx.db, ids, now);
+  for (const [i, { accountId, deviceIds }] of accounts.entries()) {
+    if (!kept.has(accountId)) continue;
+    const ended = deviceIds.map((deviceId) => {
+      const keeping = keepingFor(periods[i]!, deviceId);
+      return { deviceId, scope: keeping.scope, cutoff: cutoffAt(now, keeping) };
+    });
+    await keepDue(ctx, accountId, ended);
   }
   // The key store is asked only where a day is over since, or something of the periods has changed.
   const due = accounts.flatMap(({ accountId, deviceIds, daysDestroyed }, i) => {

@@ -1,4 +1,5 @@
 import type { Base } from "./context.ts";
+import { keep } from "./held-parts.ts";
 import { LIMITS } from "./limits.ts";
 import { type Budget, eraseTrack } from "./purge.ts";
 import { purgeSearches } from "./searches.ts";
@@ -41,6 +42,8 @@ export async function removeDevice(
 ): Promise<boolean> {
   const accountId = await store.accountOfMarked(ctx.db, deviceId);
   if (accountId === null) return false;
+  const scope = { kind: "devices" as const, devices: [deviceId] };
+  await keep(ctx, { accountId, scope, cause: `device:${deviceId}`, requestId: null });
   const move = await moveOf(ctx.db, accountId);
   if (move === "copying" || move === "holding") {
     // Nobody reads it any more. Its rows go when nothing is copied any more.

@@ -95,12 +95,14 @@ async function readTrack(ctx: Base, reach: Reach, deviceId: number, query: Track
   const [[period], [clockless, inbox, runs, first]] = await readBoth(
     ctx,
     telemetry,
-    [devicePeriodStatement(accountId, deviceId)],
+    [devicePeriodStatement(accountId, deviceId, reach.frozen)],
     [clocklessOfStatement(deviceId, asked), ...waiting.statements, stretch()],
   );
   const [row] = period!.rows;
   if (row === undefined) return null;
-  const cutoff = cutoffAt(ctx.now(), keepingOf(periodRow(row), ctx.config.retentionMonths));
+  const cutoff = reach.frozen
+    ? -LIMITS.timeMs
+    : cutoffAt(ctx.now(), keepingOf(periodRow(row), ctx.config.retentionMonths));
   const stored = await waiting.open([inbox!, runs!], new Set([deviceId]));
   let tail = tailOf(stored, deviceId, cutoff);
   if (tail.length > 0) {

@@ -1,7 +1,7 @@
 import type { Base } from "./context.ts";
 import { AppError } from "./errors.ts";
 
-// A key object: the secrets of one account, of one inbox, or of the installation, wrapped as one under the root key.
+// A key object: the secrets of one account, of what is held of it, of one inbox, or of the installation, wrapped as one under the root key.
 //
 // wrapped   "EVK1" | root key id, 4 bytes | iv, 12 bytes | AES-256-GCM of the content and its tag | checksum, 8 bytes
 // content   u32 length of the head | head, JSON | secrets, 49 bytes each, little-endian:
@@ -11,13 +11,13 @@ import { AppError } from "./errors.ts";
 // wrapped, which may not.
 
 /** What a secret is for. Their places in this list are stored: never change them. */
-const KINDS = ["own", "device", "day", "inbox", "pepper", "lasting"] as const;
+const KINDS = ["own", "device", "day", "inbox", "pepper", "lasting", "held"] as const;
 
 export interface Secret {
   kind: (typeof KINDS)[number];
   /** A random integer below 2^48, unique in its object: rows carry it. */
   kid: number;
-  /** device: its id; day: UTC days since 1970; inbox: when it was made, Unix ms; otherwise 0. */
+  /** device, held: its id; day: UTC days since 1970; inbox: when it was made, Unix ms; otherwise 0. */
   of: number;
   /** day: whose retention period decides; lasting: use and purpose; otherwise empty. */
   scope: string;

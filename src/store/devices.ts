@@ -69,7 +69,7 @@ export async function listDevices(db: Db, reach: Reach | null, after: number, li
       and(
         reach === null ? undefined : within(reach, devices.accountId, devices.id),
         gt(devices.id, after),
-        isNull(devices.deletingAt),
+        reach?.frozen ? undefined : isNull(devices.deletingAt),
       ),
     )
     .orderBy(asc(devices.id))

@@ -54,7 +54,7 @@ function erasureOf(row: ArrayLike<unknown>): Erasure {
 /** Of an account parts go one after the other: each seals what is left under another secret. */
 const IN_TURN = `(scope ->> '$.kind' NOT IN ('fields', 'categories') OR NOT EXISTS (SELECT 1 FROM requests o
   WHERE o.account_id = requests.account_id AND o.id < requests.id AND o.closed_at IS NULL AND o.type = 'erase'
-    AND o.state IN ${RUNNING} AND o.scope ->> '$.kind' IN ('fields', 'categories')))`;
+    AND o.state IN ${RUNNING} AND o.state <> 'partially_cleared' AND o.scope ->> '$.kind' IN ('fields', 'categories')))`;
 
 /** Takes the lease of the due erasure whose deadline is nearest. Null: none is due, or all are being worked on. */
 export async function takeErasure(db: Db, holder: number, now: number, until: number): Promise<Erasure | null> {
@@ -77,17 +77,23 @@ export async function keepErasure(db: Db, id: number, holder: number, until: num
   return rowsAffected === 1;
 }
 
-/** Goes on to another state. @returns false when somebody else has */
+/**
+ * Goes on to another state. @returns false when somebody else has, or when something is to be shredded that has to be
+ * copied first: a hold was confirmed since `keptAt`
+ */
 export async function advanceErasure(
   db: Db,
-  { id, holder, from, to, at }: { id: number; holder: number; from: RequestState; to: RequestState; at: number },
+  change: { id: number; holder: number; from: RequestState; to: RequestState; at: number; keptAt?: number | undefined },
 ): Promise<boolean> {
+  const { id, holder, from, to, at, keptAt = null } = change;
   const { rowsAffected } = await db.$client.execute({
     sql: `UPDATE requests SET state = ?4, due_at = 0,
         frozen_at = CASE WHEN ?4 = 'frozen' THEN ?5 ELSE frozen_at END,
         closed_at = CASE WHEN ?4 = 'cleared' THEN ?5 END
-      WHERE id = ?1 AND holder = ?2 AND state = ?3`,
-    args: [id, holder, from, to, at],
+      WHERE id = ?1 AND holder = ?2 AND state = ?3 AND NOT EXISTS (SELECT 1 FROM legal_holds h
+        WHERE ?4 = 'shredding' AND h.account_id = requests.account_id AND h.confirmed_at >= ?6
+          AND h.released_at IS NULL AND h.expires_at > ?5)`,
+    args: [id, holder, from, to, at, keptAt],
   });
   return rowsAffected === 1;
 }

@@ -19,6 +19,8 @@ export interface Holder {
   devices: readonly number[] | null;
   /** Owners and managers see what is held about the account as a whole; others what names them. */
   wholeAccount: boolean;
+  /** Of the platform itself, which has to copy it before it goes: of every person of the account, also what is frozen. */
+  everybody?: true;
 }
 
 export interface HeldColumn {
@@ -267,8 +269,8 @@ function segmentsCount(reach: string): string {
       (SELECT max(at) FROM (SELECT (SELECT max(t.to_time) FROM segments t WHERE ${ofDay("max")}) AS at FROM devices d WHERE ${reach}))`;
 }
 
-const deviceCondition = ({ devices }: Holder): string =>
-  `account_id = :account AND deleting_at IS NULL${devices === null ? "" : " AND id IN (SELECT value FROM json_each(:devices))"}`;
+const deviceCondition = ({ devices, everybody }: Holder): string =>
+  `account_id = :account${everybody ? "" : " AND deleting_at IS NULL"}${devices === null ? "" : " AND id IN (SELECT value FROM json_each(:devices))"}`;
 
 /**
  * Which rows of a table are about the holder: by a column of that name, by the table itself, or by what the table refers
@@ -282,7 +284,10 @@ export function conditionOf(table: SQLiteTable, name: string, of: string, who: H
       const { foreignTable, columns: own } = key.reference();
       return foreignTable === to ? [own[0]!.name] : [];
     });
-  if (name === "users") return "id = :user";
+  const all = who.everybody && who.wholeAccount;
+  if (name === "users") return all ? "account_id = :account" : "id = :user";
+  if (of === "user" && all)
+    return has("user_id") ? "user_id IN (SELECT id FROM users WHERE account_id = :account)" : null;
   if (of === "user") return has("user_id") ? "user_id = :user" : null;
   if (of === "device") {
     return who.accountId === null ? null : `device_id IN (SELECT id FROM devices WHERE ${deviceCondition(who)})`;

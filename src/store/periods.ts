@@ -34,13 +34,13 @@ export function periodRow(row: Row, at = 0): PeriodRow {
 
 /**
  * Asks for the period of one device, for a batch with what is read of the device. No row: the account has no such
- * device, or it is being removed.
+ * device, or it is being removed, and `frozen` does not ask for those.
  */
-export function devicePeriodStatement(accountId: number, deviceId: number): Statement {
+export function devicePeriodStatement(accountId: number, deviceId: number, frozen = false): Statement {
   return {
     sql: `SELECT ${PERIOD_COLUMNS} FROM devices d JOIN accounts a ON a.id = d.account_id
       LEFT JOIN device_groups g ON g.id = d.group_id
-      WHERE d.id = ? AND d.account_id = ? AND d.deleting_at IS NULL`,
+      WHERE d.id = ? AND d.account_id = ?${frozen ? "" : " AND d.deleting_at IS NULL"}`,
     args: [deviceId, accountId],
   };
 }

@@ -5,6 +5,8 @@ export interface Reach {
   accountId: number;
   /** null: every device of the account */
   devices: readonly number[] | null;
+  /** Of the platform itself, which has to copy it before it goes: also what is frozen, or past its period. */
+  frozen?: true;
 }
 
 /** The condition that a row is of the account and of a device within reach. The ids are one argument, as JSON. */

@@ -1,4 +1,4 @@
-import { and, desc, eq, isNotNull, isNull, lt, lte, sql } from "drizzle-orm";
+import { and, desc, eq, isNotNull, isNull, lt, lte, ne, sql } from "drizzle-orm";
 import type { Db, Statement } from "./db.ts";
 import { type IDENTITY_LEVELS, type RequestType, receipts, requests } from "./schema.ts";
 
@@ -25,7 +25,7 @@ const SHARED = "('account', 'devices', 'range', 'tracks')";
 
 /** An open request for the same, of the row `r` or of these values. */
 const same = (type: string, account: string, user: string, scope: string) =>
-  `d.closed_at IS NULL AND d.state <> 'identity_pending' AND d.type = ${type} AND d.account_id = ${account}
+  `d.closed_at IS NULL AND d.state NOT IN ('identity_pending', 'partially_cleared') AND d.type = ${type} AND d.account_id = ${account}
     AND d.scope = ${scope} AND (d.user_id IS ${user} OR json_extract(d.scope, '$.kind') IN ${SHARED})`;
 
 /** The name of an open request for the same; null: there is none. */
@@ -326,7 +326,15 @@ export async function latecomers(db: Db, now: number, limit: number): Promise<(R
   const rows = await db
     .select({ row: requests, percent })
     .from(requests)
-    .where(and(isNull(requests.closedAt), isNotNull(requests.deadline), sql`${percent} > ${requests.alarmed}`))
+    .where(
+      and(
+        isNull(requests.closedAt),
+        // All that may go has gone: what stays has an end of its own.
+        ne(requests.state, "partially_cleared"),
+        isNotNull(requests.deadline),
+        sql`${percent} > ${requests.alarmed}`,
+      ),
+    )
     .orderBy(requests.deadline)
     .limit(limit);
   return rows.map(({ row, percent }) => ({ ...row, percent }));

@@ -39,10 +39,15 @@ export async function deleteMarkedDevice(db: Db, deviceId: number): Promise<bool
   return results.at(-1)!.rowsAffected > 0;
 }
 
+/** An erasure carries it out, with its own steps. */
+const BY_REQUEST = `EXISTS (SELECT 1 FROM requests r WHERE r.account_id = devices.account_id AND r.type = 'erase'
+  AND r.closed_at IS NULL AND r.state NOT IN ('identity_pending', 'partially_cleared') AND (r.scope ->> '$.kind' = 'account'
+    OR EXISTS (SELECT 1 FROM json_each(r.scope, '$.devices') WHERE value = devices.id)))`;
+
 /** Devices whose removal began and has not ended, oldest first. */
 export async function markedDevices(db: Db, limit: number): Promise<number[]> {
   const { rows } = await db.$client.execute({
-    sql: "SELECT id FROM devices WHERE deleting_at IS NOT NULL ORDER BY deleting_at LIMIT ?",
+    sql: `SELECT id FROM devices WHERE deleting_at IS NOT NULL AND NOT ${BY_REQUEST} ORDER BY deleting_at LIMIT ?`,
     args: [limit],
   });
   return rows.map((row) => Number(row[0]));

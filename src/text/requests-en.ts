@@ -185,6 +185,24 @@ export const requests = {
   receiptStores: "Where, and what is left",
   receiptStoreHead: ["Place", "Rows deleted", "Bytes", "Keys destroyed", "Left"],
   receiptHeld: "Held back",
+  heldReasons: { hold: "an order or a claim", statute: "a law", obligation: "something owed" } as Record<
+    string,
+    string
+  >,
+  heldBases: {
+    court_order: "order of a court",
+    authority_order: "order of an authority",
+    legal_claim: "legal claim",
+    incident: "security incident",
+    "cn-shenzhen-passenger": "Shenzhen, passenger vehicles",
+    "cn-road-transport": "PRC, road transport",
+    tax_law: "tax law",
+    ecommerce_law: "e-commerce law",
+    warranty: "warranty",
+    contract: "contract",
+    dispute: "dispute",
+  } as Record<string, string>,
+  heldUntil: (reason: string, basis: string, until: unknown) => [`${reason} (${basis}), at most until `, until],
   stores: {
     tracks: "Databases with tracks",
     records: "Database of accounts",

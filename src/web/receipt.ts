@@ -51,7 +51,21 @@ export function receiptPage(view: PageView, name: string, body: string): Html {
           "–",
         ),
       )}
-      ${held.length === 0 ? "" : card(t.receiptHeld, html`<ul>${held.map((row) => html`<li>${Object.values(row).map(String).join(" · ")}</li>`)}</ul>`)}
+      ${
+        held.length === 0
+          ? ""
+          : card(
+              t.receiptHeld,
+              html`<ul>${held.map(
+                (row) =>
+                  html`<li>${t.heldUntil(
+                    t.heldReasons[String(row.reason)] ?? String(row.reason),
+                    t.heldBases[String(row.basis)] ?? String(row.basis),
+                    typeof row.until === "number" ? time(view, row.until) : "–",
+                  )}</li>`,
+              )}</ul>`,
+            )
+      }
       ${card(
         t.receiptCheck,
         html`<noscript><p>${t.receiptNoScript}</p></noscript>

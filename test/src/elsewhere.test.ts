@@ -37,6 +37,12 @@ test("every object of the key store is one that is declared, in each copy, and e
   batch.frame(1, 0, NOON, encodeAaa({ identifier: "A", imei, report }));
   await api.call("POST", "/v1/bridge/frames", { key: api.bridge, body: batch.finish() });
   await api.call("POST", "/v1/me/totp", { cookie: api.sessions.owner });
+  await api.base.db.$client.execute({
+    sql: `INSERT INTO legal_holds (name, account_id, basis, reference, scope, placed_by, placed_at, confirmed_by,
+      confirmed_at, review_at, expires_at) SELECT 'hold', account_id, 'court_order', 'F-1', '{"kind":"account"}', 1, ?, 2, ?, ?, ?
+      FROM devices WHERE id = ?`,
+    args: [NOON, NOON, NOON * 2, NOON * 2, id],
+  });
   await api.call("DELETE", `/v1/devices/${id}`, { key: api.write });
   await runJob(api.base, "refresh-escrow");
   await api.base.settled();
