@@ -1,6 +1,7 @@
 import { brokenLately } from "./broken.ts";
 import { calendarCoverage } from "./calendars.ts";
 import type { Base, Db } from "./context.ts";
+import { dueReviews } from "./legal-holds.ts";
 import { LIMITS } from "./limits.ts";
 import { retentionHealth } from "./retention-watch.ts";
 import { appliedMigrations, MIGRATIONS } from "./store/migrations.ts";
@@ -12,7 +13,7 @@ export interface Health {
   /** Why the app cannot serve; null: it can. */
   reason: string | null;
   /** What somebody should look at although it can. */
-  warnings: ("retention" | "broken" | "calendar")[];
+  warnings: ("retention" | "broken" | "calendar" | "holds")[];
 }
 
 /**
@@ -25,8 +26,8 @@ export async function unhealthyReason(base: Base): Promise<string | null> {
 }
 
 /**
- * The same, and what needs a look: late retention, what of tracks does not open, and a calendar that ends soon. None of
- * them is a reason not to serve.
+ * The same, and what needs a look: late retention, what of tracks does not open, a calendar that ends soon, and holds that
+ * nobody has reviewed. None of them is a reason not to serve.
  */
 export async function healthOf(base: Base): Promise<Health> {
   const now = base.now();
@@ -44,6 +45,7 @@ async function warnings(base: Base): Promise<Health["warnings"]> {
       ...((await retentionHealth(base)).late ? (["retention"] as const) : []),
       ...((await brokenLately(base)) > 0 ? (["broken"] as const) : []),
       ...((await calendarCoverage(base)).short ? (["calendar"] as const) : []),
+      ...((await dueReviews(base)) > 0 ? (["holds"] as const) : []),
     ];
   } catch (error) {
     base.log.error("health.failed", {}, error);

@@ -7,9 +7,11 @@ import { AppError } from "./errors.ts";
 import { destroyGoneAccounts } from "./gone-accounts.ts";
 import { releaseHeld } from "./held-parts.ts";
 import { signLedgerHead } from "./ledger.ts";
+import { remindOfHolds } from "./legal-holds.ts";
 import { LIMITS } from "./limits.ts";
 import { sendDueMails } from "./mail.ts";
 import { moveTracks } from "./move.ts";
+import { purgeObligations } from "./obligations.ts";
 import { watchRequests } from "./request-watch.ts";
 import { replay, requireCurrent } from "./restore.ts";
 import {
@@ -196,6 +198,18 @@ export const JOBS = [
     cron: "7 * * * *",
     summary: "Forgets trackers that were erased more than 400 days ago",
     run: purgeSilenced,
+  },
+  {
+    name: "purge-obligations",
+    cron: "7 * * * *",
+    summary: "Forgets what was owed when it is over",
+    run: purgeObligations,
+  },
+  {
+    name: "remind-of-holds",
+    cron: "7 * * * *",
+    summary: "Tells the legal staff of orders whose review is due",
+    run: remindOfHolds,
   },
   {
     name: "purge-job-runs",

@@ -416,6 +416,16 @@ export const LIMITS = {
   /** Requests that one run of their job looks at. */
   requestsPerRun: 500,
 
+  /** An order that keeps something ends by itself, and is looked at again; staff are told of that so often. */
+  holdMaxMs: 1096 * 24 * 3_600_000,
+  holdReviewMs: 180 * 24 * 3_600_000,
+  holdTellMs: 7 * 24 * 3_600_000,
+  /** How long staff may be let read what is kept. */
+  legalMaxMs: 366 * 24 * 3_600_000,
+  /** What is owed is written down in so many characters, and over after this long. */
+  obligationCharacters: 4000,
+  obligationMaxMs: 3653 * 24 * 3_600_000,
+
   /** Job runs are listed for this long. */
   jobRunsMs: 30 * 24 * 3_600_000,
 } as const;

@@ -3,6 +3,7 @@ import { brokenLately } from "./broken.ts";
 import { type Coverage, calendarCoverage } from "./calendars.ts";
 import type { Base, Config, Ctx } from "./context.ts";
 import { type JobStatus, listJobs, runJob } from "./jobs.ts";
+import { dueReviews } from "./legal-holds.ts";
 import { LIMITS } from "./limits.ts";
 import { type RetentionHealth, retentionHealth } from "./retention-watch.ts";
 import { type Figures, markBridgeSeen, type Received, readFigures } from "./store/overview.ts";
@@ -53,6 +54,8 @@ export interface Overview extends Omit<Figures, "received"> {
   broken: number;
   /** How far ahead working days are known. */
   calendar: Coverage;
+  /** Holds whose review is due. */
+  holdsDue: number;
 }
 
 /** Positions a second: over the whole window, or of what came after the first batch that is still there. */
@@ -82,6 +85,7 @@ export async function overview(ctx: Ctx): Promise<Overview> {
     retention,
     broken,
     calendar: await calendarCoverage(ctx),
+    holdsDue: await dueReviews(ctx),
     positionsPerS: rateOf(received, now),
     jobs,
     canSendMail: ctx.sendMail !== null,

@@ -28,7 +28,7 @@ export async function watchRequests(base: Base): Promise<number> {
 }
 
 /** A job has no request of its own: its links go to the address that is set. */
-function ofJob(base: Base): Ctx {
+export function ofJob(base: Base): Ctx {
   const origin = base.config.publicUrl ?? "https://unset.invalid";
   const client = { origin, address: "-", userAgent: "" };
   return { ...base, requestId: "job", principal: { kind: "job" }, client };

@@ -16,14 +16,25 @@ import { makeToken } from "./tokens.ts";
 /** One of the operator's staff, as colleagues see them. */
 export type StaffMember = Pick<
   UserRow,
-  "id" | "email" | "name" | "role" | "createdAt" | "lastSignInAt" | "disabledAt" | "trainingValidUntil"
+  "id" | "email" | "name" | "role" | "createdAt" | "lastSignInAt" | "disabledAt" | "trainingValidUntil" | "legalUntil"
 > & {
   /** They took up the invitation. */
   joined: boolean;
 };
 
 const seen = (row: UserRow): StaffMember => {
-  const { id, email, name, role, createdAt, lastSignInAt, disabledAt, trainingValidUntil, emailVerifiedAt } = row;
+  const {
+    id,
+    email,
+    name,
+    role,
+    createdAt,
+    lastSignInAt,
+    disabledAt,
+    trainingValidUntil,
+    legalUntil,
+    emailVerifiedAt,
+  } = row;
   return {
     id,
     email,
@@ -33,6 +44,7 @@ const seen = (row: UserRow): StaffMember => {
     lastSignInAt,
     disabledAt,
     trainingValidUntil,
+    legalUntil,
     joined: emailVerifiedAt !== null,
   };
 };

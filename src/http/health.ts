@@ -7,9 +7,9 @@ const HealthJson = v.object({
   status: v.literal("ok"),
   warnings: v.optional(
     v.pipe(
-      v.array(v.picklist(["retention", "broken", "calendar"])),
+      v.array(v.picklist(["retention", "broken", "calendar", "holds"])),
       v.description(
-        "What somebody should look at: retention has not ended well for two hours; what is stored of tracks does not open; the calendar of working days ends in less than 60 days",
+        "What somebody should look at: retention has not ended well for two hours; what is stored of tracks does not open; the calendar of working days ends in less than 60 days; an order that keeps something from being erased was not reviewed in time",
       ),
     ),
   ),

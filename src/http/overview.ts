@@ -42,6 +42,7 @@ const OverviewJson = v.object({
     ),
     short: v.pipe(v.boolean(), v.description("For less than 60 days")),
   }),
+  holdsDue: v.pipe(count, v.description("Orders that keep something from being erased and were not reviewed in time")),
   mails: v.object({ count, oldest: MaybeTime }),
   canSendMail: v.boolean(),
   template: v.pipe(v.boolean(), v.description("A text in force is the template that nobody has reviewed")),

@@ -1055,6 +1055,8 @@ export const legalHolds = sqliteTable(
     expiresAt: integer("expires_at").notNull(),
     releasedBy: integer("released_by"),
     releasedAt: integer("released_at"),
+    /** When the staff were told last that its review is due. */
+    toldAt: integer("told_at"),
   },
   (t) => [index("legal_holds_of_account").on(t.accountId, t.id), index("legal_holds_open").on(t.expiresAt)],
 );

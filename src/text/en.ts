@@ -1,5 +1,6 @@
 import { collection } from "./collection-en.ts";
 import { exports } from "./exports-en.ts";
+import { holdActs, holdMails } from "./holds-en.ts";
 import type { MailTexts } from "./mails.ts";
 import { requestActs, requestMails, requestProblems, requests } from "./requests-en.ts";
 import { retention } from "./retention-en.ts";
@@ -269,6 +270,7 @@ const ignore = "If it was not you, do nothing: without the link nothing happens.
 
 const mail: MailTexts = {
   ...requestMails,
+  ...holdMails,
   signup: () => ({
     subject: "Confirm your address",
     lines: [
@@ -778,6 +780,7 @@ const profile = {
       confirmedBy: "Confirmed by (staff number)",
       confirmedAt: "Confirmed",
       reviewAt: "To be reviewed",
+      toldAt: "Staff reminded of it",
       releasedBy: "Released by (staff number)",
       releasedAt: "Released",
       profile: "Law",
@@ -902,6 +905,7 @@ const security = {
   act: {
     "account.created": "The account was opened",
     ...requestActs,
+    ...holdActs,
     "account.secured": "The account was secured",
     "email.changed": "The e-mail address was changed",
     "export.created": "A download of your data was made",

@@ -39,6 +39,8 @@ export interface MailData {
   requestResolved: { what: string; reason: string; link: string };
   /** To the staff. */
   requestClock: { percent: string; time: string; link: string };
+  /** How many orders that keep something are to be looked at again. */
+  holdReview: { count: string; link: string };
 }
 export type MailKind = keyof MailData;
 

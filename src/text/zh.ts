@@ -1,6 +1,7 @@
 import { collection } from "./collection-zh.ts";
 import type { Text } from "./en.ts";
 import { exports } from "./exports-zh.ts";
+import { holdActs, holdMails } from "./holds-zh.ts";
 import type { MailTexts } from "./mails.ts";
 import { requestActs, requestMails, requestProblems, requests } from "./requests-zh.ts";
 import { retention } from "./retention-zh.ts";
@@ -257,6 +258,7 @@ const ignore = "如果不是您本人操作，无需理会：不点击链接，�
 
 const mail: MailTexts = {
   ...requestMails,
+  ...holdMails,
   signup: () => ({
     subject: "请确认您的邮箱地址",
     lines: [
@@ -884,6 +886,7 @@ const profile: Text["profile"] = {
       confirmedBy: "确认人（员工编号）",
       confirmedAt: "确认时间",
       reviewAt: "复核时间",
+      toldAt: "最近提醒员工的时间",
       releasedBy: "解除人（员工编号）",
       releasedAt: "解除时间",
       profile: "法规",
@@ -1023,6 +1026,7 @@ const security: Text["security"] = {
   act: {
     "account.created": "账户已创建",
     ...requestActs,
+    ...holdActs,
     "account.secured": "账户已受到保护",
     "email.changed": "邮箱地址已更改",
     "export.created": "已生成数据下载",

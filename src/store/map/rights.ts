@@ -181,6 +181,7 @@ export const RIGHTS = {
       expiresAt: "personal other",
       releasedBy: "pseudonymous other",
       releasedAt: "personal other",
+      toldAt: "personal other",
     },
   },
   statutoryProfiles: {
