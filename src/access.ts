@@ -99,8 +99,8 @@ export async function authenticate(base: Base, token: string): Promise<Caller | 
   if (key.lastUsedAt === null || now - key.lastUsedAt >= LIMITS.keyUsedEveryMs) {
     base.defer(markKeyUsed(base.db, key.keyId, now));
   }
-  const { accountId, keyId, scope, devices, standing } = key;
-  return { principal: { kind: "key", accountId, keyId, scope, devices, standing }, mark };
+  const { lastUsedAt: _, ...admitted } = key;
+  return { principal: { kind: "key", ...admitted }, mark };
 }
 
 /** Finds out whose session a cookie is. @returns null when it is nobody's, or over */
@@ -134,12 +134,15 @@ const holds = (row: AccessRow, role: Role) => row.roles?.includes(role) === true
 /**
  * Refuses a caller of the wrong kind. The scope of a key and the role of a user are `requireRight`'s: what the path
  * names is looked up between the two, so that another account's object is not found rather than forbidden.
- * @throws {AppError} forbidden
+ * @throws {AppError} forbidden; suspended
  */
 export function requireKind(access: Access, principal: Principal): void {
   const row: AccessRow = ACCESS[access];
-  if (row.anyone === true || admits(row, principal)) return;
-  throw new AppError("forbidden", `This needs ${row.needs}`);
+  if (row.anyone === true) return;
+  if (!admits(row, principal)) throw new AppError("forbidden", `This needs ${row.needs}`);
+  if (principal.kind === "key" && principal.suspended === true) {
+    throw new AppError("suspended", "Everything of this account is suspended: only its own people see it, signed in");
+  }
 }
 
 function admits(row: AccessRow, principal: Principal): boolean {
@@ -223,10 +226,19 @@ export function personOf(ctx: Ctx): Extract<Principal, { kind: "user" | "staff" 
 /** What the caller may see of its account; store functions about devices take it. @throws {AppError} forbidden */
 export function reachOf(ctx: Ctx): Reach {
   const { principal } = ctx;
-  if (principal.kind === "key" || principal.kind === "user") {
-    return { accountId: principal.accountId, devices: principal.devices };
+  if (principal.kind === "user") return { accountId: principal.accountId, devices: principal.devices };
+  if (principal.kind === "key") {
+    const { accountId, devices, readable } = principal;
+    if (readable === undefined || devices === null) return { accountId, devices: readable ?? devices };
+    return { accountId, devices: devices.filter((id) => readable.includes(id)) };
   }
   throw new AppError("forbidden", `This needs ${ACCESS.read.needs}`);
+}
+
+/** The same with what is suspended: for what says nothing about it. @throws {AppError} forbidden */
+export function limitsOf(ctx: Ctx): Reach {
+  const { accountId } = reachOf(ctx);
+  return { accountId, devices: "devices" in ctx.principal ? ctx.principal.devices : null };
 }
 
 /**

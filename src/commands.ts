@@ -21,10 +21,14 @@ export interface NewCommand {
 /**
  * Queues a command for the bridge that holds the device's connection. It is encoded here, so that nothing is queued
  * that the tracker could not be told.
- * @throws {AppError} forbidden; step_up_required for a dangerous one; invalid, naming the argument; conflict when too many commands are under way to this device
+ * @throws {AppError} forbidden; step_up_required for a dangerous one; invalid, naming the argument; conflict when too many
+ *   commands are under way to this device, or it is suspended
  */
 export async function queueCommand(ctx: Ctx, device: Device, command: NewCommand): Promise<CommandRow> {
   requireEditable(ctx, device.id);
+  if (device.suspendedSince !== null) {
+    throw new AppError("conflict", "This device is suspended: nothing is sent to it until it goes on");
+  }
   // It can stop an engine or delete positions: whoever found an open browser must not.
   if (COMMANDS.some(({ code, danger }) => code === command.code && danger !== null)) requireProof(ctx);
   const now = ctx.now();

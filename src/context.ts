@@ -130,6 +130,10 @@ export type Principal =
       scope: Scope;
       /** Ids of the only devices that exist for it; null: all of the account's. */
       devices: readonly number[] | null;
+      /** Of `devices`, those that are not suspended; absent: all of them. */
+      readable?: readonly number[];
+      /** Everything of the account is suspended: nothing is for it. */
+      suspended?: true;
       standing: Standing;
     }
   | ({

@@ -43,11 +43,21 @@ export function modelNamed(model: string | null): string | null {
   throw new AppError("invalid", `model is not known; known are ${MODEL_NAMES.join(", ")}`, { field: "model" });
 }
 
-/** @throws {AppError} not_found, also for a device of another account */
+/** @throws {AppError} not_found, also for a device of another account; suspended, to whoever is not of its people */
 export async function deviceOf(ctx: Ctx, id: number): Promise<DeviceRow> {
   const device = await store.deviceById(ctx.db, reachOf(ctx), id);
-  if (device === null) throw new AppError("not_found", "No such device");
-  return device;
+  if (device !== null) return device;
+  if (await isWithheld(ctx, id)) {
+    throw new AppError("suspended", "This device is suspended: only the account's own people see it, signed in");
+  }
+  throw new AppError("not_found", "No such device");
+}
+
+/** Whether a key would see this device if it were not suspended. */
+async function isWithheld({ db, principal }: Ctx, id: number): Promise<boolean> {
+  if (principal.kind !== "key" || principal.readable === undefined) return false;
+  const { accountId, devices } = principal;
+  return (await store.deviceById(db, { accountId, devices }, id)) !== null;
 }
 
 /** One page of the caller's devices by id. @param after the last id of the page before, 0 for the first page */

@@ -5,7 +5,7 @@ export const ERRORS = {
   step_up_required: { status: 401, title: "Prove again who you are" },
   forbidden: { status: 403, title: "These credentials do not allow this" },
   acceptance_required: { status: 403, title: "A new version of the statement waits for your acceptance" },
-  suspended: { status: 403, title: "This account is suspended or closing" },
+  suspended: { status: 403, title: "This account is suspended or closing, or this is suspended in it" },
   not_found: { status: 404, title: "Not found" },
   confirmation_required: { status: 409, title: "This deletes something: look at what, then confirm it" },
   conflict: { status: 409, title: "This conflicts with what is stored" },

@@ -8,8 +8,8 @@ import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 import { linkTo, queueMail } from "./mail.ts";
 import { tellChannels } from "./request-mails.ts";
-import { checkScope, type RequestType, scopeOf } from "./request-scope.ts";
-import { dayOf, newName, type PrivacyRequest, verify } from "./requests.ts";
+import { checkScope, type RequestType, requireRestrictable, scopeOf } from "./request-scope.ts";
+import { dayOf, newName, type PrivacyRequest, tellMade, verify } from "./requests.ts";
 import { checkSecondFactor, wrongCode } from "./second-factor.ts";
 import { mayMail, noLink, requireEmail } from "./signup.ts";
 import { accountById } from "./store/accounts.ts";
@@ -33,6 +33,7 @@ export async function askByMail(
   ctx: Ctx,
   asked: { email: string; type: (typeof LOCKED_OUT_TYPES)[number]; scope: ErasureScope },
 ): Promise<void> {
+  requireRestrictable(asked.type, asked.scope);
   const email = requireEmail(asked.email);
   const { token, hash } = await newToken(ctx, "link");
   const link = await linkTo(ctx, `/privacy/verify/${token}`);
@@ -99,7 +100,7 @@ export async function verifyByCode(ctx: Ctx, token: string, code: string): Promi
   const by = { kind: "user", userId: who.userId } as const;
   await record(ctx, "request.made", { accountId: row.accountId, subject: `request ${row.id}`, by });
   const verified = (await store.requestNamed(ctx.db, row.name)) ?? row;
-  await tellChannels(ctx, verified, "requestMade");
+  await tellMade(ctx, verified);
   return verified;
 }
 

@@ -12,6 +12,7 @@ import { type Candidate, REPLY_EVENT } from "./answers.ts";
 import { LIMITS } from "./limits.ts";
 import { Recent } from "./recent.ts";
 import { type Known, NOT_READ, Registry, SILENCED, SILENCED_CCE } from "./registry.ts";
+import { isSuspended } from "./store/suspensions.ts";
 import { isErased } from "./store/tombstones.ts";
 
 /** A bridge's request as ingest understands it with what the registry knows. Good until its reader reads again. */
@@ -33,7 +34,7 @@ export interface Batch {
   candidates: Candidate[];
   /** IMEI of each frame that belongs to no device. */
   unknown: string[];
-  /** How many frames are of trackers that were erased. */
+  /** How many frames are of trackers that were erased, or are suspended. */
   silenced: number;
   claims: { commandId: number; connection: number }[];
   releases: number[];
@@ -121,6 +122,8 @@ export class BatchReader implements EntryVisitor {
     const device = this.#devices[found];
     // It waited in a spool while the IMEI was another device's, of another account perhaps, or nobody's.
     if (receivedAt < device.createdAt - LIMITS.registeredSkewMs) return OUTCOMES.unknown_device;
+    const { erased, suspended } = device;
+    if (suspended !== null && isSuspended(suspended, receivedAt)) return this.#silenced(device.confirmCce);
     if (device.held) this.#batch.held = true;
     const stored = device.database === null ? this.#stored : this.#storedFor(device.database, device.accountId);
     const table = this.#table;
@@ -135,7 +138,6 @@ export class BatchReader implements EntryVisitor {
       if (error instanceof CodecError) return OUTCOMES.invalid;
       throw error;
     }
-    const { erased } = device;
     let located = false;
     let fresh = rows === 0;
     for (let row = 0; row < rows; row++) {
@@ -149,6 +151,8 @@ export class BatchReader implements EntryVisitor {
       const clock = time === null || time < LIMITS.fixTimeMinMs || time > receivedAt + LIMITS.fixTimeAheadMs;
       // What came late of a stretch that was erased. It is confirmed, so that it does not come again.
       if (erased !== null && isErased(erased, clock ? receivedAt : time, receivedAt)) continue;
+      // What was taken while it was suspended, and comes after.
+      if (suspended !== null && isSuspended(suspended, clock ? receivedAt : Math.min(time, receivedAt))) continue;
       stored.add(table, row, 0, device.id, device.bucket, receivedAt, clock);
     }
     if (rows === 0 && REFUSED.includes(frameMeaning(this.#type()))) return OUTCOMES.refused;
@@ -165,7 +169,7 @@ export class BatchReader implements EntryVisitor {
     if (reply !== null) this.#batch.replies.set(this.#batch.outcomes.length, reply);
   }
 
-  /** A frame of a tracker that was erased: it gets the answer of one that is stored, or it would come again. */
+  /** A frame of a tracker that was erased, or is suspended: it gets the answer of one that is stored, or it would come again. */
   #silenced(confirmCce: boolean): number {
     this.#batch.silenced += 1;
     const table = this.#table;

@@ -20,6 +20,7 @@ export const LEDGER_TYPES = [
   "exported",
   "corrected",
   "restricted",
+  "resumed",
   "retention_run",
   "disclosure",
   "incident",

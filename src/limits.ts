@@ -135,6 +135,8 @@ export const LIMITS = {
   /** What other copies must drop is listed this long; then they read everything anew. */
   tombstonesMs: 100 * 24 * 3_600_000,
   /** A tracker that was erased is answered, and nothing of it kept, for this long; how often what it sent is logged. */
+  /** What comes late of a time in which it was suspended is not taken, for this long after. */
+  suspensionsMs: 400 * 24 * 3_600_000,
   silencedMs: 400 * 24 * 3_600_000,
   silencedEveryMs: 60_000,
 
@@ -415,6 +417,8 @@ export const LIMITS = {
   requestsMs: 3 * 365 * 24 * 3_600_000,
   /** Requests that one run of their job looks at. */
   requestsPerRun: 500,
+  /** A restriction whose own call has not ended it by then is ended by the job. */
+  requestLeftMs: 60_000,
 
   /** An order that keeps something ends by itself, and is looked at again; staff are told of that so often. */
   holdMaxMs: 1096 * 24 * 3_600_000,

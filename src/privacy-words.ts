@@ -134,6 +134,7 @@ export const RETENTION_WORDS: Readonly<Record<Retention, string>> = {
   held: "until the order, the law or the obligation that keeps it ends; then its key is destroyed",
   obligations: "until they are over",
   tombstones: days(LIMITS.tombstonesMs),
+  suspensions: `until they are lifted, and ${days(LIMITS.suspensionsMs)} after`,
   exportLinks: `${LIMITS.exportLinkMs / 3_600_000} hours`,
   silenced: `${days(LIMITS.silencedMs)} after the erasure`,
   untilShredded: "until the job that destroys their secrets has run twice",
@@ -210,6 +211,7 @@ export const TABLE_WORDS: Readonly<Partial<Record<Table, string>>> = {
   silenced:
     "trackers that go on sending after they were erased, as a keyed hash of the IMEI; what they send is answered and not kept",
   tombstones: "what other copies must drop after an erasure: number of the device, from when to when",
+  suspensions: "what is suspended: number of the device, why, since when and until when",
   exportLinks: "links to exports: hash of the link, what is in it",
   legalHolds: "orders and claims for which something must not be erased: fixed words, a file number, what is kept",
   statutoryProfiles: "laws that the account says it is under",

@@ -89,11 +89,13 @@ export async function tellChannels(ctx: Ctx, row: Told, kind: "requestMade" | "r
   }
 }
 
-/** Tells the person of what one call has done: it may not have been them. */
-export async function noteDone(ctx: Ctx, row: Told): Promise<void> {
-  for (const channel of await channelsOf(ctx, { ...row, scope: '{"kind":"fields"}' })) {
+/** Tells the person, or everybody whom it concerns, of what one call has done: it may not have been them. */
+export async function noteDone(ctx: Ctx, row: Told, whom: "person" | "everybody" = "person"): Promise<void> {
+  const isOwn = whom === "person";
+  for (const channel of await channelsOf(ctx, isOwn ? { ...row, scope: '{"kind":"fields"}' } : row)) {
     const { userId, email, language } = channel;
-    const data = { what: textFor(language).requests.type[row.type], path: "/secure" };
+    const what = isOwn ? textFor(language).requests.type[row.type]! : inWords(row, channel);
+    const data = { what, path: "/secure" };
     await tell(ctx, { id: userId, email, language }, "requestDone", data);
   }
 }

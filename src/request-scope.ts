@@ -47,6 +47,7 @@ export async function checkScope(
   scope: ErasureScope,
 ): Promise<ErasureScope> {
   const reads = type === "access" || type === "export";
+  requireRestrictable(type, scope);
   switch (scope.kind) {
     case "account":
       if (!reads && who.role !== "owner") {
@@ -93,6 +94,19 @@ export async function checkScope(
       }
       return { kind: "fields", fields };
     }
+  }
+}
+
+/** What a restriction suspends; one cannot object to a stretch alone either. */
+const SUSPENDS: readonly ErasureScope["kind"][] = ["account", "tracks", "devices"];
+
+/** Refuses what cannot be suspended, whoever asks. @throws {AppError} invalid */
+export function requireRestrictable(type: RequestType, { kind }: ErasureScope): void {
+  if (type === "restrict" && !SUSPENDS.includes(kind)) {
+    throw refuse("scope.kind", "must be account, tracks or devices: nothing else can be left unused alone");
+  }
+  if (type === "object" && kind === "range") {
+    throw refuse("scope.kind", "must not be range: object to the use of a device, or have the stretch erased");
   }
 }
 

@@ -2,12 +2,13 @@ import type { Base, Ctx } from "./context.ts";
 import { AppError } from "./errors.ts";
 import { appendLedger } from "./ledger.ts";
 import { LIMITS } from "./limits.ts";
-import { tellChannels, timeFor } from "./request-mails.ts";
+import { timeFor } from "./request-mails.ts";
 import { scopeOf } from "./request-scope.ts";
-import { verify } from "./requests.ts";
+import { concludeRestriction, tellMade, verify } from "./requests.ts";
 import { tell } from "./secure.ts";
 import * as store from "./store/requests.ts";
 import { listUsers } from "./store/users.ts";
+import { purgeSuspensions } from "./suspensions.ts";
 
 /**
  * Watches the clocks of requests: what was announced and not cancelled counts from its time on, what nobody could say whose
@@ -21,9 +22,13 @@ export async function watchRequests(base: Base): Promise<number> {
   const now = base.now();
   let changed = 0;
   for (const row of await store.dueNotices(base.db, now, requestsPerRun)) changed += await count(ctx, row);
+  for (const row of await store.unfinishedRestrictions(base.db, now - LIMITS.requestLeftMs, requestsPerRun)) {
+    changed += await conclude(ctx, row);
+  }
   for (const row of await store.latecomers(base.db, now, requestsPerRun)) changed += await alarm(ctx, row);
   changed += await store.expireRequests(base.db, now - LIMITS.requestPendingMs, now, deleteRows);
   changed += await store.forgetEvidence(base.db, now - LIMITS.requestEvidenceMs, deleteRows);
+  changed += await purgeSuspensions(base);
   return changed + (await store.purgeRequests(base.db, now - LIMITS.requestsMs, deleteRows));
 }
 
@@ -44,7 +49,14 @@ async function count(ctx: Ctx, row: store.RequestRow): Promise<number> {
     return 1;
   }
   const verified = await store.requestNamed(ctx.db, row.name);
-  if (verified !== null) await tellChannels(ctx, verified, "requestMade");
+  if (verified !== null) await tellMade(ctx, verified);
+  return 1;
+}
+
+/** Ends a restriction that is in force and whose own call was stopped. */
+async function conclude(ctx: Ctx, row: store.RequestRow): Promise<number> {
+  const isNoted = await store.hasEntry(ctx.db, "restricted", row.name);
+  await concludeRestriction(ctx, row, isNoted);
   return 1;
 }
 

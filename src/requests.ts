@@ -54,7 +54,8 @@ export interface Made {
 
 /**
  * Makes a request for the signed-in person, who has just proved who they are. What one call can do is done with it; an
- * erasure waits for the engine, which takes it up within the minute.
+ * erasure waits for the engine, which takes it up within the minute. What is to be restricted, or is objected to, is
+ * suspended from now on.
  * @throws {AppError} step_up_required; invalid and forbidden, naming the field; conflict when it is open already, with its
  *   name; rate_limited
  */
@@ -95,7 +96,7 @@ export async function makeRequest(
   }
   const request = await requestOf(ctx, name);
   if (atOnce) await noteDone(ctx, request);
-  else await tellChannels(ctx, request, "requestMade");
+  else await tellMade(ctx, request);
   return { request, download };
 }
 
@@ -174,11 +175,31 @@ export async function verify(
   const scopeClass = scopeOf({ scope }).kind;
   await appendLedger(base, "verified", { request: name, scopeClass, calendar: calendarVersion });
   const verification = { level, verifiedAt, deadline, calendar: calendarVersion, uncertain };
-  if (await store.verifyRequest(base.db, id, verification)) return;
+  if (await store.verifyRequest(base.db, id, verification)) {
+    if (type === "restrict") await concludeRestriction(base, { id, name, scope });
+    return;
+  }
   const open = await store.openRequest(base.db, { type, accountId, userId, scope });
   throw open === null || open === name
     ? new AppError("conflict", "This request is decided already")
     : alreadyAsked(open);
+}
+
+/** A restriction is in force since it is verified, until it is lifted: with that it is carried out. */
+export async function concludeRestriction(
+  base: Base,
+  { id, name, scope }: Pick<Row, "id" | "name" | "scope">,
+  isNoted = false,
+): Promise<void> {
+  const fields = { request: name, scopeClass: scopeOf({ scope }).kind, result: "done" } as const;
+  if (!isNoted) await appendLedger(base, "restricted", fields);
+  await store.closeRequest(base.db, id, "cleared", base.now());
+}
+
+/** Tells everybody whom it concerns of a request that is verified: as long as it can be, with a link to cancel it. */
+export async function tellMade(ctx: Ctx, row: Row): Promise<void> {
+  if (row.type === "restrict") await noteDone(ctx, row, "everybody");
+  else await tellChannels(ctx, row, "requestMade");
 }
 
 /** What became of a request; of one that nobody had verified the ledger knows nothing. */
@@ -252,8 +273,8 @@ export async function anyRequest(ctx: Base, name: string): Promise<Row> {
 export const confirmationsOf = (ctx: Base, row: Row) => store.confirmationsOf(ctx.db, row.id);
 
 /**
- * Refuses a request: nobody could say that it is them, or a restriction or an objection has no ground. An erasure of which
- * it is known who asks is carried out and cannot be refused.
+ * Refuses a request: nobody could say that it is them, or an objection has no ground; what it suspended goes on. An
+ * erasure or a restriction of which it is known who asks is carried out and cannot be refused.
  * @throws {AppError} invalid without a reason, which the person reads; conflict
  */
 export async function denyRequest(ctx: Ctx, row: Row, given: string): Promise<void> {
@@ -266,7 +287,7 @@ export async function denyRequest(ctx: Ctx, row: Row, given: string): Promise<vo
 }
 
 /**
- * Says that a restriction or an objection is carried out: what people do, people end.
+ * Says that an objection is upheld: what it suspended stays so until the customer lifts it. What people do, people end.
  * @throws {AppError} conflict
  */
 export async function resolveRequest(ctx: Ctx, row: Row, given: string): Promise<void> {

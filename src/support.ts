@@ -9,6 +9,7 @@ import { keyMakers } from "./store/keys.ts";
 import { listOwners } from "./store/members.ts";
 import type { Look, LookRow, WindowRow } from "./store/support.ts";
 import * as store from "./store/support.ts";
+import { notSuspended } from "./store/suspensions.ts";
 
 export type { LookRow, WindowRow as SupportWindow } from "./store/support.ts";
 
@@ -111,8 +112,9 @@ export async function lookInto(ctx: Ctx, accountId: number, deviceId: number | n
   return asAccount(ctx, accountId);
 }
 
-/** Looks at an account with the eyes of a key of it that may only read. */
-export function asAccount(ctx: Ctx, accountId: number): Ctx {
-  const principal = { kind: "key", accountId, keyId: 0, scope: "read", devices: null, standing: "good" } as const;
-  return { ...ctx, principal };
+/** Looks at an account with the eyes of a key of it that may only read: of what is suspended it sees nothing. */
+export async function asAccount(ctx: Ctx, accountId: number): Promise<Ctx> {
+  const key = { kind: "key", accountId, keyId: 0, scope: "read", devices: null, standing: "good" } as const;
+  const readable = await notSuspended(ctx.db, accountId);
+  return { ...ctx, principal: readable === null ? key : { ...key, readable } };
 }

@@ -1,4 +1,4 @@
-import { reachOf } from "./access.ts";
+import { limitsOf } from "./access.ts";
 import type { Base, Ctx } from "./context.ts";
 import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
@@ -51,7 +51,8 @@ export async function syncSince(ctx: Ctx, since: string | null, limit: number): 
   if (at !== undefined && Number(at) < now - LIMITS.tombstonesMs) {
     throw new AppError("gone", "This cursor is too old: drop your copies and read everything anew", { field: "since" });
   }
-  const found = await tombstonesAfter(ctx.db, reachOf(ctx), Number(last ?? 0), since === null ? 0 : limit + 1);
+  // Who has copies must drop them, also while the device is suspended.
+  const found = await tombstonesAfter(ctx.db, limitsOf(ctx), Number(last ?? 0), since === null ? 0 : limit + 1);
   const more = found.rows.length > limit;
   const rows = found.rows.slice(0, limit);
   // What was not read yet may be as old as what was read last.

@@ -48,6 +48,7 @@ const given = (ids: CanaryIds): Record<string, Row> => ({
   customerKeys: { publicKey: new Uint8Array(32).fill(0x5a) },
   wrappedSecrets: { kid: ids.account, keyId: 1, day: 20_000, wrapped: new Uint8Array(80).fill(0xa5) },
   tokens: { kind: "report" },
+  suspensions: { requestId: null, since: NOON - 2, liftedAt: NOON - 1 },
   requests: {
     state: "cleared",
     uncertain: 0,

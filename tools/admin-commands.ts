@@ -271,6 +271,13 @@ export const COMMANDS: readonly Command[] = [
       `${factsText(facts)}\n\n${table(databases as Row[], ["name", "region"])}\n\n${table(moves as Row[], ["at", "fromDatabase", "toDatabase", "state", "switchedAt", "finishedAt", "reason"])}`,
   },
   {
+    words: "account suspensions",
+    options: ["id!"],
+    method: "GET",
+    path: "/v1/admin/accounts/:id/suspensions",
+    columns: ["id", "deviceId", "kind", "request", "since"],
+  },
+  {
     words: "account resume",
     options: ["id!"],
     method: "POST",
@@ -456,8 +463,12 @@ export const COMMANDS: readonly Command[] = [
     options: ["name!"],
     method: "GET",
     path: "/v1/admin/requests/:name",
-    text: ({ scope, confirmations, ...facts }) =>
-      `${factsText({ ...facts, scope: JSON.stringify(scope) })}\n\n${table(confirmations as Row[], ["staffId", "at"])}`,
+    text: ({ scope, confirmations, suspensions, ...facts }) =>
+      [
+        factsText({ ...facts, scope: JSON.stringify(scope) }),
+        table(confirmations as Row[], ["staffId", "at"]),
+        table(suspensions as Row[], ["deviceId", "kind", "since", "liftedAt"]),
+      ].join("\n\n"),
   },
   {
     words: "requests deny",

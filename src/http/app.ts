@@ -50,13 +50,28 @@ import { SETTINGS } from "./settings.ts";
 import { SIGNUP } from "./signup.ts";
 import { STAFF } from "./staff.ts";
 import { SUPPORT } from "./support.ts";
+import { SUSPENSIONS } from "./suspensions.ts";
 import { SYNC } from "./sync.ts";
 import { USERS } from "./users.ts";
 import { viewOf } from "./view.ts";
 
 const API = [
   // SECURITY before SESSIONS, whose /v1/sessions/{id} would take "passkey" for an id.
-  [SIGNUP, SECURITY, SESSIONS, ME, REQUESTS, EXPORT_ROUTES, RETENTION, SEALING_KEYS, DOCUMENTS, USERS, KEYS, SUPPORT],
+  [
+    SIGNUP,
+    SECURITY,
+    SESSIONS,
+    ME,
+    REQUESTS,
+    SUSPENSIONS,
+    EXPORT_ROUTES,
+    RETENTION,
+    SEALING_KEYS,
+    DOCUMENTS,
+    USERS,
+    KEYS,
+    SUPPORT,
+  ],
   [DEVICES, ACTIVATION, MODELS, POSITIONS, SYNC, COMMANDS, BRIDGE],
   [ADMIN, IMPORT, STAFF, BRANDS, SETTINGS, CALENDAR, AUDIT, OVERVIEW, RETENTION_ADMIN, OPERATIONS, LEDGER, HEALTH],
 ].flat(2);

@@ -4,7 +4,7 @@ import { setupOf } from "../device-setup.ts";
 import { changeDevice, type Device, deleteDevice, deviceOf, listDevices } from "../devices.ts";
 import { LIMITS } from "../limits.ts";
 import { requireMatch, resource } from "./etag.ts";
-import { Id, iso, ListQuery, listOf, Name, PathId, page, Time } from "./fields.ts";
+import { Id, iso, isoOrNull, ListQuery, listOf, MaybeTime, Name, PathId, page, Time } from "./fields.ts";
 import { type Route, route } from "./route.ts";
 
 const ClockOffset = v.pipe(
@@ -33,11 +33,16 @@ export const DeviceJson = v.object({
   clockOffsetMinutes: ClockOffset,
   confirmCce: ConfirmCce,
   createdAt: Time,
+  suspendedSince: v.pipe(
+    MaybeTime,
+    v.description("Since then nothing of it is stored and nothing is sent to it; null: it is not suspended"),
+  ),
 });
 
 export function deviceJson(device: Device): v.InferOutput<typeof DeviceJson> {
-  const { id, imei, name, model, clockOffsetMinutes, confirmCce, createdAt } = device;
-  return { id, imei, name, model, clockOffsetMinutes, confirmCce, createdAt: iso(createdAt) };
+  const { id, imei, name, model, clockOffsetMinutes, confirmCce, createdAt, suspendedSince } = device;
+  const times = { createdAt: iso(createdAt), suspendedSince: isoOrNull(suspendedSince) };
+  return { id, imei, name, model, clockOffsetMinutes, confirmCce, ...times };
 }
 
 export const Code = v.pipe(

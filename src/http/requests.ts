@@ -24,11 +24,13 @@ import {
   requestOf,
   resolveRequest,
 } from "../requests.ts";
+import { suspensionsOfRequest } from "../suspensions.ts";
 import { Id, iso, isoOrNull, Limit, ListQuery, listOf, MaybeTime, page, queryTime, Time } from "./fields.ts";
 import { AccountChangeInput, ProfileChangeInput } from "./me.ts";
 
 import { type Route, route } from "./route.ts";
 import { NEWEST } from "./support.ts";
+import { SuspensionJson, suspensionJson } from "./suspensions.ts";
 
 const Ids = v.pipe(v.array(Id), v.maxLength(LIMITS.devicesPerLimit));
 const Words = v.pipe(v.array(v.pipe(v.string(), v.maxLength(60))), v.maxLength(100));
@@ -140,6 +142,7 @@ const adminJson = (row: PrivacyRequest): v.InferOutput<typeof AdminRequestJson> 
 const AdminDetailJson = v.object({
   ...AdminRequestJson.entries,
   confirmations: v.array(v.object({ staffId: Id, at: Time })),
+  suspensions: v.pipe(v.array(SuspensionJson), v.description("What it has suspended, lifted or not")),
 });
 
 /** The name of a request in a path. What is no name names nothing. */
@@ -175,7 +178,7 @@ export const REQUESTS: readonly Route[] = [
     stepUp: true,
     tag,
     summary: "Ask by right: see, export, correct, erase, restrict, object",
-    description: `What one call can do is done with it; an erasure begins within the minute, and must be done within one business day. Owners ask for the account and for everything that devices sent, managers for devices, everybody for what is held about themselves. ${LIMITS.requestsADay} of a type a day; the same twice is 409 with the name of the open one in \`request\`. Every confirmed address is told, with a link to cancel it.`,
+    description: `What one call can do is done with it; an erasure begins within the minute, and must be done within one business day. A restriction is in force at once, until it is lifted (DELETE /v1/me/suspensions/{id}); an objection restricts while it is being decided. Both are about the account, its tracks or devices; an objection may also be about what is held about oneself, and restricts nothing then. Owners ask for the account and for everything that devices sent, managers for devices, everybody for what is held about themselves. ${LIMITS.requestsADay} of a type a day; the same twice is 409 with the name of the open one in \`request\`. Every confirmed address is told, with a link to cancel it.`,
     body: RequestInput,
     answers: { 201: { description: "The request", schema: MadeJson, headers: ["Location"] } },
     handle: async ({ c, ctx, body }) => {
@@ -338,8 +341,10 @@ export const REQUESTS: readonly Route[] = [
     answers: { 200: { description: "The request", schema: AdminDetailJson } },
     handle: async ({ c, ctx, object }) => {
       const confirmations = await confirmationsOf(ctx, object);
+      const suspended = await suspensionsOfRequest(ctx, object.id);
       return c.json({
         ...adminJson(object),
+        suspensions: suspended.map(suspensionJson),
         confirmations: confirmations.map(({ staffId, at }) => ({ staffId, at: iso(at) })),
       });
     },
@@ -367,7 +372,7 @@ export const REQUESTS: readonly Route[] = [
     tag: adminTag,
     summary: "Refuse a request",
     description:
-      "One of which nobody could say whose it is, or a restriction or an objection without a ground. A verified erasure cannot be refused.",
+      "One of which nobody could say whose it is, or an objection without a ground: what it suspended goes on. A verified erasure or restriction cannot be refused.",
     params: NamePath,
     find: (ctx, { name }) => anyRequest(ctx, name),
     body: v.strictObject({ reason: Reason }),
@@ -383,7 +388,8 @@ export const REQUESTS: readonly Route[] = [
     access: "privacy",
     stepUp: true,
     tag: adminTag,
-    summary: "Say that a restriction or an objection is carried out",
+    summary: "Uphold an objection",
+    description: "What it suspended stays so until the customer lifts it.",
     params: NamePath,
     find: (ctx, { name }) => anyRequest(ctx, name),
     body: v.strictObject({ reason: Reason }),

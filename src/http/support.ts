@@ -179,7 +179,7 @@ export const SUPPORT: readonly Route[] = [
       "The customer sees who looked.",
     params: v.object({ id: PathId, deviceId: PathId }),
     query: v.strictObject({ ...WINDOW, limit: Limit, cursor: Cursor }),
-    find: async (ctx, { id, deviceId }) => deviceOf(asAccount(ctx, (await accountById(ctx, id)).id), deviceId),
+    find: async (ctx, { id, deviceId }) => deviceOf(await asAccount(ctx, (await accountById(ctx, id)).id), deviceId),
     refusesSealed: true,
     answers: { 200: positionPage },
     handle: async ({ c, ctx, object, query }) =>

@@ -2,6 +2,7 @@ import { and, desc, eq, gt, lt, or, sql } from "drizzle-orm";
 import { bytesOf, type Db, type Statement } from "./db.ts";
 import { type Reach, within } from "./reach.ts";
 import { type CommandState, commands } from "./schema.ts";
+import { inForce } from "./suspensions.ts";
 
 export interface CommandRow {
   id: number;
@@ -157,6 +158,7 @@ export function claimStatement(
     sql: `UPDATE commands SET state = 'sent', sent_at = ?, bridge_id = ?
       WHERE id IN (SELECT value FROM json_each(?)) AND state = 'queued' AND expires_at > ? AND ${AT_VERSION}
         AND coalesce((SELECT kid FROM settlement) = ?, TRUE) AND device_id IN (SELECT id FROM devices WHERE deleting_at IS NULL)
+        AND NOT ${inForce("commands.account_id", "commands.device_id")}
       RETURNING id, frame, account_id`,
     args: [now, bridgeId, JSON.stringify(ids), now, version, kid],
   };
@@ -178,6 +180,7 @@ export function offersStatement(now: number, limit: number): Statement {
   return {
     sql: `SELECT min(c.id), d.imei, d.account_id FROM commands c JOIN devices d ON d.id = c.device_id
       WHERE c.state = 'queued' AND c.expires_at > ? AND d.deleting_at IS NULL
+        AND NOT ${inForce("d.account_id", "d.id")}
       GROUP BY c.device_id ORDER BY random() LIMIT ?`,
     args: [now, limit],
   };

@@ -2,6 +2,7 @@ import { and, asc, eq, gt, isNull, sql } from "drizzle-orm";
 import type { Db } from "./db.ts";
 import { type Reach, within } from "./reach.ts";
 import { devices } from "./schema.ts";
+import { SUSPENDED_SINCE } from "./suspensions.ts";
 
 export interface DeviceRow {
   id: number;
@@ -13,6 +14,8 @@ export interface DeviceRow {
   confirmCce: boolean;
   /** Unix ms */
   createdAt: number;
+  /** Unix ms; null: it is not. */
+  suspendedSince: number | null;
 }
 
 /** What can be changed about a device. */
@@ -27,6 +30,7 @@ const COLUMNS = {
   clockOffsetMinutes: devices.clockOffsetMinutes,
   confirmCce: sql<boolean>`${devices.confirmCce}`.mapWith((value) => value === 1),
   createdAt: devices.createdAt,
+  suspendedSince: sql<number | null>`${sql.raw(SUSPENDED_SINCE)}`,
 };
 
 /** The columns of settings, and only of those that are given. */

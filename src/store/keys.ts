@@ -2,6 +2,7 @@ import { and, asc, eq, gt, isNull, or, sql } from "drizzle-orm";
 import type { Db } from "./db.ts";
 import { apiKeys, users } from "./schema.ts";
 import { ACCOUNT_STANDING, type Admitted, admittedOf } from "./standing.ts";
+import { ALL_SUSPENDED, NOT_SUSPENDED } from "./suspensions.ts";
 
 /** A key without its hash. */
 export type KeyRow = Omit<typeof apiKeys.$inferSelect, "hash"> & {
@@ -74,13 +75,17 @@ export interface AdmittedKey extends Admitted {
   accountId: number;
   scope: "read" | "write";
   lastUsedAt: number | null;
+  /** Of `devices`, those that are not suspended; absent: all of them. */
+  readable?: readonly number[];
+  suspended?: true;
 }
 
 /** The key with this hash and what its account may do, unless it is revoked or has expired. */
 export async function keyOfHash(db: Db, hash: string, now: number): Promise<AdmittedKey | null> {
   const { rows } = await db.$client.execute({
     sql: `SELECT k.id, k.account_id, k.scope, k.last_used_at, ${ACCOUNT_STANDING},
-        CASE k.device_limited WHEN 1 THEN (SELECT json_group_array(device_id) FROM key_devices WHERE key_id = k.id) END
+        CASE k.device_limited WHEN 1 THEN (SELECT json_group_array(device_id) FROM key_devices WHERE key_id = k.id) END,
+        ${NOT_SUSPENDED}, ${ALL_SUSPENDED}
       FROM api_keys k JOIN accounts a ON a.id = k.account_id
       WHERE k.hash = ? AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > ?)
         AND a.state <> 'unverified'`,
@@ -94,6 +99,8 @@ export async function keyOfHash(db: Db, hash: string, now: number): Promise<Admi
     scope: row[2] as "read" | "write",
     lastUsedAt: row[3] as number | null,
     ...admittedOf(row[4], row[5]),
+    ...(row[6] !== null && { readable: JSON.parse(String(row[6])) as number[] }),
+    ...(row[7] === 1 && { suspended: true as const }),
   };
 }
 

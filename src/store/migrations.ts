@@ -18,6 +18,7 @@ export const MIGRATIONS = [
   "0013_request_review",
   "0014_held",
   "0015_hold_reviews",
+  "0016_suspensions",
 ] as const;
 
 /** Names of the migrations that the database has, without ".sql"; none in a database without any table. */

@@ -1,4 +1,5 @@
 import type { Db } from "./db.ts";
+import { SUSPENDED_COLUMN, type Suspended, suspendedOf } from "./suspensions.ts";
 import { ERASED_COLUMN, type Erased, erasedOf } from "./tombstones.ts";
 
 /** What ingest must know of a device. */
@@ -19,6 +20,8 @@ export interface RegisteredDevice {
   createdAt: number;
   /** Stretches of its fixes that were erased, of which nothing is taken again; null: none. */
   erased: Erased | null;
+  /** Times in which nothing of it is taken; null: none. */
+  suspended: Suspended | null;
 }
 
 export interface RegistryRead {
@@ -47,7 +50,8 @@ export async function readRegistry(db: Db, bridgeId: number, imeis: readonly str
         sql: `SELECT id, account_id, imei_index, model, clock_offset_minutes, confirm_cce, created_at,
             (SELECT collection FROM accounts WHERE accounts.id = d.account_id),
             (SELECT telemetry FROM accounts WHERE accounts.id = d.account_id),
-            EXISTS (SELECT 1 FROM placements p WHERE p.account_id = d.account_id AND p.state = 'holding'), ${ERASED_COLUMN}
+            EXISTS (SELECT 1 FROM placements p WHERE p.account_id = d.account_id AND p.state = 'holding'), ${ERASED_COLUMN},
+            ${SUSPENDED_COLUMN}
           FROM devices d
           WHERE imei_index IN (SELECT value FROM json_each(?)) AND deleting_at IS NULL`,
         args: [JSON.stringify(indexes)],
@@ -72,6 +76,7 @@ export async function readRegistry(db: Db, bridgeId: number, imeis: readonly str
       database: row[8] === null ? null : String(row[8]),
       held: row[9] === 1,
       erased: erasedOf(row[10]),
+      suspended: suspendedOf(row[11]),
     })),
   };
 }

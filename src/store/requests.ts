@@ -1,6 +1,7 @@
 import { and, desc, eq, isNotNull, isNull, lt, lte, ne, sql } from "drizzle-orm";
 import type { Db, Statement } from "./db.ts";
 import { type IDENTITY_LEVELS, type RequestType, receipts, requests } from "./schema.ts";
+import { liftWithRequestStatement, suspendStatement } from "./suspensions.ts";
 
 export type RequestRow = typeof requests.$inferSelect;
 export type IdentityLevel = (typeof IDENTITY_LEVELS)[number];
@@ -23,9 +24,13 @@ export interface NewRequest {
 /** A scope that is the same whoever of the account asks for it. */
 const SHARED = "('account', 'devices', 'range', 'tracks')";
 
+/** A restriction is carried out at once: asked for twice is one that has not been lifted. */
+const STILL_IN_FORCE = `d.type = 'restrict' AND EXISTS (SELECT 1 FROM suspensions s WHERE s.request_id = d.id)
+  AND NOT EXISTS (SELECT 1 FROM suspensions s WHERE s.request_id = d.id AND s.lifted_at IS NOT NULL)`;
+
 /** An open request for the same, of the row `r` or of these values. */
 const same = (type: string, account: string, user: string, scope: string) =>
-  `d.closed_at IS NULL AND d.state NOT IN ('identity_pending', 'partially_cleared') AND d.type = ${type} AND d.account_id = ${account}
+  `(d.closed_at IS NULL OR ${STILL_IN_FORCE}) AND d.state NOT IN ('identity_pending', 'partially_cleared') AND d.type = ${type} AND d.account_id = ${account}
     AND d.scope = ${scope} AND (d.user_id IS ${user} OR json_extract(d.scope, '$.kind') IN ${SHARED})`;
 
 /** The name of an open request for the same; null: there is none. */
@@ -90,7 +95,8 @@ export interface Verification {
 }
 
 /**
- * Says that it is known who asks: from now on it is carried out.
+ * Says that it is known who asks: from now on it is carried out, and what a restriction or an objection is about is
+ * suspended with it.
  * @returns false when it is no longer pending, or somebody asked for the same meanwhile
  */
 export async function verifyRequest(
@@ -98,14 +104,15 @@ export async function verifyRequest(
   id: number,
   { level, verifiedAt, deadline, calendar, uncertain }: Verification,
 ): Promise<boolean> {
-  const { rowsAffected } = await db.$client.execute({
+  const verified = {
     sql: `UPDATE requests AS r SET state = 'verified', level = ?2, verified_at = ?3, deadline = ?4, calendar = ?5,
         uncertain = ?6, alarmed = 0, counts_at = NULL
       WHERE id = ?1 AND state = 'identity_pending' AND closed_at IS NULL
         AND NOT EXISTS (SELECT 1 FROM requests d WHERE ${same("r.type", "r.account_id", "r.user_id", "r.scope")})`,
     args: [id, level, verifiedAt, deadline, calendar, uncertain ? 1 : 0],
-  });
-  return rowsAffected === 1;
+  };
+  const [done] = await db.$client.batch([verified, suspendStatement(id)], "write");
+  return done!.rowsAffected === 1;
 }
 
 /** @param userId whose it must be; null: anybody's of the account */
@@ -150,25 +157,49 @@ export function listRequests(
     .limit(limit);
 }
 
-/** Takes a request back while nothing has been done for it. @returns false: it is too late */
+/** Takes a request back while nothing has been done for it; what it suspended goes on. @returns false: it is too late */
 export async function cancelRequest(db: Db, accountId: number, id: number, now: number): Promise<boolean> {
-  const { rowsAffected } = await db.$client.execute({
+  const cancelled = {
     sql: `UPDATE requests SET state = 'revoked', closed_at = ?3, counts_at = NULL
       WHERE id = ?2 AND account_id = ?1 AND state IN ('identity_pending', 'verified') AND closed_at IS NULL`,
     args: [accountId, id, now],
-  });
-  return rowsAffected === 1;
+  };
+  const [done] = await db.$client.batch([cancelled, liftWithRequestStatement(id, "revoked", now)], "write");
+  return done!.rowsAffected === 1;
 }
 
-/** Ends a request that people or one call carry out. What an erasure has come to, only its engine says. */
+/**
+ * Ends a request that people or one call carry out; what is refused suspends nothing any more. What an erasure has come
+ * to, only its engine says, and a restriction that is in force is nobody's to refuse.
+ */
 export async function closeRequest(db: Db, id: number, state: "cleared" | "denied", now: number): Promise<boolean> {
-  const open = state === "denied" ? "(state = 'identity_pending' OR type <> 'erase')" : "type <> 'erase'";
-  const { rowsAffected } = await db.$client.execute({
-    sql: `UPDATE requests SET state = ?2, closed_at = ?3, counts_at = NULL
-      WHERE id = ?1 AND closed_at IS NULL AND ${open}${state === "denied" ? "" : " AND state = 'verified'"}`,
+  const refusable = `(state = 'identity_pending' OR type <> 'erase'
+    AND NOT (type = 'restrict' AND EXISTS (SELECT 1 FROM suspensions WHERE request_id = requests.id)))`;
+  const open = state === "denied" ? refusable : "type <> 'erase' AND state = 'verified'";
+  const closed = {
+    sql: `UPDATE requests SET state = ?2, closed_at = ?3, counts_at = NULL WHERE id = ?1 AND closed_at IS NULL AND ${open}`,
     args: [id, state, now],
-  });
-  return rowsAffected === 1;
+  };
+  const [done] = await db.$client.batch([closed, liftWithRequestStatement(id, "denied", now)], "write");
+  return done!.rowsAffected === 1;
+}
+
+/** Restrictions that are in force, and whose call did not come to its end. */
+export function unfinishedRestrictions(db: Db, verifiedBefore: number, limit: number): Promise<RequestRow[]> {
+  const suspends = sql`EXISTS (SELECT 1 FROM suspensions WHERE request_id = ${requests.id})`;
+  return db
+    .select()
+    .from(requests)
+    .where(
+      and(
+        isNull(requests.closedAt),
+        eq(requests.type, "restrict"),
+        eq(requests.state, "verified"),
+        lte(requests.verifiedAt, verifiedBefore),
+        suspends,
+      ),
+    )
+    .limit(limit);
 }
 
 /** People and devices of an account: what goes with it. */

@@ -997,6 +997,35 @@ export const tombstones = sqliteTable(
   (t) => [index("tombstones_of_account").on(t.accountId, t.id), index("tombstones_at").on(t.at)],
 );
 
+export const SUSPENSION_KINDS = ["restricted", "objected", "legislation"] as const;
+export type SuspensionKind = (typeof SUSPENSION_KINDS)[number];
+
+/** What is to be left alone: src/suspensions.ts. */
+export const suspensions = sqliteTable(
+  "suspensions",
+  {
+    id: id(),
+    accountId: ofAccount(),
+    /** Null: every device of the account, also one that comes later. */
+    deviceId: integer("device_id").references((): AnySQLiteColumn => devices.id, { onDelete: "cascade" }),
+    kind: text("kind", { enum: SUSPENSION_KINDS }).notNull(),
+    /** Null: no request asked for it, or that is forgotten by now. */
+    requestId: integer("request_id").references((): AnySQLiteColumn => requests.id, { onDelete: "set null" }),
+    since: integer("since").notNull(),
+    liftedAt: integer("lifted_at"),
+    /** Null: its request was cancelled or refused. */
+    liftedBy: integer("lifted_by"),
+  },
+  (t) => [
+    index("suspensions_of_account").on(t.accountId, t.id),
+    index("suspensions_of_device").on(t.deviceId),
+    index("suspensions_of_request").on(t.requestId),
+    index("suspensions_in_force").on(t.accountId, t.deviceId).where(sql`lifted_at IS NULL`),
+    index("suspensions_lifted").on(t.liftedAt).where(sql`lifted_at IS NOT NULL`),
+    uniqueIndex("suspensions_transfers").on(t.accountId).where(sql`kind = 'legislation' AND lifted_at IS NULL`),
+  ],
+);
+
 /** Links to exports, which are made as they are fetched: src/exports.ts. */
 export const exportLinks = sqliteTable(
   "export_links",

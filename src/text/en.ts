@@ -55,6 +55,8 @@ const common = {
     ended: "Ended.",
     secured: "Everything has ended. A mail with a link to a new password is on its way.",
     requestCancelled: "Cancelled. Nothing was changed.",
+    resumed: "It goes on.",
+    suspended: "From now on nothing more is stored.",
     passwordReset: "Your password is changed. Sign in with it.",
   } as Record<string, string>,
   errorTitle: { "403": "You may not do this", "404": "Nothing is here", "429": "Too many attempts" } as Record<
@@ -821,6 +823,7 @@ const profile = {
       residents: "Your account in the database with its tracks",
       requests: "What was asked for by right",
       tombstones: "What other copies must drop",
+      suspensions: "What is suspended",
       exportLinks: "Links to exports",
       legalHolds: "Orders that keep something from being erased",
       statutoryProfiles: "Laws that you say you are under",

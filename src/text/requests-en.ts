@@ -102,6 +102,28 @@ export const requests = {
   ask: "Delete a part, or something else",
   open: "Details",
 
+  suspended: "What is suspended",
+  suspendedLead:
+    "Nothing more of it is stored, nothing is sent to it, and API keys and the operator's staff do not see it. You still see what is there, and can download, correct and delete it.",
+  suspendedHead: ["What", "Since", "Why", ""],
+  suspendedAll: "all trackers",
+  suspendedOne: (id: number) => `tracker ${id}`,
+  suspendedWhy: {
+    restricted: "as was asked",
+    objected: "as was objected",
+    legislation: "as the law has changed",
+  } as Record<string, string>,
+  undecided: "until it is decided",
+  lift: "Let it go on",
+  liftOf: (what: string) => `Let it go on: ${what}`,
+  liftHint: "Then what comes from now on is stored again. What came meanwhile is gone.",
+  transfers: "Stop everything",
+  transfersLead:
+    "When a law has changed: from now on nothing of any tracker is stored or given to others. You can let it go on at any time.",
+  suspendedDevice: (time: string) =>
+    `Suspended since ${time}: nothing of what it sends is stored, and nothing is sent to it. What was stored before is still here for you.`,
+  suspendedShort: "suspended",
+
   deleteTitle: "Download, then delete",
   deleteLead: "First take what you want to keep. Then everything goes, in minutes, and nobody can bring it back.",
   step1: "1. Download",
@@ -265,7 +287,10 @@ export const requests = {
   confirm: "It is them",
   confirmHint: "Two of the staff must say so. Everybody concerned is then told, and a day later it counts.",
   deny: "Refuse",
-  resolve: "It is done",
+  resolve: "Uphold",
+  resolveHint: "Upheld, it stays suspended until the customer lets it go on. Refused, it goes on at once.",
+  inForce: "Suspends",
+  liftedAt: (time: unknown): readonly unknown[] => ["until ", time],
   another: "Noted. Somebody else of the staff must confirm it, too.",
   announced: "Everybody concerned is told. It counts in a day, unless it is cancelled.",
   onBehalf: "Write down a request",
@@ -339,6 +364,8 @@ export const requestActs: Record<string, string> = {
   "request.confirmed": "Staff confirmed whose a request is",
   "request.denied": "A request was refused",
   "request.resolved": "A request was carried out",
+  "suspension.lifted": "What was suspended goes on",
+  "transfers.suspended": "Everything was suspended",
 };
 
 /** What the rules say about requests. */
@@ -348,6 +375,11 @@ export const requestProblems: Record<string, string> = {
   "% must name at least one field": "Choose at least one field.",
   "No such receipt: it is there when the request has been carried out":
     "There is no such receipt yet. It is there when the request has been carried out: look again in some minutes.",
+  "% must be account, tracks or devices: nothing else can be left unused alone":
+    "Only the whole account, all positions or some trackers can be left unused. A stretch or a part can be deleted.",
+  "% must not be range: object to the use of a device, or have the stretch erased":
+    "One cannot object to a stretch alone. Choose the tracker, or have the stretch deleted.",
+  "Only an owner, or who asked for it, can let this go on": "Only an owner, or who asked for it, can let this go on.",
   "% must be a day and a time": "Enter a day and a time.",
   "% must be after scope.from": "The end must be after the beginning.",
   "% must name at least one device": "Choose at least one tracker.",

@@ -87,6 +87,23 @@ export const requests: typeof en = {
   ask: "删除一部分，或提出其他请求",
   open: "详情",
 
+  suspended: "已暂停使用的内容",
+  suspendedLead:
+    "不再存储其任何数据，不再向其发送任何内容，API 密钥和运营方的工作人员都看不到它。您仍可查看、下载、更正和删除已有的内容。",
+  suspendedHead: ["内容", "自", "原因", ""],
+  suspendedAll: "所有定位器",
+  suspendedOne: (id) => `定位器 ${id}`,
+  suspendedWhy: { restricted: "应请求", objected: "因提出反对", legislation: "因法律变更" },
+  undecided: "直至作出决定",
+  lift: "恢复使用",
+  liftOf: (what) => `恢复使用：${what}`,
+  liftHint: "恢复后，此后收到的内容将重新存储。暂停期间的内容不会保留。",
+  transfers: "全部停止",
+  transfersLead: "法律变更时：从现在起，不再存储任何定位器的数据，也不向他人提供。您可以随时恢复。",
+  suspendedDevice: (time) =>
+    `自 ${time} 起暂停使用：不存储其发送的任何内容，也不向其发送任何内容。此前存储的内容仍供您查看。`,
+  suspendedShort: "已暂停",
+
   deleteTitle: "先下载，再删除",
   deleteLead: "请先取走您想保留的内容。随后一切将在几分钟内删除，任何人都无法恢复。",
   step1: "1. 下载",
@@ -238,7 +255,10 @@ export const requests: typeof en = {
   confirm: "是其本人",
   confirmHint: "须由两名工作人员确认。随后通知所有相关人员，一天后生效。",
   deny: "拒绝",
-  resolve: "已办理",
+  resolve: "支持",
+  resolveHint: "支持后，将一直暂停，直至客户恢复使用。拒绝后立即恢复。",
+  inForce: "暂停使用",
+  liftedAt: (time) => ["至 ", time],
   another: "已记录。还须由另一名工作人员确认。",
   announced: "已通知所有相关人员。如未被取消，一天后生效。",
   onBehalf: "登记一项请求",
@@ -297,6 +317,8 @@ export const requestActs: Record<string, string> = {
   "request.confirmed": "工作人员确认了请求人的身份",
   "request.denied": "一项请求被拒绝",
   "request.resolved": "一项请求已办理",
+  "suspension.lifted": "已恢复使用",
+  "transfers.suspended": "已全部暂停",
 };
 
 export const requestProblems: Record<string, string> = {
@@ -311,6 +333,14 @@ export const requestProblems: Record<string, string> = {
   "% must name at least one device": "请至少选择一台定位器。",
   "% must name devices that are yours": "请选择您的定位器。",
   "% must name at least one field": "请至少选择一个字段。",
+  "% must be account, tracks or devices: nothing else can be left unused alone":
+    "只能暂停使用整个账户、所有位置或部分定位器。一段时间或一部分内容可以删除。",
+  "% must not be range: object to the use of a device, or have the stretch erased":
+    "不能只反对一段时间。请选择定位器，或删除该段内容。",
+  "Only an owner, or who asked for it, can let this go on": "只有所有者或提出请求的人可以恢复使用。",
+  "This goes on already": "已恢复使用。",
+  "This device is suspended: nothing is sent to it until it goes on":
+    "此定位器已暂停使用：恢复之前不会向其发送任何内容。",
   "% must be a day and a time": "请输入日期和时间。",
   "% must be after scope.from": "结束时间必须晚于开始时间。",
   "% must not be in the future": "开始时间不能在将来。",

@@ -9,6 +9,7 @@ import { frame, type Html, type PageView } from "./frame.ts";
 import { button, card, checkbox, code, errorSummary, facts, field, form, notice, pill, table, time } from "./parts.ts";
 import type { FormProblem } from "./problems.ts";
 import { qrSvg } from "./qr.ts";
+import { moment } from "./requests.ts";
 
 /** What was typed into one of a page's forms, and what is wrong with it. */
 export interface FormState {
@@ -50,7 +51,7 @@ export function devicesPage(view: PageView, list: DeviceList): Html {
     const sealedAt = fixes.sealed.get(device.id) ?? null;
     const place = fix === undefined ? null : coordinates(fix);
     return [
-      html`<a href="/devices/${device.id}">${device.name}</a>`,
+      html`<a href="/devices/${device.id}">${device.name}</a>${device.suspendedSince === null ? "" : html` ${pill("warn", view.t.requests.suspendedShort)}`}`,
       device.model ?? "",
       fix !== undefined
         ? time(view, Date.parse(fix.fixTime))
@@ -117,6 +118,7 @@ export function devicePage(view: PageView, page: DevicePage): Html {
     title: device.name,
     done,
     body: html`${errorSummary(view, problems)}
+      ${device.suspendedSince === null ? "" : notice("warn", html`<p>${view.t.requests.suspendedDevice(moment(view, device.suspendedSince))} <a href="/profile/requests">${view.t.requests.link}</a></p>`)}
       ${card(t.newest, newestCard(view, page))}
       ${heard ? "" : setupCard(view, page)}
       ${card(

@@ -4,6 +4,7 @@ import type { Form } from "../http/route.ts";
 import { LIMITS } from "../limits.ts";
 import { OWN_CATEGORIES, OWN_FIELDS, type RequestType, SCOPE_KINDS, scopeOf } from "../request-scope.ts";
 import { mayCancel, type PrivacyRequest } from "../requests.ts";
+import type { Suspension } from "../suspensions.ts";
 import { frame, type Html, type PageView } from "./frame.ts";
 import {
   button,
@@ -62,8 +63,54 @@ export function countdown(view: PageView, { deadline, closedAt, uncertain }: Pri
   return html`${time(view, deadline)} ${minutes <= 0 ? pill("stop", t.late) : html`<span class="soft">${t.left(minutes)}</span>`}${uncertain === 1 ? html`<br><span class="soft">${t.uncertain}</span>` : ""}`;
 }
 
-/** What the person asked for, newest first, and the ways to ask for more. */
-export function requestsPage(view: PageView, rows: readonly PrivacyRequest[], isOwner: boolean, state: State): Html {
+/** What a suspension is about, in words. */
+const suspendedWhat = (view: PageView, { deviceId }: Suspension) =>
+  deviceId === null ? view.t.requests.suspendedAll : view.t.requests.suspendedOne(deviceId);
+
+export function suspendedWhy(view: PageView, { kind, requestState }: Suspension): string {
+  const t = view.t.requests;
+  const why = t.suspendedWhy[kind] ?? kind;
+  return kind === "objected" && requestState === "verified" ? `${why}, ${t.undecided}` : why;
+}
+
+/** What is suspended now, with the way to let it go on, and for owners to stop everything. */
+function suspendedCard(view: PageView, rows: readonly (Suspension & { mayLift: boolean })[], isOwner: boolean) {
+  const t = view.t.requests;
+  const stopped = rows.some(({ kind }) => kind === "legislation");
+  const list =
+    rows.length === 0
+      ? ""
+      : html`<p>${t.suspendedLead}</p>${table(
+          t.suspended,
+          t.suspendedHead,
+          rows.map((row) => {
+            const what = suspendedWhat(view, row);
+            return [
+              row.deviceId === null ? what : html`<a href="/devices/${row.deviceId}">${what}</a>`,
+              time(view, row.since),
+              suspendedWhy(view, row),
+              row.mayLift
+                ? form(html`${hidden("id", String(row.id))}${button("lift", t.lift, "quiet", t.liftOf(what))}`)
+                : "",
+            ];
+          }),
+          "",
+        )}<p class="soft">${t.liftHint}</p>`;
+  const stop =
+    isOwner && !stopped
+      ? form(html`<p class="soft">${t.transfersLead}</p>${actions(button("suspend", t.transfers, "quiet"))}`)
+      : "";
+  return list === "" && stop === "" ? "" : card(t.suspended, html`${list}${stop}`);
+}
+
+/** What the person asked for, newest first, what is suspended with it, and the ways to ask for more. */
+export function requestsPage(
+  view: PageView,
+  rows: readonly PrivacyRequest[],
+  suspended: readonly (Suspension & { mayLift: boolean })[],
+  isOwner: boolean,
+  state: State,
+): Html {
   const { requests: t, common } = view.t;
   return frame(view, {
     title: t.title,
@@ -89,6 +136,7 @@ export function requestsPage(view: PageView, rows: readonly PrivacyRequest[], is
         t.none,
       )}
       ${actions(html`<a class="button" href="/profile/delete">${t.toDelete}</a>`, html`<a href="/profile/requests/new">${t.ask}</a>`)}
+      ${suspendedCard(view, suspended, isOwner)}
       <p><a href="/profile">${common.back}</a></p>`,
   });
 }

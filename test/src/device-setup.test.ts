@@ -23,6 +23,7 @@ const device: Device = {
   model: "T366",
   clockOffsetMinutes: 0,
   confirmCce: false,
+  suspendedSince: null,
   createdAt: NOON,
 };
 const setUp = (wish: Partial<typeof SETUP_DEFAULTS> = {}) =>

@@ -38,6 +38,7 @@ test("Registry.find() gives a device that was read, with what ingest needs of it
     database: null,
     held: false,
     erased: null,
+    suspended: null,
     createdAt: NOON,
     scale: scaleOf("T366"),
     offsetS: 8 * 3600,
@@ -70,6 +71,7 @@ test("Registry.find() keeps many IMEIs apart, leading zeros included", () => {
     held: false,
     createdAt: NOON,
     erased: null,
+    suspended: null,
   }));
   registry.learn({ version: 1, bridgeId: 0, bridge: true, silenced: false, devices }, imeis);
   for (const [id, imei] of imeis.entries()) expect(registry.devices[find(registry, imei)].id).toBe(id);

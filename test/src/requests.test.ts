@@ -144,17 +144,17 @@ describe("makeRequest()", () => {
   test("takes three of a type a day from one person, and says when the next is possible", async () => {
     const own = (name: "profile" | "log" | "other") => ({ kind: "categories" as const, categories: [name] });
     for (const name of ["profile", "log", "other"] as const) {
-      await makeRequest(me(), { type: "restrict", scope: own(name) });
+      await makeRequest(me(), { type: "object", scope: own(name) });
       base.advance(3_600_000);
     }
-    const more = { type: "restrict", scope: { kind: "account" } } as const;
+    const more = { type: "object", scope: { kind: "account" } } as const;
     await expect(makeRequest(me(), more)).rejects.toMatchObject({ code: "rate_limited", retryAfterS: 21 * 3600 });
     // Nobody is kept from deleting by what else they asked for.
     await makeRequest(me(), ERASE);
     const other = await aUser(base.db, { role: "owner", accountId });
     await makeRequest(as(other.id), more);
     base.advance(21 * 3_600_000);
-    await makeRequest(me(), { type: "restrict", scope: { kind: "tracks" } });
+    await makeRequest(me(), { type: "object", scope: { kind: "tracks" } });
   });
 
   test("is not kept from it by what a stranger asks for with the same address", async () => {
@@ -362,15 +362,15 @@ describe("the operator", () => {
     expect(act).toMatchObject({ action: "request.denied", reason, accountId });
   });
 
-  test("resolveRequest() ends a restriction, and says nothing about an erasure", async () => {
+  test("resolveRequest() ends an objection, and says nothing about an erasure", async () => {
     const ctx = await staff();
     const erasure = (await makeRequest(me(), ERASE)).request;
-    const restriction = (await makeRequest(me(), { type: "restrict", scope: { kind: "tracks" } })).request;
-    await resolveRequest(ctx, restriction, "Nothing is read for statistics");
+    const objection = (await makeRequest(me(), { type: "object", scope: { kind: "tracks" } })).request;
+    await resolveRequest(ctx, objection, "Nothing is read for statistics");
     await expect(resolveRequest(ctx, erasure, "It is all gone, believe me")).rejects.toMatchObject({
       code: "conflict",
     });
-    expect((await requestOf(me(), restriction.name)).state).toBe("cleared");
+    expect((await requestOf(me(), objection.name)).state).toBe("cleared");
     expect((await requestOf(me(), erasure.name)).state).toBe("verified");
   });
 });

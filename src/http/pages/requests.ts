@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { requireRight } from "../../access.ts";
 import type { Ctx } from "../../context.ts";
 import { listDevices } from "../../devices.ts";
 import { AppError } from "../../errors.ts";
@@ -16,6 +17,7 @@ import {
   publicReceipt,
   requestOf,
 } from "../../requests.ts";
+import { liftSuspension, listSuspensions, mayLift, suspendTransfers, suspensionOf } from "../../suspensions.ts";
 import { firstAt } from "../../time-zones.ts";
 import type { PageView } from "../../web/frame.ts";
 import { receiptPage } from "../../web/receipt.ts";
@@ -49,6 +51,9 @@ function choiceIn(form: Form): Choice | null {
   const [type, scope] = [typed(form, "type"), typed(form, "scope")];
   return (SCOPE_KINDS as readonly string[]).includes(scope) ? { type, scope } : null;
 }
+
+/** The number in a form; 0, which is nothing's, where there is none. */
+const idIn = (form: Form) => Number(/^[1-9]\d{0,15}$/.exec(typed(form, "id"))?.[0] ?? 0);
 
 const words = (form: Form, name: string) => typed(form, name).split(" ").filter(Boolean);
 
@@ -97,10 +102,23 @@ const OWN: readonly Route[] = [
     right: true,
     summary: "What you asked for by right, and how far it is",
     show: async (call) => {
-      const rows = await listRequests(call.ctx, NEWEST, LIMITS.pageDefault);
-      return requestsPage(call.view, rows, roleOf(call.ctx) === "owner", stateOf(call));
+      const { ctx } = call;
+      const rows = await listRequests(ctx, NEWEST, LIMITS.pageDefault);
+      const suspended = await listSuspensions(ctx, { inForceOnly: true });
+      const shown = suspended.map((row) => ({ ...row, mayLift: mayLift(ctx, row) }));
+      return requestsPage(call.view, rows, shown, roleOf(ctx) === "owner", stateOf(call));
     },
     acts: {
+      lift: async ({ ctx, form }) => {
+        requireRight("manager", ctx.principal);
+        await liftSuspension(ctx, await suspensionOf(ctx, idIn(form)));
+        return "/profile/requests?done=resumed";
+      },
+      suspend: async ({ ctx }) => {
+        requireRight("owner", ctx.principal);
+        await suspendTransfers(ctx);
+        return "/profile/requests?done=suspended";
+      },
       cancel: async ({ ctx, form }) => {
         await cancelRequest(ctx, await requestOf(ctx, typed(form, "name")));
         return "/profile/requests?done=requestCancelled";

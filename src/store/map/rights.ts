@@ -142,6 +142,23 @@ export const RIGHTS = {
       beforeTime: "personal other",
     },
   },
+  suspensions: {
+    of: "account",
+    purpose: "rights",
+    retain: "suspensions",
+    erase: "cascade",
+    exportAs: "suspensions",
+    columns: {
+      id: "pseudonymous other",
+      accountId: "pseudonymous account",
+      deviceId: "pseudonymous device",
+      kind: "personal other",
+      requestId: "pseudonymous other",
+      since: "personal other",
+      liftedAt: "personal other",
+      liftedBy: "pseudonymous account",
+    },
+  },
   exportLinks: {
     of: "account",
     purpose: "rights",

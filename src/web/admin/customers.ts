@@ -4,10 +4,12 @@ import type { Activation } from "../../activation.ts";
 import type { Device } from "../../devices.ts";
 import { LIMITS } from "../../limits.ts";
 import type { Placement } from "../../placing.ts";
+import type { Suspension } from "../../suspensions.ts";
 import type { UnclaimedRow } from "../../unclaimed.ts";
 import type { Html, PageView } from "../frame.ts";
 import { button, card, facts, field, form, notice, pill, table, time } from "../parts.ts";
 import { type Listed, oneButton, type PanelState, pager, panel, roleOf } from "./panel.ts";
+import { suspensionItem } from "./requests.ts";
 
 const statePill = (view: PageView, state: string) =>
   pill(state === "active" ? "ok" : state === "suspended" ? "stop" : "warn", view.t.admin.state[state] ?? state);
@@ -72,6 +74,7 @@ export function accountPage(
   view: PageView,
   account: AccountDetail,
   placement: Placement,
+  suspended: readonly Suspension[],
   open: boolean,
   state: PanelState,
 ): Html {
@@ -90,6 +93,11 @@ export function accountPage(
         ...(account.stateReason === null ? [] : ([[t.why, account.stateReason]] as const)),
         ...(account.paymentMode === null ? [] : ([[t.payment, account.paymentMode]] as const)),
         [t.region, html`${placement.region} (${placement.database})`],
+        ...(suspended.length === 0
+          ? []
+          : ([
+              [view.t.requests.suspended, html`<ul>${suspended.map((row) => suspensionItem(view, row))}</ul>`],
+            ] as const)),
       ])}
       ${
         account.people === null

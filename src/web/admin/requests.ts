@@ -2,9 +2,10 @@ import { html } from "hono/html";
 import { LIMITS } from "../../limits.ts";
 import type { RequestType } from "../../request-scope.ts";
 import type { PrivacyRequest } from "../../requests.ts";
+import type { Suspension } from "../../suspensions.ts";
 import type { Html, PageView } from "../frame.ts";
 import { button, card, facts, field, form, notice, pill, table, time } from "../parts.ts";
-import { countdown, stateOf, whatOf } from "../requests.ts";
+import { countdown, stateOf, suspendedWhy, whatOf } from "../requests.ts";
 import { type Listed, type PanelState, pager, panel } from "./panel.ts";
 
 const alarm = (view: PageView, { alarmed, closedAt }: PrivacyRequest) =>
@@ -52,11 +53,20 @@ export function requestsQueue(
   });
 }
 
+/** What is suspended, and since when. */
+export const suspensionItem = (view: PageView, row: Suspension): Html => {
+  const t = view.t.requests;
+  const what = row.deviceId === null ? t.suspendedAll : t.suspendedOne(row.deviceId);
+  const end = row.liftedAt === null ? "" : html` ${t.liftedAt(time(view, row.liftedAt))}`;
+  return html`<li>${what}, ${time(view, row.since)}${end}: ${suspendedWhy(view, row)}</li>`;
+};
+
 /** One request, and what the staff can decide about it. */
 export function requestDetail(
   view: PageView,
   row: PrivacyRequest,
   confirmations: readonly { staffId: number; at: number }[],
+  suspensions: readonly Suspension[],
   said: string | null,
   state: PanelState,
 ): Html {
@@ -79,6 +89,9 @@ export function requestDetail(
         [t.head.deadline, countdown(view, row)],
         ...(row.countsAt === null ? [] : ([[t.counts, time(view, row.countsAt)]] as const)),
         ...(row.attempts === 0 ? [] : ([[t.wrongCodes, row.attempts]] as const)),
+        ...(suspensions.length === 0
+          ? []
+          : ([[t.inForce, html`<ul>${suspensions.map((row) => suspensionItem(view, row))}</ul>`]] as const)),
         ...(confirmations.length === 0
           ? []
           : ([
@@ -90,7 +103,7 @@ export function requestDetail(
       ])}
       ${
         decides
-          ? form(html`${ours ? html`<p>${t.confirmHint}</p>` : ""}
+          ? form(html`${ours ? html`<p>${t.confirmHint}</p>` : byPeople ? html`<p>${t.resolveHint}</p>` : ""}
             ${field({ name: "reason", label: t.reason, hint: t.reasonHint, maxlength: LIMITS.reasonMaxCharacters }, state)}
             <div class="actions">${ours ? button("confirm", t.confirm) : ""}${byPeople ? button("resolve", t.resolve) : ""}${button("deny", t.deny, "danger")}</div>`)
           : ""

@@ -13,6 +13,7 @@ import { listActivations, loadActivationsCsv, removeActivation } from "../../../
 import { listAllDevices } from "../../../devices.ts";
 import { AppError } from "../../../errors.ts";
 import { placeAccount, placementOf } from "../../../placing.ts";
+import { suspendedNow } from "../../../suspensions.ts";
 import { listUnclaimed } from "../../../unclaimed.ts";
 import {
   accountPage,
@@ -54,7 +55,8 @@ const ACCOUNT = page({
     const unmasked = call.result as AccountDetail | null;
     const detail = unmasked ?? (await accountDetail(call.ctx, call.object));
     const placement = await placementOf(call.ctx, call.object);
-    return accountPage(call.view, detail, placement, unmasked !== null, state(call));
+    const suspended = await suspendedNow(call.ctx, call.object.id);
+    return accountPage(call.view, detail, placement, suspended, unmasked !== null, state(call));
   },
   acts: {
     unmask: async ({ ctx, object, form }) => {

@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { requireRight } from "../../../access.ts";
 import { askForAccount, confirmIdentity, LOCKED_OUT_TYPES } from "../../../identity.ts";
 import { anyRequest, confirmationsOf, denyRequest, listAllRequests, resolveRequest } from "../../../requests.ts";
+import { suspensionsOfRequest } from "../../../suspensions.ts";
 import { requestDetail, requestsQueue } from "../../../web/admin/requests.ts";
 import { page, typed } from "../../page.ts";
 import { LOCKED_OUT, NamePath } from "../../requests.ts";
@@ -46,7 +47,9 @@ const REQUEST = page({
     const { ctx, view, params } = call;
     // What an act has just changed.
     const row = await anyRequest(ctx, params.name);
-    return requestDetail(view, row, await confirmationsOf(ctx, row), call.result as string | null, state(call));
+    const suspended = await suspensionsOfRequest(ctx, row.id);
+    const said = call.result as string | null;
+    return requestDetail(view, row, await confirmationsOf(ctx, row), suspended, said, state(call));
   },
   acts: {
     confirm: async ({ ctx, object, form, view }) => {

@@ -6,7 +6,7 @@ import { cancelToken } from "../../../../src/request-mails.ts";
 import { confirmTotp, startTotp } from "../../../../src/second-factor.ts";
 import { requests } from "../../../../src/store/schema.ts";
 import { aContext, anAccount, asUser, aUser } from "../../../database.ts";
-import { ANYONE, at, CUSTOMERS, type Rows, type Things } from "./row.ts";
+import { ANYONE, at, CUSTOMERS, type Rows, STAFF, type Things } from "./row.ts";
 
 const PRIVACY = ["adminToken", "admin", "privacy"] as const;
 const PRIVACY_STAFF = ["admin", "privacy"] as const;
@@ -62,7 +62,16 @@ const on =
   (path: string, name: (things: Things) => Promise<string>, rest = "") =>
   async (things: Things) =>
     `${path}/${await name(things)}${rest}`;
-const restriction = (things: Things) => made(things, { type: "restrict" });
+const objection = (things: Things) => made(things, { type: "object" });
+
+/** A suspension of a device of the account. @returns where it is */
+async function suspended({ api, spareDevice }: Things): Promise<string> {
+  const { rows } = await api.base.db.$client.execute({
+    sql: "INSERT INTO suspensions (account_id, device_id, kind, since) VALUES (?, ?, 'restricted', 1) RETURNING id",
+    args: [api.accountId, await spareDevice()],
+  });
+  return `/v1/me/suspensions/${Number(rows[0]![0])}`;
+}
 
 const codes = new WeakMap<Things, string>();
 
@@ -81,6 +90,14 @@ export const REQUESTS_ROWS: Rows = {
     path: on("/v1/requests", done, "/receipt"),
     status: 200,
     owned: true,
+  },
+  "POST /v1/me/suspend-transfers": { who: ["owner"], path: at("/v1/me/suspend-transfers"), status: 200, ends: true },
+  "GET /v1/me/suspensions": { who: CUSTOMERS, path: at("/v1/me/suspensions"), status: 200 },
+  "DELETE /v1/me/suspensions/{id}": { who: ["owner"], path: suspended, status: 204, owned: true },
+  "GET /v1/admin/accounts/{id}/suspensions": {
+    who: ["adminToken", ...STAFF],
+    path: ({ account }) => `/v1/admin/accounts/${account}/suspensions`,
+    status: 200,
   },
   "GET /v1/receipts/{name}": { who: ANYONE, path: on("/v1/receipts", done), status: 200 },
   "POST /v1/privacy/requests": {
@@ -123,7 +140,7 @@ export const REQUESTS_ROWS: Rows = {
   },
   "POST /v1/admin/requests/{name}/resolve": {
     who: PRIVACY,
-    path: on("/v1/admin/requests", restriction, "/resolve"),
+    path: on("/v1/admin/requests", objection, "/resolve"),
     body: () => reason,
     status: 200,
   },

@@ -51,7 +51,7 @@ export interface Row {
   as?: Caller;
   /** names an object of an account: a stranger gets 404 whatever they send */
   owned?: true;
-  /** it ends sessions or keys, or accepts for the account: all is put back after each request */
+  /** it ends sessions or keys, or accepts or suspends for the account: all is put back after each request */
   ends?: true;
 }
 export type Rows = Readonly<Record<string, Row>>;
