@@ -257,7 +257,8 @@ describe("a restriction", () => {
       await expect(asked).rejects.toEqual(refused("invalid", { field: "scope.kind" }));
     }
     const viewer = await aUser(base.db, { role: "viewer", accountId });
-    for (const scope of [{ kind: "account" }, { kind: "devices", devices: [device.id] }] as const) {
+    const all: ErasureScope[] = [{ kind: "account" }, { kind: "devices", devices: [device.id] }];
+    for (const scope of all) {
       await expect(restrict(scope, as(viewer.id, { role: "viewer" }))).rejects.toEqual(refused("forbidden"));
     }
     expect(await inForce()).toEqual([]);
