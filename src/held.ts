@@ -22,7 +22,7 @@ export interface Held {
 }
 
 /** Whether a column holds a time: by its name, as the schema names them. */
-export const isTime = (column: string) => /(At|Since|Until|Time|^at)$/.test(column);
+export const isTime = (column: string) => /(At|Since|Until|Time|^at|^since)$/.test(column);
 
 /**
  * Everything that is held about the caller, derived from the data map. Owners and managers of whole accounts see the

@@ -33,6 +33,7 @@ test("POST /v1/devices answers 201 with the device, its path and its ETag", asyn
     model: "T366",
     clockOffsetMinutes: 120,
     confirmCce: true,
+    suspendedSince: null,
     createdAt: "2026-03-01T12:00:00.000Z",
   });
   expect(response.headers.get("location")).toBe(`/v1/devices/${device.id}`);
