@@ -3,10 +3,12 @@ import { commandOf, matchReply, parseReply, type Uplink } from "../codec/command
 import type { Base } from "./context.ts";
 import { LIMITS } from "./limits.ts";
 import { type Answer, type SentCommand, sentCommands } from "./store/commands.ts";
+import { clearingSent } from "./store/tracker-erasure.ts";
 
 /** An uplink that may answer a command. */
 export interface Candidate {
-  deviceId: number;
+  /** Null: of a tracker that was erased, which may still be asked for an answer. */
+  deviceId: number | null;
   uplink: Uplink;
   /** Event codes of its positions that answer commands. */
   events: readonly number[];
@@ -43,15 +45,20 @@ function replyText({ uplink, events }: Candidate): string | null {
  * Source: meitrack.md 15-20.
  */
 export async function answersOf(ctx: Base, candidates: readonly Candidate[]): Promise<Answer[]> {
-  const deviceIds = [...new Set(candidates.map((candidate) => candidate.deviceId))];
-  const sent = await sentCommands(ctx.db, deviceIds, ctx.now() - LIMITS.commandReplyMs);
+  const since = ctx.now() - LIMITS.commandReplyMs;
+  const deviceIds = new Set(candidates.flatMap(({ deviceId }) => deviceId ?? []));
+  const imeis = new Set(candidates.flatMap(({ deviceId, uplink }) => (deviceId === null ? uplink.imei : [])));
+  const sent: (SentCommand & { imei?: string })[] =
+    deviceIds.size === 0 ? [] : await sentCommands(ctx.db, [...deviceIds], since);
+  if (imeis.size > 0) sent.push(...(await clearingSent(ctx.db, [...imeis], since)));
   const answers: Answer[] = [];
   const waiting = new Set(sent);
   for (const candidate of candidates) {
+    const { deviceId, uplink } = candidate;
     let best: SentCommand | undefined;
     let certain = false;
     for (const command of waiting) {
-      if (command.deviceId !== candidate.deviceId) continue;
+      if (deviceId === null ? command.imei !== uplink.imei : command.deviceId !== deviceId) continue;
       const how = match(command, candidate);
       if (how === null) continue;
       if (how === "order" && best !== undefined) continue;
@@ -68,7 +75,7 @@ export async function answersOf(ctx: Base, candidates: readonly Candidate[]): Pr
       accountId: best.accountId,
       state: refused ? "refused" : "acked",
       answeredAt: candidate.receivedAt,
-      reply: replyText(candidate),
+      reply: deviceId === null ? null : replyText(candidate),
       certain,
     });
   }

@@ -10,6 +10,7 @@ import { silence } from "./silenced.ts";
 import type { DeviceRow, DeviceSettings } from "./store/devices.ts";
 import * as store from "./store/devices.ts";
 import { forgetAnswers } from "./store/idempotency.ts";
+import { tellTracker } from "./tracker-erasure.ts";
 
 export type { DeviceRow as Device, DeviceSettings } from "./store/devices.ts";
 
@@ -99,6 +100,7 @@ export async function deleteDevice(ctx: Ctx, id: number): Promise<void> {
   }
   const marked = await store.markDeviceDeleting(ctx.db, reachOf(ctx), id, ctx.now());
   if (!marked) throw new AppError("not_found", "No such device");
+  await tellTracker(ctx, device);
   await record(ctx, "device.removed", { accountId: accountOf(ctx), subject: `device ${id}` });
   try {
     await forgetAnswers(ctx.db, accountOf(ctx), id);

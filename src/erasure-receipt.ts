@@ -5,11 +5,13 @@ import { type Erasure, entriesOfRequest, type Step, saveReceipt, stepsOf } from 
 import type { HeldOf } from "./store/held-parts.ts";
 import { hasEntry } from "./store/requests.ts";
 import type { ErasureJob, Verified } from "./store-eraser.ts";
+import { trackersSaid } from "./tracker-erasure.ts";
 
 // What the ledger and the subject are told of an erasure: numbers, fixed words and ids of destroyed keys.
 
-/** Says in the ledger that it begins, before anything is destroyed. */
+/** Says in the ledger that it begins, before anything is destroyed; once. */
 export async function tellFrozen(ctx: Base, { name, calendar }: Erasure, { scope }: ErasureJob): Promise<void> {
+  if (await hasEntry(ctx.db, "frozen", name)) return;
   await appendLedger(ctx, "frozen", { request: name, scopeClass: scope.kind, calendar, actorRole: "job" });
 }
 
@@ -61,10 +63,16 @@ export async function conclude(
   } as const;
   await appendLedger(ctx, held.length > 0 ? "partially_cleared" : "cleared", fields);
   const { receivedAt, verifiedAt, frozenAt, level } = request;
+  const said = await trackersSaid(ctx, id);
+  const nothing = { rows: 0, bytes: 0, keys: 0, left: 0 };
   const content = {
     ...{ request: name, type: "erase", scopeClass: scope.kind, level, result },
     ...{ receivedAt, verifiedAt, frozenAt, clearedAt: now, deadline, calendar },
-    ...{ stores, keysDestroyed: kids.length, held: held.map((one) => ({ ...one })) },
+    ...{
+      stores: said === null ? stores : [...stores, { name: "trackers", ...nothing, evidence: said }],
+      keysDestroyed: kids.length,
+      held: held.map((one) => ({ ...one })),
+    },
   };
   const receipt = await signedReceipt(ctx, content, await entriesOfRequest(ctx.db, name));
   await saveReceipt(ctx.db, id, now, receipt);

@@ -25,6 +25,7 @@ import { heldOfRequest } from "./store/held-parts.ts";
 import type { RequestState, RequestStep } from "./store/schema.ts";
 import type { ErasureJob, Gone, StoreEraser, Verified } from "./store-eraser.ts";
 import { bury } from "./tombstones.ts";
+import { mayHearMore, tellTrackers } from "./tracker-erasure.ts";
 
 // The engine of erasures. A request that is verified goes through freeze, shred, purge, scrub and verify; each step is
 // written down when it was done, and may be stopped anywhere and run again. Nothing sets a request to `cleared`: it is
@@ -138,7 +139,9 @@ async function work(at: Turn, state: Running): Promise<RequestState | null> {
       await tellOthers(at);
       at.keptAt = await keep(ctx, threatOf(job), () => stay(at));
       await tellFrozen(ctx, request, job);
-      return NEXT.frozen;
+      await tellTrackers(ctx, job, await trackersIn(at));
+      // What they are told opens as long as the keys are there.
+      return (await mayHearMore(ctx, job)) ? null : NEXT.frozen;
     case "shredding":
       if (!(await inEach(at, "shred", (store) => store.shred?.(ctx, job)))) return null;
       await tellShredded(ctx, request, job);
@@ -189,10 +192,18 @@ async function freeze({ ctx, request: { accountId, id }, job: { scope } }: Turn)
   await addStep(ctx.db, id, { store: "records", step: "freeze", at, rows, bytes: 0, ok: true, kids: [] });
 }
 
+/** Trackers whose devices go. */
+async function trackersIn({ ctx, request: { accountId }, job: { scope } }: Turn) {
+  if (scope.kind !== "account" && scope.kind !== "devices") return [];
+  return trackersOf(ctx.db, accountId, scope.kind === "devices" ? scope.devices : null);
+}
+
 /** What is sent and copied elsewhere is told of: trackers are answered as long as they go on sending, copies can be dropped. */
-async function tellOthers({ ctx, request: { accountId }, job: { scope } }: Turn): Promise<void> {
-  if (scope.kind !== "account" && scope.kind !== "devices") return;
-  const trackers = await trackersOf(ctx.db, accountId, scope.kind === "devices" ? scope.devices : null);
+async function tellOthers(at: Turn): Promise<void> {
+  const { ctx, request, job } = at;
+  const { accountId } = request;
+  const { scope } = job;
+  const trackers = await trackersIn(at);
   await silence(ctx, trackers);
   if (scope.kind === "devices") for (const { id } of trackers) await bury(ctx, accountId, id, null, null);
 }

@@ -12,6 +12,7 @@ import { type Candidate, REPLY_EVENT } from "./answers.ts";
 import { LIMITS } from "./limits.ts";
 import { Recent } from "./recent.ts";
 import { type Known, NOT_READ, Registry, SILENCED, SILENCED_CCE } from "./registry.ts";
+import { CLEARING } from "./store/commands.ts";
 import { isSuspended } from "./store/suspensions.ts";
 import { isErased } from "./store/tombstones.ts";
 
@@ -51,6 +52,9 @@ const DOLLAR = 0x24;
 
 /** Uplinks that are understood and not kept. */
 const REFUSED: readonly FrameMeaning[] = ["media", "ota"];
+
+/** What a tracker that was told to delete what it holds may answer with; D82 wraps the results of some. */
+const CLEARED: ReadonlySet<string> = new Set([...CLEARING, "D82"]);
 
 const typeCode = (type: string) => (type.charCodeAt(0) << 16) | (type.charCodeAt(1) << 8) | type.charCodeAt(2);
 const ANSWERED = new Set(REPLIES.map((row) => typeCode(row.uplink)));
@@ -112,7 +116,10 @@ export class BatchReader implements EntryVisitor {
       return OUTCOMES.invalid;
     }
     const found = this.#registry.find(body, bounds.imeiStart, bounds.imeiEnd);
-    if (found === SILENCED || found === SILENCED_CCE) return this.#silenced(found === SILENCED_CCE);
+    if (found === SILENCED || found === SILENCED_CCE) {
+      if (CLEARED.has(this.#type())) this.#candidate(null, false, receivedAt);
+      return this.#silenced(found === SILENCED_CCE);
+    }
     if (found < 0) {
       const imei = latin1(body, bounds.imeiStart, bounds.imeiEnd);
       if (found === NOT_READ) this.#batch.unread.add(imei);
@@ -199,7 +206,7 @@ export class BatchReader implements EntryVisitor {
     return latin1(this.#body, this.#bounds.typeStart, this.#bounds.typeStart + 3);
   }
 
-  #candidate(deviceId: number, located: boolean, receivedAt: number): void {
+  #candidate(deviceId: number | null, located: boolean, receivedAt: number): void {
     const { start, imeiStart, imeiEnd, contentStart, contentEnd } = this.#bounds;
     const uplink: Uplink = {
       imei: latin1(this.#body, imeiStart, imeiEnd),

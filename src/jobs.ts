@@ -104,16 +104,16 @@ export const JOBS = [
     run: carryOut,
   },
   {
+    name: "finish-removals",
+    cron: "* * * * *",
+    summary: "Ends removals of devices that stopped half-way",
+    run: finishRemovals,
+  },
+  {
     name: "destroy-gone-accounts",
     cron: "*/10 * * * *",
     summary: "Destroys the secrets of accounts that are gone",
     run: destroyGoneAccounts,
-  },
-  {
-    name: "finish-removals",
-    cron: "*/10 * * * *",
-    summary: "Ends removals of devices that stopped half-way",
-    run: finishRemovals,
   },
   {
     name: "purge-unclaimed",

@@ -158,9 +158,12 @@ export const LIMITS = {
   /** A reply may seem to come this much before its command: the clocks of bridge and edge differ. */
   replySkewMs: 60_000,
 
-  /** What a tracker is told before its device is erased waits this long, and is that erasure's for so long. */
-  clearTtlMs: 60_000,
-  clearingMs: 24 * 3_600_000,
+  /** What trackers of an erasure are told waits this long for a bridge, and the erasure this long for their answers. Told
+   * are those that sent so lately, where a bridge was there so lately, and so many of one erasure. */
+  clearMs: 20_000,
+  clearOnlineMs: 15 * 60_000,
+  bridgeLatelyMs: 2 * 60_000,
+  clearTrackers: 500,
 
   idempotencyMs: 24 * 3_600_000,
 

@@ -11,6 +11,7 @@ import { forgetNetworks, purgeSessions } from "./store/sessions.ts";
 import { purgeTokens } from "./store/tokens.ts";
 import { telemetryFor } from "./telemetry.ts";
 import { purgeThrottles } from "./throttle.ts";
+import { mayAnswer } from "./tracker-erasure.ts";
 import { destroyDevice } from "./vault.ts";
 
 /** Repeats a bounded deletion until nothing is left or the run has had its share; the next run goes on. */
@@ -51,6 +52,7 @@ export async function removeDevice(
     return false;
   }
   if (!(await eraseTrack(ctx, await telemetryFor(ctx, accountId), accountId, deviceId, statements))) return false;
+  if (await mayAnswer(ctx, deviceId)) return false;
   const removed = await store.deleteMarkedDevice(ctx.db, deviceId);
   if (removed) await scrub(ctx);
   return removed;

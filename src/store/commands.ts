@@ -1,8 +1,14 @@
 import { and, desc, eq, gt, lt, or, sql } from "drizzle-orm";
+import type { CommandCode } from "../../codec/commands.ts";
 import { bytesOf, type Db, type Statement } from "./db.ts";
 import { type Reach, within } from "./reach.ts";
 import { type CommandState, commands } from "./schema.ts";
 import { inForce } from "./suspensions.ts";
+
+/** Commands that delete what a tracker holds: the only ones that a device gets which is being erased. */
+export const CLEARING = ["F09"] as const satisfies readonly CommandCode[];
+/** For SQL. */
+export const CLEARING_CODES: string = CLEARING.map((code) => `'${code}'`).join(", ");
 
 export interface CommandRow {
   id: number;
@@ -135,6 +141,10 @@ export function openCommands(
 
 const AT_VERSION = "(SELECT version FROM registry) = ?";
 
+/** Of a device `d` that is marked, what it was told since, as long as its tracker is nobody else's. */
+const DELIVERABLE = `(d.deleting_at IS NULL OR (c.code IN (${CLEARING_CODES}) AND c.created_at >= d.deleting_at
+  AND NOT EXISTS (SELECT 1 FROM devices o WHERE o.imei_index = d.imei_index AND o.deleting_at IS NULL)))`;
+
 /** Puts back what a bridge claimed but could not write: it may be claimed again while its time lasts. */
 export function releaseStatement(bridgeId: number, ids: readonly number[], version: number): Statement {
   return {
@@ -155,10 +165,11 @@ export function claimStatement(
   now: number,
 ): Statement {
   return {
-    sql: `UPDATE commands SET state = 'sent', sent_at = ?, bridge_id = ?
+    sql: `UPDATE commands AS c SET state = 'sent', sent_at = ?, bridge_id = ?
       WHERE id IN (SELECT value FROM json_each(?)) AND state = 'queued' AND expires_at > ? AND ${AT_VERSION}
-        AND coalesce((SELECT kid FROM settlement) = ?, TRUE) AND device_id IN (SELECT id FROM devices WHERE deleting_at IS NULL)
-        AND NOT ${inForce("commands.account_id", "commands.device_id")}
+        AND coalesce((SELECT kid FROM settlement) = ?, TRUE)
+        AND EXISTS (SELECT 1 FROM devices d WHERE d.id = c.device_id AND ${DELIVERABLE})
+        AND NOT ${inForce("c.account_id", "c.device_id")}
       RETURNING id, frame, account_id`,
     args: [now, bridgeId, JSON.stringify(ids), now, version, kid],
   };
@@ -179,7 +190,7 @@ export async function claimedFrames(db: Db, rows: readonly ArrayLike<unknown>[])
 export function offersStatement(now: number, limit: number): Statement {
   return {
     sql: `SELECT min(c.id), d.imei, d.account_id FROM commands c JOIN devices d ON d.id = c.device_id
-      WHERE c.state = 'queued' AND c.expires_at > ? AND d.deleting_at IS NULL
+      WHERE c.state = 'queued' AND c.expires_at > ? AND ${DELIVERABLE}
         AND NOT ${inForce("d.account_id", "d.id")}
       GROUP BY c.device_id ORDER BY random() LIMIT ?`,
     args: [now, limit],
@@ -243,7 +254,8 @@ export async function answerStatement(db: Db, answers: readonly Answer[], versio
   const { $fields } = db;
   const sealed = await Promise.all(
     answers.map(async (answer) => ({
-      ...(await $fields.seal("commands", answer.accountId, answer)),
+      // Of a device that is being erased there are no words, and perhaps nothing to seal them under.
+      ...(answer.reply === null ? answer : await $fields.seal("commands", answer.accountId, answer)),
       replyIndex: answer.reply === null ? null : await $fields.index("reply", `${answer.deviceId} ${answer.reply}`),
     })),
   );

@@ -19,6 +19,7 @@ export const MIGRATIONS = [
   "0014_held",
   "0015_hold_reviews",
   "0016_suspensions",
+  "0017_trackers_told",
 ] as const;
 
 /** Names of the migrations that the database has, without ".sql"; none in a database without any table. */

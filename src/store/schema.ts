@@ -525,6 +525,7 @@ export const devices = sqliteTable(
     uniqueIndex("devices_imei").on(t.imei).where(sql`deleting_at IS NULL`),
     index("devices_of_account").on(t.accountId, t.id),
     index("devices_of_group").on(t.groupId).where(sql`group_id IS NOT NULL`),
+    index("devices_marked").on(t.imeiIndex).where(sql`deleting_at IS NOT NULL`),
     index("devices_rescoped").on(t.rescopedAt).where(sql`rescoped_at IS NOT NULL`),
   ],
 );
@@ -884,6 +885,8 @@ export const requests = sqliteTable(
     evidenceAt: integer("evidence_at"),
     /** Announced to every known channel: it is verified then, unless it is cancelled before. */
     countsAt: integer("counts_at"),
+    /** JSON, numbers: what trackers said that were told to delete what they hold. */
+    trackers: text("trackers"),
   },
   (t) => [
     index("requests_of_account").on(t.accountId, t.id),

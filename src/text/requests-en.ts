@@ -225,6 +225,23 @@ export const requests = {
     dispute: "dispute",
   } as Record<string, string>,
   heldUntil: (reason: string, basis: string, until: unknown) => [`${reason} (${basis}), at most until `, until],
+  receiptTrackers: "What the trackers hold themselves",
+  receiptTrackersLead:
+    "Trackers that were connected were told to delete it. Nothing else of the request depends on what they answered.",
+  trackerHolds: {
+    cache: "Reports not delivered yet",
+    phones: "Phone numbers",
+    listeners: "Numbers that may listen in",
+    cards: "Cards and keys",
+    pictures: "Pictures",
+  } as Record<string, string>,
+  trackerSaid: {
+    confirmed: "deleted, says the tracker",
+    sent: "told, no answer",
+    refused: "refused",
+    offline: "not connected",
+    unknown: "no command known",
+  } as Record<string, string>,
   stores: {
     tracks: "Databases with tracks",
     records: "Database of accounts",

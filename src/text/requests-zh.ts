@@ -199,6 +199,22 @@ export const requests: typeof en = {
     dispute: "争议",
   } as Record<string, string>,
   heldUntil: (reason: string, basis: string, until: unknown) => [`${reason}（${basis}），最迟至 `, until],
+  receiptTrackers: "定位器自身保存的内容",
+  receiptTrackersLead: "已要求当时在线的定位器将其删除。请求的其他部分不取决于定位器的答复。",
+  trackerHolds: {
+    cache: "尚未上传的报告",
+    phones: "电话号码",
+    listeners: "可监听的号码",
+    cards: "卡片和钥匙",
+    pictures: "照片",
+  },
+  trackerSaid: {
+    confirmed: "定位器确认已删除",
+    sent: "已发送，未答复",
+    refused: "已拒绝",
+    offline: "未连接",
+    unknown: "没有已知的指令",
+  },
   stores: {
     tracks: "轨迹数据库",
     records: "账户数据库",

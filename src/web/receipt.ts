@@ -14,7 +14,10 @@ const TIMES: ReadonlySet<string> = new Set(["receivedAt", "verifiedAt", "frozenA
 export function receiptPage(view: PageView, name: string, body: string): Html {
   const t = view.t.requests;
   const receipt = JSON.parse(body) as Fields;
-  const stores = (Array.isArray(receipt.stores) ? receipt.stores : []) as Fields[];
+  const all = (Array.isArray(receipt.stores) ? receipt.stores : []) as Fields[];
+  // Trackers are no place that we can look into: there is only what they said.
+  const stores = all.filter((store) => store.name !== "trackers");
+  const told = Object.entries((all.find((store) => store.name === "trackers")?.evidence ?? {}) as Fields);
   const held = (Array.isArray(receipt.held) ? receipt.held : []) as Fields[];
   const number = (value: unknown) => (typeof value === "number" ? value.toLocaleString(view.language) : "–");
   const words: Record<string, Readonly<Record<string, string>>> = {
@@ -51,6 +54,21 @@ export function receiptPage(view: PageView, name: string, body: string): Html {
           "–",
         ),
       )}
+      ${
+        told.length === 0
+          ? ""
+          : card(
+              t.receiptTrackers,
+              html`<p>${t.receiptTrackersLead}</p>${facts(
+                told.map(([what, counts]): [string, unknown] => [
+                  t.trackerHolds[what] ?? what,
+                  Object.entries(counts as Fields)
+                    .map(([word, count]) => `${t.trackerSaid[word] ?? word}: ${number(count)}`)
+                    .join(" · "),
+                ]),
+              )}`,
+            )
+      }
       ${
         held.length === 0
           ? ""

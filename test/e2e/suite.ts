@@ -195,6 +195,42 @@ export function suite(runtime: Runtime): void {
     tracker.close();
   });
 
+  test("a tracker that is erased deletes what it holds, and the receipt says so", { timeout: 60_000 }, async () => {
+    const { id, imei } = await aDevice();
+    const tracker = new Tracker(platform.bridgePort);
+    tracker.send(encodeAaa({ identifier: "A", imei, report: aReport(590), model: "T366" }));
+    await positionsWhen(id, 1);
+    // As intake leaves it.
+    const name = "the-erasure-of-the-e2e";
+    const client = createClient({ url: `file:${join(dataDir, "main.db")}` });
+    await client.execute({
+      sql: `INSERT INTO requests (name, type, state, level, account_id, scope, received_at, verified_at, deadline)
+        VALUES (?1, 'erase', 'verified', 'V0', ?2, ?3, ?4, ?4, ?5)`,
+      args: [name, accountId, JSON.stringify({ kind: "devices", devices: [id] }), Date.now(), Date.now() + 86_400_000],
+    });
+    client.close();
+    const run = () => admin("POST", "/v1/admin/jobs/erase/run");
+    await run();
+    expect((await call("GET", `/v1/devices/${id}`)).status).toBe(404);
+    const down = await tracker.receive(15_000);
+    expect(down).toMatchObject({ direction: "down", imei, type: "F09", checksumOk: true });
+    expect(latin1(down?.content ?? new Uint8Array(), 0)).toBe("3");
+    tracker.send(encodeFrame({ direction: "up", identifier: down!.identifier, imei, type: "F09", content: "OK" }));
+    let receipt = await call("GET", `/v1/receipts/${name}`);
+    for (let tries = 0; receipt.status !== 200 && tries < 30; tries++) {
+      await wait(1000);
+      await run();
+      receipt = await call("GET", `/v1/receipts/${name}`);
+    }
+    expect((receipt.json.stores as unknown as Json[]).at(-1)).toMatchObject({
+      name: "trackers",
+      evidence: { cache: { confirmed: 1 } },
+    });
+    const page = await (await fetch(`${platform.url}/receipts/${name}`)).text();
+    expect(page).toContain("deleted, says the tracker: 1");
+    tracker.close();
+  });
+
   test("a mail is sent: it is in the outbox, with a link to this platform", async () => {
     const email = `${runtime}@edge.test`;
     const response = await fetch(`${platform.url}/v1/signups`, {

@@ -33,6 +33,7 @@ export const RIGHTS = {
       failures: "none operation",
       evidenceAt: "personal other",
       countsAt: "personal other",
+      trackers: "personal other",
     },
   },
   requestConfirmations: {
