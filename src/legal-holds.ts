@@ -198,7 +198,7 @@ export async function remindOfHolds(base: Base): Promise<number> {
   const now = ctx.now();
   const names = await store.takeDueHolds(ctx.db, now, now - LIMITS.holdTellMs, LIMITS.deleteRows);
   if (names.length === 0) return 0;
-  ctx.log.warn("holds.review_due", { count: names.length });
+  ctx.log.warn("holds.review_due", { entries: names.length });
   for (const user of await legalStaff(ctx)) {
     await tell(ctx, user, "holdReview", { count: String(names.length), path: "/admin/holds" });
   }

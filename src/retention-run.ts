@@ -113,17 +113,10 @@ async function purgeAccounts(
         devices.length === 0 ? [] : await reseal(ctx, telemetry, accountId, devices, periods[i]!, statements),
       );
   }
-  const kept = await accountsKept(ctx.db, ids, now);
-  for (const [i, { accountId, deviceIds }] of accounts.entries()) {
-    if (!kept.has(accountId)) continue;
-    const ended = deviceIds.map((deviceId) => {
-      const keeping = keepingFor(periods[i]!, deviceId);
-      return { deviceId, scope: keeping.scope, cutoff: cutoffAt(now, keeping) };
-    });
-    await keepDue(ctx, accountId, ended);
-  }
+  const { failed, failure } = await keepFirst(ctx, accounts, periods);
   // The key store is asked only where a day is over since, or something of the periods has changed.
   const due = accounts.flatMap(({ accountId, deviceIds, daysDestroyed }, i) => {
+    if (failed.has(accountId)) return [];
     const scopes = oldDays(now, periods[i]!, deviceIds, waiting[i]!);
     const note = JSON.stringify(scopes.map(({ scope, beforeDay }) => [scope, beforeDay]));
     return note === daysDestroyed ? [] : { accountId, scopes, note };
@@ -133,7 +126,9 @@ async function purgeAccounts(
     await noteDaysDestroyed(ctx.db, due);
   }
   let deleted = 0;
-  const cutoffs = accounts.flatMap((account, i) => cutoffsOf(now, account, periods[i]!));
+  const cutoffs = accounts.flatMap((account, i) =>
+    failed.has(account.accountId) ? [] : cutoffsOf(now, account, periods[i]!),
+  );
   for (let at = 0; at < cutoffs.length && statements.left > 0; at += LIMITS.devicesAStep) {
     const devices = cutoffs.slice(at, at + LIMITS.devicesAStep);
     const positions = await purgeTracks(ctx, telemetry, devices, statements);
@@ -151,7 +146,39 @@ async function purgeAccounts(
       ),
     ),
   );
+  if (failed.size > 0) throw failure;
   return deleted;
+}
+
+/**
+ * Copies what must be kept longer, before it goes. An account of which that fails waits, so that nothing of it is lost; the
+ * others do not wait with it.
+ */
+async function keepFirst(
+  ctx: Base,
+  accounts: readonly PurgedAccount[],
+  periods: readonly Periods[],
+): Promise<{ failed: Set<number>; failure?: unknown }> {
+  const now = ctx.now();
+  const failed = new Set<number>();
+  const ids = accounts.map(({ accountId }) => accountId);
+  const kept = await accountsKept(ctx.db, ids, now);
+  let failure: unknown;
+  for (const [i, { accountId, deviceIds }] of accounts.entries()) {
+    if (!kept.has(accountId)) continue;
+    const ended = deviceIds.map((deviceId) => {
+      const keeping = keepingFor(periods[i]!, deviceId);
+      return { deviceId, scope: keeping.scope, cutoff: cutoffAt(now, keeping) };
+    });
+    try {
+      await keepDue(ctx, accountId, ended);
+    } catch (error) {
+      ctx.log.error("held.failed", { account: accountId }, error);
+      failed.add(accountId);
+      failure = error;
+    }
+  }
+  return { failed, failure };
 }
 
 /** Before when what an account's devices sent is past its period. */

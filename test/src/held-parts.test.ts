@@ -339,6 +339,22 @@ describe("other ways to go", () => {
     expect(await positionsIn(await opened(Number(made[0]!.id)))).toEqual({ [devices[1]!.id]: 70 });
   });
 
+  test("what cannot be copied stays, and nobody else's stays with it", async () => {
+    const order = await hold({ kind: "account" }, NOON, NOON + 300 * DAY);
+    const others = await anAccount(database.db);
+    const other = await aDevice(database.db, { accountId: others });
+    await stored(base, other, minutes(5, NOON));
+    await settled(base);
+    await sql("UPDATE legal_holds SET scope = 'torn' WHERE id = ?", [order]);
+    base.advance(93 * DAY);
+    await expect(purgeExpired(base)).rejects.toThrow();
+    const left = (id: number) => count("SELECT coalesce(sum(positions), 0) FROM segments WHERE account_id = ?", [id]);
+    expect([await left(accountId), await left(others)]).toEqual([140, 0]);
+    await sql(`UPDATE legal_holds SET scope = '{"kind":"account"}' WHERE id = ?`, [order]);
+    expect(await purgeExpired(base)).toBe(140);
+    expect(await left(accountId)).toBe(0);
+  });
+
   test("copies that a restored database brings back without their secrets go again", async () => {
     await hold({ kind: "account" });
     await untilStill(await ask({ kind: "account" }));
