@@ -3,6 +3,7 @@ import { accountOf, reachOf, requireEditable } from "./access.ts";
 import { first } from "./accounts.ts";
 import { record } from "./audit.ts";
 import type { Ctx } from "./context.ts";
+import { beforeCorrection } from "./corrections.ts";
 import { AppError } from "./errors.ts";
 import { settleKept } from "./held-parts.ts";
 import { removeDevice } from "./retention.ts";
@@ -79,6 +80,7 @@ export async function changeDevice(ctx: Ctx, seen: DeviceRow, settings: Partial<
   requireEditable(ctx, seen.id);
   if (Object.keys(settings).length === 0) return seen;
   const checked = settings.model === undefined ? settings : { ...settings, model: modelNamed(settings.model) };
+  if (settings.name !== undefined && settings.name !== seen.name) await beforeCorrection(ctx, seen.accountId);
   const changed = await store.updateDevice(ctx.db, reachOf(ctx), seen, checked);
   if (changed === null) throw new AppError("conflict", "The device was changed by another request; read it again");
   await record(ctx, "device.changed", { accountId: seen.accountId, subject: `device ${seen.id}` });
@@ -98,6 +100,7 @@ export async function deleteDevice(ctx: Ctx, id: number): Promise<void> {
   if (!(await settleKept(ctx, accountOf(ctx)))) {
     throw new AppError("unavailable", "Its positions are being sorted", { retryAfterS: 2 });
   }
+  await beforeCorrection(ctx, device.accountId);
   const marked = await store.markDeviceDeleting(ctx.db, reachOf(ctx), id, ctx.now());
   if (!marked) throw new AppError("not_found", "No such device");
   await tellTracker(ctx, device);

@@ -9,14 +9,19 @@ import { trackersSaid } from "./tracker-erasure.ts";
 
 // What the ledger and the subject are told of an erasure: numbers, fixed words and ids of destroyed keys.
 
-/** Says in the ledger that it begins, before anything is destroyed; once. */
-export async function tellFrozen(ctx: Base, { name, calendar }: Erasure, { scope }: ErasureJob): Promise<void> {
-  if (await hasEntry(ctx.db, "frozen", name)) return;
+/** Says in the ledger that it begins, before anything is destroyed; once. What is corrected is not frozen. */
+export async function tellFrozen(ctx: Base, { name, calendar, type }: Erasure, { scope }: ErasureJob): Promise<void> {
+  if (type === "correct" || (await hasEntry(ctx.db, "frozen", name))) return;
   await appendLedger(ctx, "frozen", { request: name, scopeClass: scope.kind, calendar, actorRole: "job" });
 }
 
 /** Says which keys were destroyed. */
-export async function tellShredded(ctx: Base, { id, name, calendar }: Erasure, { scope }: ErasureJob): Promise<void> {
+export async function tellShredded(
+  ctx: Base,
+  { id, name, calendar, type }: Erasure,
+  { scope }: ErasureJob,
+): Promise<void> {
+  if (type === "correct") return;
   const kids = (await stepsOf(ctx.db, id)).flatMap((step) => step.kids);
   await appendLedger(ctx, "shredded", { request: name, kids, scopeClass: scope.kind, calendar, actorRole: "job" });
 }
@@ -37,7 +42,7 @@ export async function conclude(
   verified: ReadonlyMap<string, Verified>,
   held: readonly HeldOf[],
 ): Promise<void> {
-  const { id, name, calendar, deadline } = request;
+  const { id, name, type, calendar, deadline } = request;
   const steps = await stepsOf(ctx.db, id);
   const kids = steps.flatMap((step) => step.kids);
   const now = ctx.now();
@@ -61,12 +66,15 @@ export async function conclude(
     calendar,
     actorRole: "job",
   } as const;
-  await appendLedger(ctx, held.length > 0 ? "partially_cleared" : "cleared", fields);
+  const done = type === "correct" ? "corrected" : "cleared";
+  await appendLedger(ctx, held.length > 0 ? "partially_cleared" : done, fields);
+  // Nobody asked for it by name.
+  if (request.level === null) return;
   const { receivedAt, verifiedAt, frozenAt, level } = request;
   const said = await trackersSaid(ctx, id);
   const nothing = { rows: 0, bytes: 0, keys: 0, left: 0 };
   const content = {
-    ...{ request: name, type: "erase", scopeClass: scope.kind, level, result },
+    ...{ request: name, type, scopeClass: scope.kind, level, result },
     ...{ receivedAt, verifiedAt, frozenAt, clearedAt: now, deadline, calendar },
     ...{
       stores: said === null ? stores : [...stores, { name: "trackers", ...nothing, evidence: said }],

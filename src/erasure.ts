@@ -1,6 +1,6 @@
 import type { Base } from "./context.ts";
 import { KEYS } from "./erasers/keys.ts";
-import { PART } from "./erasers/part.ts";
+import { CORRECTED, PART } from "./erasers/part.ts";
 import { RANGE } from "./erasers/range.ts";
 import { RECORDS } from "./erasers/records.ts";
 import { TRACKS } from "./erasers/tracks.ts";
@@ -84,7 +84,7 @@ async function turn(ctx: Base, request: Erasure, holder: number): Promise<boolea
     const scope = await ownScope(ctx, accountId, JSON.parse(request.scope) as ErasureScope);
     request.frozenAt = frozenAt ?? ctx.now();
     const job = { id, name, accountId, userId, scope, frozenAt: request.frozenAt };
-    const stores = STORES.filter((store) => store.applies(scope));
+    const stores = request.type === "correct" ? [CORRECTED] : STORES.filter((store) => store.applies(scope));
     const at: Turn = { ctx, request, job, stores, holder };
     if (stores.length === 0) throw new Error("No store erases this");
     for (let state = request.state; state !== "cleared"; ) {
@@ -132,12 +132,13 @@ async function work(at: Turn, state: Running): Promise<RequestState | null> {
   const budget = { left: LIMITS.erasureStatements };
   switch (state) {
     case "verified":
-      if (!(await settleKept(ctx, job.accountId))) return null;
+      if (request.type !== "correct" && !(await settleKept(ctx, job.accountId))) return null;
       await freeze(at);
       return NEXT.verified;
     case "frozen":
       await tellOthers(at);
-      at.keptAt = await keep(ctx, threatOf(job), () => stay(at));
+      // What was to be replaced is replaced already: nothing goes.
+      if (request.type !== "correct") at.keptAt = await keep(ctx, threatOf(job), () => stay(at));
       await tellFrozen(ctx, request, job);
       await tellTrackers(ctx, job, await trackersIn(at));
       // What they are told opens as long as the keys are there.

@@ -1,6 +1,7 @@
 import { accountOf } from "./access.ts";
 import { record } from "./audit.ts";
 import type { Ctx } from "./context.ts";
+import { beforeCorrection } from "./corrections.ts";
 import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 import { changeRetention, requireWholeAccount } from "./retention-settings.ts";
@@ -57,6 +58,7 @@ export async function changeGroup(ctx: Ctx, group: GroupRow, change: GroupChange
     await changeRetention(ctx, { groups, devices: members }, confirm);
   }
   if (name !== undefined && name !== group.name) {
+    await beforeCorrection(ctx, accountId);
     await store.renameGroup(ctx.db, accountId, group.id, name);
     await record(ctx, "group.changed", { accountId, subject: `group ${group.id}` });
   }

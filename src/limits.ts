@@ -92,6 +92,12 @@ export const LIMITS = {
   heldReleases: 20,
   /** Positions that must be kept longer are copied this long before their period ends. */
   keepAheadMs: 2 * 3_600_000,
+  /** What is left of an account is sealed under another secret for so long in one turn; its lease is longer. */
+  sealAnewMs: 20_000,
+  /** What was corrected outside a request opens in no older copy so long afterwards: an account's corrections go together. */
+  correctedMs: 3_600_000,
+  /** A correction that comes so shortly before another one is carried out is not among those. */
+  correctedMarginMs: 5 * 60_000,
   /** A segment is not added to when it has so many positions, or spans so long and has at least the fewest. */
   segmentPositions: 400,
   segmentMs: 200 * 60_000,

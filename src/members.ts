@@ -2,6 +2,7 @@ import { accountOf, personOf } from "./access.ts";
 import { accountById } from "./accounts.ts";
 import { record } from "./audit.ts";
 import type { Ctx, CustomerRole } from "./context.ts";
+import { beforeCorrection } from "./corrections.ts";
 import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 import { linkTo, queueMail } from "./mail.ts";
@@ -127,6 +128,7 @@ export async function changeMember(ctx: Ctx, member: MemberRow, change: Partial<
 export async function removeMember(ctx: Ctx, id: number): Promise<void> {
   const accountId = accountOf(ctx);
   const { name } = await memberOf(ctx, id);
+  await beforeCorrection(ctx, accountId);
   const revoked = await store.deleteMember(ctx.db, accountId, id, ctx.now());
   if (revoked === null) {
     await memberOf(ctx, id);

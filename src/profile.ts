@@ -1,6 +1,7 @@
 import { accountOf, personOf, reachOf } from "./access.ts";
 import { record } from "./audit.ts";
 import type { Ctx } from "./context.ts";
+import { beforeCorrection } from "./corrections.ts";
 import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 import { linkTo, queueMail } from "./mail.ts";
@@ -93,6 +94,7 @@ export async function changeProfile(ctx: Ctx, change: ProfileChange): Promise<vo
   if (Object.keys(set).length === 0) return;
   const { userId } = personOf(ctx);
   const before = await ownRow(ctx);
+  if (rest.name !== undefined || searchHistory === false) await beforeCorrection(ctx, before.accountId);
   await updateUser(ctx.db, userId, set);
   // An account that signed up is named after its owner, and must not keep a name that they take away.
   if (rest.name !== undefined && before.name !== null && before.role === "owner" && before.accountId !== null) {
@@ -126,6 +128,7 @@ export interface AccountChange {
 export async function changeAccount(ctx: Ctx, change: AccountChange): Promise<void> {
   const accountId = accountOf(ctx);
   const { addresses = {}, name, paymentMode } = change;
+  if (name !== undefined || Object.keys(addresses).length > 0) await beforeCorrection(ctx, accountId);
   const set = { ...(name !== undefined && { name }), ...(paymentMode !== undefined && { paymentMode }) };
   if (Object.keys(set).length > 0) await store.updateAccount(ctx.db, accountId, set);
   for (const [kind, address] of Object.entries(addresses) as [AddressKind, Address | null | undefined][]) {
@@ -175,6 +178,7 @@ export async function confirmEmail(ctx: Ctx, token: string): Promise<void> {
   const email = await askedEmail(ctx, token);
   const me = await ownRow(ctx);
   const secure = await linkTo(ctx, "/secure/");
+  await beforeCorrection(ctx, me.accountId);
   if ((await takeToken(ctx, "email", token)) === null) throw new AppError("not_found", "No such link: it was used");
   if ((await updateUser(ctx.db, me.id, { email, emailVerifiedAt: ctx.now() })) === null) {
     throw new AppError("conflict", "This address belongs to an account already");
@@ -202,6 +206,7 @@ export async function changeMobile(ctx: Ctx, mobile: string | null): Promise<voi
   const me = await ownRow(ctx);
   if (number === me.mobile) return;
   const link = await linkTo(ctx, "/secure");
+  await beforeCorrection(ctx, me.accountId);
   await updateUser(ctx.db, me.id, { mobile: number, mobileVerifiedAt: null });
   await changed(ctx, "mobile.changed");
   await queueMail(ctx, "mobileChanged", { to: me.email, userId: me.id, language: me.language, data: { link } });

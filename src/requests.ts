@@ -35,8 +35,8 @@ export const newName = (base: Base): string => toBase64Url(base.random(16));
 /** Nothing more happens with it. */
 export const isOver = ({ closedAt }: Pick<Row, "closedAt">) => closedAt !== null;
 /** Nothing has been done for it yet. */
-export const mayCancel = ({ state, closedAt }: Pick<Row, "state" | "closedAt">) =>
-  closedAt === null && (state === "identity_pending" || state === "verified");
+export const mayCancel = ({ state, type, closedAt }: Pick<Row, "state" | "type" | "closedAt">) =>
+  closedAt === null && (state === "identity_pending" || (state === "verified" && type !== "correct"));
 
 export const alreadyAsked = (name: string) =>
   new AppError("conflict", "This was asked for already, and is not over", { more: { request: name } });
@@ -53,9 +53,9 @@ export interface Made {
 }
 
 /**
- * Makes a request for the signed-in person, who has just proved who they are. What one call can do is done with it; an
- * erasure waits for the engine, which takes it up within the minute. What is to be restricted, or is objected to, is
- * suspended from now on.
+ * Makes a request for the signed-in person, who has just proved who they are. What one call can do is done with it; the
+ * rest waits for the engine, which takes it up within the minute. What is to be restricted, or is objected to, is suspended
+ * from now on.
  * @throws {AppError} step_up_required; invalid and forbidden, naming the field; conflict when it is open already, with its
  *   name; rate_limited
  */
@@ -88,14 +88,14 @@ export async function makeRequest(
     throw error;
   }
   await record(ctx, "request.made", { accountId, subject: `request ${id}` });
-  const atOnce = type === "access" || type === "export" || type === "correct";
-  if (atOnce) {
+  const gives = type === "access" || type === "export";
+  if (gives) {
     await store.closeRequest(ctx.db, id, "cleared", ctx.now());
-    const done = type === "correct" ? "corrected" : "exported";
-    await appendLedger(ctx, done, { request: name, scopeClass: scopeOf(row).kind, result: "done" });
+    await appendLedger(ctx, "exported", { request: name, scopeClass: scopeOf(row).kind, result: "done" });
   }
   const request = await requestOf(ctx, name);
-  if (atOnce) await noteDone(ctx, request);
+  // Of a correction the engine does the rest: that nobody reads any more what was there before.
+  if (gives || type === "correct") await noteDone(ctx, request);
   else await tellMade(ctx, request);
   return { request, download };
 }

@@ -16,7 +16,7 @@ import * as ledger from "./store/ledger.ts";
 import { readFixes, writeFixes } from "./store/newest.ts";
 import { replaceNewestStatement } from "./store/purge.ts";
 import * as store from "./store/restore.ts";
-import { replaceRow, type SealedRow, sealedRows, sealedTexts } from "./store/rotate-own.ts";
+import { replaceRows, type SealedRow, sealedIds, sealedRows, sealedTexts } from "./store/rotate-own.ts";
 import { assertErasing, emptyLog } from "./store/scrub.ts";
 import { SEALED, type SealedTable } from "./store/sealed.ts";
 import { allTelemetry, type Telemetry } from "./telemetry.ts";
@@ -211,11 +211,10 @@ async function eraseLost({ db }: Telemetry, accountId: number, object: KeyObject
 async function emptyLost(ctx: Base, accountId: number): Promise<number> {
   let fields = 0;
   for (const table of Object.keys(SEALED) as SealedTable[]) {
-    for (let after = 0, more = true; more; ) {
-      const rows = await sealedRows(ctx.db, table, accountId, after, LIMITS.sealRows);
+    const ids = await sealedIds(ctx.db, table, accountId);
+    for (let at = 0; at < ids.length; at += LIMITS.sealRows) {
+      const rows = await sealedRows(ctx.db, table, accountId, ids.slice(at, at + LIMITS.sealRows));
       for (const row of rows) fields += await emptyRow(ctx, table, accountId, row);
-      more = rows.length === LIMITS.sealRows;
-      after = rows.at(-1)?.rowid ?? 0;
     }
   }
   for (const { kind, id, bound, sealed } of await sealedTexts(ctx.db, accountId)) {
@@ -241,7 +240,7 @@ async function emptyRow(ctx: Base, table: SealedTable, accountId: number, row: S
   const sealed: Record<string, unknown> = await ctx.db.$fields.seal(table, accountId, blank);
   // By its index a device is still known to ingest, and a person to sign-in: they can say anew what they are called.
   for (const column of what.fill) anew[column] = sealed[column];
-  await replaceRow(ctx.db, table, row, anew);
+  await replaceRows(ctx.db, table, [{ row, anew }]);
   return columns.length;
 }
 

@@ -136,6 +136,38 @@ export async function unopened(base: Base, table: SealedTable, account: number, 
   return columns;
 }
 
+/**
+ * Values of an account's rows that are not under its newest secret, sealed anew under it: by column, one set for each row.
+ * What does not open stays as it is. What they are looked up by stays the same.
+ */
+export async function underNewest(
+  base: Base,
+  table: SealedTable,
+  account: number,
+  rows: readonly { rowid: number; values: Readonly<Record<string, Value>> }[],
+): Promise<Record<string, Value>[]> {
+  const [newest, ...older] = await accountKeys(base, account, "fields");
+  if (newest === undefined || older.length === 0) return rows.map(() => ({}));
+  return Promise.all(
+    rows.map(async ({ rowid, values }) => {
+      const anew: Record<string, Value> = {};
+      for (const [column, { own }] of columnsOf(table)) {
+        const value = values[column];
+        if (value === undefined || !isSealed(value)) continue;
+        const at = place(table, column, account, own === true ? rowid : undefined);
+        const isNewest = decrypt(newest, at, value).then(
+          () => true,
+          () => false,
+        );
+        if (await isNewest) continue;
+        const plain = await decryptAny(older, at, value).catch(() => null);
+        if (plain !== null) anew[column] = await encrypt(base, newest, at, plain);
+      }
+      return anew;
+    }),
+  );
+}
+
 async function indexOf(pepper: CryptoKey, purpose: IndexPurpose, given: string): Promise<string> {
   const data = text.encode(`${purpose}\0${NORMAL[purpose](given)}`);
   return toBase64Url(new Uint8Array(await crypto.subtle.sign("HMAC", pepper, data)));

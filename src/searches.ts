@@ -1,6 +1,7 @@
 import { personOf, reachOf } from "./access.ts";
 import { holdsCardNumber } from "./card-numbers.ts";
 import type { Base, Ctx } from "./context.ts";
+import { beforeCorrection } from "./corrections.ts";
 import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 import { emptyLog } from "./store/scrub.ts";
@@ -37,7 +38,10 @@ export function listSearches(ctx: Ctx): Promise<SearchRow[]> {
 
 /** Deletes what the caller looked for. */
 export async function forgetSearches(ctx: Ctx): Promise<void> {
-  await store.deleteSearches(ctx.db, personOf(ctx).userId);
+  const me = personOf(ctx);
+  if ((await store.listSearches(ctx.db, me.userId, 1)).length === 0) return;
+  await beforeCorrection(ctx, me.kind === "user" ? me.accountId : null);
+  await store.deleteSearches(ctx.db, me.userId);
   ctx.defer(emptyLog(ctx.db));
 }
 

@@ -1,6 +1,7 @@
 import { newToken, personOf } from "./access.ts";
 import { record } from "./audit.ts";
 import type { Ctx } from "./context.ts";
+import { beforeCorrection } from "./corrections.ts";
 import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 import { linkTo, type MailData, type MailKind, queueMail } from "./mail.ts";
@@ -104,6 +105,7 @@ export async function secureByLink(ctx: Ctx, token: string): Promise<void> {
   if (email === null) return secure(ctx, user);
   // A stranger may have signed the free address up, or invited it, so that it cannot come back.
   await forgetUnconfirmed(ctx.db, email);
+  await beforeCorrection(ctx, user.accountId);
   const restored = await updateUser(ctx.db, user.id, { email, emailVerifiedAt: ctx.now() });
   // Where somebody has confirmed it meanwhile, who reads its mail still gets the link to a new password.
   await secure(ctx, restored ?? { ...user, email });

@@ -9,6 +9,7 @@ import { ownSecretsOf, rotateOwnSecret } from "../vault.ts";
 
 // A part of what is held about a person, of an account that lives on. The rows are emptied at once; so that older copies
 // of the database do not open either, all that is left is then sealed under another secret, and the old one destroyed.
+// What was corrected is done with in the same way.
 
 const partOf = ({ scope }: ErasureJob): Part => {
   if (scope.kind === "categories" || scope.kind === "fields") return scope;
@@ -18,6 +19,20 @@ const partOf = ({ scope }: ErasureJob): Part => {
 /** Whose part it is; nothing is anybody's who is gone. */
 const holder = ({ db }: Base, { accountId, userId }: ErasureJob) =>
   userId === null ? null : holderOf(db, accountId, userId);
+
+/**
+ * Seals what is left of the account under its newest secret, and destroys those before it.
+ * @returns null: another isolate may still seal with one of them, or there is more to seal than one run should
+ */
+async function sealRest(ctx: Base, job: ErasureJob): Promise<{ kids: readonly number[] } | null> {
+  const rotated = (await stepsOf(ctx.db, job.id)).findLast(({ store, step }) => store === "fields" && step === "shred");
+  if (rotated === undefined || ctx.now() < rotated.at + LIMITS.shredEveryMs) return null;
+  const { kids, done } = await sealAnew(ctx, job.accountId, ctx.now() + LIMITS.sealAnewMs);
+  return done ? { kids } : null;
+}
+
+const oldSecrets = async (ctx: Base, { accountId }: ErasureJob) =>
+  Math.max(0, (await ownSecretsOf(ctx, accountId)) - 1);
 
 export const PART: StoreEraser = {
   name: "fields",
@@ -39,14 +54,8 @@ export const PART: StoreEraser = {
       rows += changed;
       budget.left -= Math.max(1, statements.length);
     }
-    // Until then another isolate may still seal with the old secret.
-    const rotated = (await stepsOf(ctx.db, job.id)).findLast(
-      ({ store, step }) => store === "fields" && step === "shred",
-    );
-    if (budget.left <= 0 || rotated === undefined || ctx.now() < rotated.at + LIMITS.shredEveryMs)
-      return { rows, bytes: 0, done: false };
-    const { kids } = await sealAnew(ctx, job.accountId);
-    return { rows, bytes: 0, done: true, kids };
+    const rest = budget.left <= 0 ? null : await sealRest(ctx, job);
+    return rest === null ? { rows, bytes: 0, done: false } : { rows, bytes: 0, done: true, kids: rest.kids };
   },
 
   async scrub(ctx) {
@@ -57,7 +66,22 @@ export const PART: StoreEraser = {
     const who = await holder(ctx, job);
     const left = who === null ? {} : await partResidue(ctx.db, who, partOf(job));
     const rows = Object.values(left).reduce((sum, count) => sum + count, 0);
-    const old = Math.max(0, (await ownSecretsOf(ctx, job.accountId)) - 1);
+    const old = await oldSecrets(ctx, job);
     return { found: rows + old, evidence: { rows, oldSecrets: old } };
+  },
+};
+
+/** What was corrected: the values are other ones already, and what they were must open in no copy. Nothing is emptied. */
+export const CORRECTED: StoreEraser = {
+  ...PART,
+
+  async purge(ctx, job) {
+    const rest = await sealRest(ctx, job);
+    return rest === null ? { rows: 0, bytes: 0, done: false } : { rows: 0, bytes: 0, done: true, kids: rest.kids };
+  },
+
+  async verify(ctx, job) {
+    const old = await oldSecrets(ctx, job);
+    return { found: old, evidence: { oldSecrets: old } };
   },
 };

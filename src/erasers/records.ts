@@ -1,4 +1,5 @@
 import type { Base } from "../context.ts";
+import { beforeCorrection } from "../corrections.ts";
 import { residueCounts } from "../store/erasable.ts";
 import { deleteAccount, recordsOfDevices } from "../store/erasure.ts";
 import { deleteMarkedDevice } from "../store/retention.ts";
@@ -18,8 +19,11 @@ export const RECORDS: StoreEraser = {
   async purge(ctx, job) {
     await assertErasing(ctx.db);
     const before = await left(ctx, job);
-    if (job.scope.kind === "devices") for (const id of job.scope.devices) await deleteMarkedDevice(ctx.db, id);
-    else await deleteAccount(ctx.db, job.accountId);
+    if (job.scope.kind === "devices") {
+      // What they were called was sealed under the account's own secret, which stays.
+      if (before > 0) await beforeCorrection(ctx, job.accountId);
+      for (const id of job.scope.devices) await deleteMarkedDevice(ctx.db, id);
+    } else await deleteAccount(ctx.db, job.accountId);
     const after = await left(ctx, job);
     return { rows: before - after, bytes: 0, done: after === 0 };
   },

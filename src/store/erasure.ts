@@ -1,7 +1,7 @@
 import { bytesOf, type Db } from "./db.ts";
 import type { Holder } from "./held.ts";
 import { ROWS_AN_ACCOUNT } from "./newest.ts";
-import type { RequestState, RequestStep } from "./schema.ts";
+import type { RequestState, RequestStep, RequestType } from "./schema.ts";
 
 // What the engine of erasures keeps in the database. Each change of a request names the holder of its lease and the
 // state that it goes on from, so that a runner that was slow changes nothing.
@@ -14,6 +14,7 @@ const RUNNING =
 export interface Erasure {
   id: number;
   name: string;
+  type: RequestType;
   state: RequestState;
   accountId: number;
   userId: number | null;
@@ -30,7 +31,7 @@ export interface Erasure {
 }
 
 const COLUMNS =
-  "id, name, state, account_id, user_id, scope, verified_at, deadline, calendar, frozen_at, failures, received_at, level";
+  "id, name, state, account_id, user_id, scope, verified_at, deadline, calendar, frozen_at, failures, received_at, level, type";
 
 function erasureOf(row: ArrayLike<unknown>): Erasure {
   const orNull = (value: unknown) => (value === null ? null : Number(value));
@@ -48,19 +49,22 @@ function erasureOf(row: ArrayLike<unknown>): Erasure {
     failures: Number(row[10]),
     receivedAt: Number(row[11]),
     level: row[12] === null ? null : String(row[12]),
+    type: row[13] as RequestType,
   };
 }
 
-/** Of an account parts go one after the other: each seals what is left under another secret. */
-const IN_TURN = `(scope ->> '$.kind' NOT IN ('fields', 'categories') OR NOT EXISTS (SELECT 1 FROM requests o
-  WHERE o.account_id = requests.account_id AND o.id < requests.id AND o.closed_at IS NULL AND o.type = 'erase'
-    AND o.state IN ${RUNNING} AND o.state <> 'partially_cleared' AND o.scope ->> '$.kind' IN ('fields', 'categories')))`;
+/** Of an account parts go one after the other: each seals what is left under another secret, a minute after it made it. */
+const PARTS = "('fields', 'categories')";
+const IN_TURN = `(scope ->> '$.kind' NOT IN ${PARTS} OR state NOT IN ('verified', 'partially_cleared') OR NOT EXISTS (
+  SELECT 1 FROM requests o WHERE o.account_id = requests.account_id AND o.id <> requests.id AND o.closed_at IS NULL
+    AND o.type IN ('erase', 'correct') AND o.state IN ${RUNNING} AND o.scope ->> '$.kind' IN ${PARTS}
+    AND (o.state NOT IN ('verified', 'partially_cleared') OR o.held_until > ?2 OR (o.id < requests.id AND o.due_at <= ?2))))`;
 
-/** Takes the lease of the due erasure whose deadline is nearest. Null: none is due, or all are being worked on. */
+/** Takes the lease of the due erasure, or correction, whose deadline is nearest. Null: none is due, or all are being worked on. */
 export async function takeErasure(db: Db, holder: number, now: number, until: number): Promise<Erasure | null> {
   const { rows } = await db.$client.execute({
     sql: `UPDATE requests SET holder = ?1, held_until = ?3 WHERE id = (
-        SELECT id FROM requests WHERE closed_at IS NULL AND type = 'erase' AND state IN ${RUNNING}
+        SELECT id FROM requests WHERE closed_at IS NULL AND type IN ('erase', 'correct') AND state IN ${RUNNING}
           AND due_at <= ?2 AND held_until <= ?2 AND ${IN_TURN} ORDER BY coalesce(deadline, 0), id LIMIT 1)
       RETURNING ${COLUMNS}`,
     args: [holder, now, until],

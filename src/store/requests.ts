@@ -28,9 +28,9 @@ const SHARED = "('account', 'devices', 'range', 'tracks')";
 const STILL_IN_FORCE = `d.type = 'restrict' AND EXISTS (SELECT 1 FROM suspensions s WHERE s.request_id = d.id)
   AND NOT EXISTS (SELECT 1 FROM suspensions s WHERE s.request_id = d.id AND s.lifted_at IS NOT NULL)`;
 
-/** An open request for the same, of the row `r` or of these values. */
+/** An open request for the same, of the row `r` or of these values. Of a correction the values are others each time. */
 const same = (type: string, account: string, user: string, scope: string) =>
-  `(d.closed_at IS NULL OR ${STILL_IN_FORCE}) AND d.state NOT IN ('identity_pending', 'partially_cleared') AND d.type = ${type} AND d.account_id = ${account}
+  `(d.closed_at IS NULL OR ${STILL_IN_FORCE}) AND d.state NOT IN ('identity_pending', 'partially_cleared') AND d.type <> 'correct' AND d.type = ${type} AND d.account_id = ${account}
     AND d.scope = ${scope} AND (d.user_id IS ${user} OR json_extract(d.scope, '$.kind') IN ${SHARED})`;
 
 /** The name of an open request for the same; null: there is none. */
@@ -115,6 +115,36 @@ export async function verifyRequest(
   return done!.rowsAffected === 1;
 }
 
+// Corrections that nobody asked for by right: the platform's own requests, which only its engine sees.
+
+const isOwn = sql`(${requests.type} = 'correct' AND ${requests.userId} IS NULL)`;
+const isAsked = sql`NOT ${isOwn}`;
+
+const OWN = "account_id = ?1 AND type = 'correct' AND user_id IS NULL AND closed_at IS NULL AND state = 'verified'";
+
+/** Whether one is to be carried out later than a time. */
+export async function hasOwnCorrection(db: Db, accountId: number, laterThan: number): Promise<boolean> {
+  const { rows } = await db.$client.execute({
+    sql: `SELECT 1 FROM requests WHERE ${OWN} AND due_at > ?2 LIMIT 1`,
+    args: [accountId, laterThan],
+  });
+  return rows.length > 0;
+}
+
+/** Writes one down, to be carried out at `dueAt`, unless there is one for then or later; none for an account that is frozen. */
+export async function insertOwnCorrection(
+  db: Db,
+  accountId: number,
+  own: { name: string; now: number; dueAt: number; deadline: number; calendar: string; uncertain: boolean },
+): Promise<void> {
+  await db.$client.execute({
+    sql: `INSERT INTO requests (name, type, state, account_id, scope, received_at, verified_at, due_at, deadline, calendar, uncertain)
+      SELECT ?3, 'correct', 'verified', id, '{"kind":"fields","fields":[]}', ?4, ?4, ?2, ?5, ?6, ?7 FROM accounts
+      WHERE id = ?1 AND frozen_at IS NULL AND NOT EXISTS (SELECT 1 FROM requests WHERE ${OWN} AND due_at >= ?2)`,
+    args: [accountId, own.dueAt, own.name, own.now, own.deadline, own.calendar, own.uncertain ? 1 : 0],
+  });
+}
+
 /** @param userId whose it must be; null: anybody's of the account */
 export async function requestByName(
   db: Db,
@@ -129,6 +159,7 @@ export async function requestByName(
       and(
         eq(requests.accountId, accountId),
         eq(requests.name, name),
+        isAsked,
         userId === null ? undefined : eq(requests.userId, userId),
       ),
     );
@@ -150,6 +181,7 @@ export function listRequests(
       and(
         eq(requests.accountId, accountId),
         lt(requests.id, before),
+        isAsked,
         userId === null ? undefined : eq(requests.userId, userId),
       ),
     )
@@ -157,11 +189,15 @@ export function listRequests(
     .limit(limit);
 }
 
-/** Takes a request back while nothing has been done for it; what it suspended goes on. @returns false: it is too late */
+/**
+ * Takes a request back while nothing has been done for it, as for a correction it has; what it suspended goes on.
+ * @returns false: it is too late
+ */
 export async function cancelRequest(db: Db, accountId: number, id: number, now: number): Promise<boolean> {
   const cancelled = {
     sql: `UPDATE requests SET state = 'revoked', closed_at = ?3, counts_at = NULL
-      WHERE id = ?2 AND account_id = ?1 AND state IN ('identity_pending', 'verified') AND closed_at IS NULL`,
+      WHERE id = ?2 AND account_id = ?1 AND closed_at IS NULL
+        AND (state = 'identity_pending' OR (state = 'verified' AND type <> 'correct'))`,
     args: [accountId, id, now],
   };
   const [done] = await db.$client.batch([cancelled, liftWithRequestStatement(id, "revoked", now)], "write");
@@ -169,13 +205,13 @@ export async function cancelRequest(db: Db, accountId: number, id: number, now: 
 }
 
 /**
- * Ends a request that people or one call carry out; what is refused suspends nothing any more. What an erasure has come
- * to, only its engine says, and a restriction that is in force is nobody's to refuse.
+ * Ends a request that people or one call carry out; what is refused suspends nothing any more. What an erasure or
+ * a correction has come to, only the engine says, and a restriction that is in force is nobody's to refuse.
  */
 export async function closeRequest(db: Db, id: number, state: "cleared" | "denied", now: number): Promise<boolean> {
-  const refusable = `(state = 'identity_pending' OR type <> 'erase'
+  const refusable = `(state = 'identity_pending' OR type NOT IN ('erase', 'correct')
     AND NOT (type = 'restrict' AND EXISTS (SELECT 1 FROM suspensions WHERE request_id = requests.id)))`;
-  const open = state === "denied" ? refusable : "type <> 'erase' AND state = 'verified'";
+  const open = state === "denied" ? refusable : "type NOT IN ('erase', 'correct') AND state = 'verified'";
   const closed = {
     sql: `UPDATE requests SET state = ?2, closed_at = ?3, counts_at = NULL WHERE id = ?1 AND closed_at IS NULL AND ${open}`,
     args: [id, state, now],
@@ -332,7 +368,7 @@ export function listAll(db: Db, openOnly: boolean, before: number, limit: number
   return db
     .select()
     .from(requests)
-    .where(and(lt(requests.id, before), openOnly ? isNull(requests.closedAt) : undefined))
+    .where(and(lt(requests.id, before), isAsked, openOnly ? isNull(requests.closedAt) : undefined))
     .orderBy(desc(requests.id))
     .limit(limit);
 }

@@ -18,20 +18,39 @@ export interface SealedRow {
   values: Record<string, string | Uint8Array>;
 }
 
-/** The next rows of an account in a table with sealed columns. */
+const PEOPLE = "SELECT id FROM users WHERE account_id = ?1";
+/** By an index, where the account of a row is not a column of it, or no index begins with that. */
+const WHERE: { readonly [T in SealedTable]?: string } = {
+  sessions: `user_id IN (${PEOPLE})`,
+  passkeys: `user_id IN (${PEOPLE})`,
+  searches: `user_id IN (${PEOPLE})`,
+  commands: "device_id IN (SELECT id FROM devices WHERE account_id = ?1)",
+};
+
+/** The rows of an account in a table with sealed columns, by number; none of what is no account's. */
+export async function sealedIds(db: Db, table: SealedTable, accountId: number): Promise<number[]> {
+  const { account } = SEALED[table];
+  if (account === "NULL") return [];
+  const { rows } = await db.$client.execute({
+    sql: `SELECT rowid FROM ${sqlName(table)} WHERE ${WHERE[table] ?? `${account} = ?1`}`,
+    args: [accountId],
+  });
+  return rows.map((row) => Number(row[0])).sort((a, b) => a - b);
+}
+
+/** Those of these rows that are there and the account's yet. */
 export async function sealedRows(
   db: Db,
   table: SealedTable,
   accountId: number,
-  after: number,
-  limit: number,
+  ids: readonly number[],
 ): Promise<SealedRow[]> {
   const names = Object.keys(SEALED[table].columns);
   const columns = names.map((name) => columnsIn(table)[name]!.name);
   const { rows } = await db.$client.execute({
     sql: `SELECT rowid, ${columns.join(", ")} FROM ${sqlName(table)}
-      WHERE rowid > ? AND ${SEALED[table].account} = ? ORDER BY rowid LIMIT ?`,
-    args: [after, accountId, limit],
+      WHERE rowid IN (SELECT value FROM json_each(?)) AND ${SEALED[table].account} = ? ORDER BY rowid`,
+    args: [JSON.stringify(ids), accountId],
   });
   return rows.map((row) => {
     const values: SealedRow["values"] = {};
@@ -43,22 +62,26 @@ export async function sealedRows(
   });
 }
 
-/** Puts values in the place of those that were read, unless somebody changed one. */
-export async function replaceRow(
+/** Puts values in the place of those that were read, unless somebody changed one. @returns rows that were changed */
+export async function replaceRows(
   db: Db,
   table: SealedTable,
-  { rowid, values }: SealedRow,
-  anew: Record<string, unknown>,
-): Promise<boolean> {
+  rows: readonly { row: SealedRow; anew: Readonly<Record<string, unknown>> }[],
+): Promise<number> {
   const named = columnsIn(table);
-  const [to, from] = [Object.entries(anew), Object.entries(values)];
-  if (to.length === 0) return false;
-  const { rowsAffected } = await db.$client.execute({
-    sql: `UPDATE ${sqlName(table)} SET ${to.map(([name]) => `${named[name]!.name} = ?`).join(", ")}
-      WHERE rowid = ? AND ${from.map(([name]) => `${named[name]!.name} IS ?`).join(" AND ")}`,
-    args: [...to.map(([, value]) => value), rowid, ...from.map(([, value]) => value)] as InValue[],
+  const statements = rows.flatMap(({ row: { rowid, values }, anew }) => {
+    const [to, from] = [Object.entries(anew), Object.entries(values)];
+    if (to.length === 0) return [];
+    const set = to.map(([name]) => `${named[name]!.name} = ?`).join(", ");
+    const was = from.map(([name]) => ` AND ${named[name]!.name} IS ?`).join("");
+    return {
+      sql: `UPDATE ${sqlName(table)} SET ${set} WHERE rowid = ?${was}`,
+      args: [...to.map(([, value]) => value), rowid, ...from.map(([, value]) => value)] as InValue[],
+    };
   });
-  return rowsAffected === 1;
+  if (statements.length === 0) return 0;
+  const results = await db.$client.batch(statements, "write");
+  return results.reduce((sum, { rowsAffected }) => sum + rowsAffected, 0);
 }
 
 /** What links and waiting mails of an account's people stand for. */

@@ -54,6 +54,9 @@ export function stateOf(view: PageView, { state, type }: Pick<PrivacyRequest, "s
   return pill(kind, waits ? t.waits : (t.state[state] ?? state));
 }
 
+const hasReceipt = ({ type, state }: Pick<PrivacyRequest, "type" | "state">) =>
+  (type === "erase" || type === "correct") && state === "cleared";
+
 /** The deadline of what is open, as a date and as time left. */
 export function countdown(view: PageView, { deadline, closedAt, uncertain }: PrivacyRequest): Html | string {
   const t = view.t.requests;
@@ -129,7 +132,7 @@ export function requestsPage(
             ? form(
                 html`${hidden("name", row.name)}${button("cancel", t.cancel, "quiet", t.cancelOf(whatOf(view, row)))}`,
               )
-            : row.type === "erase" && row.state === "cleared"
+            : hasReceipt(row)
               ? html`<a href="/receipts/${row.name}">${t.receipt}</a>`
               : "",
         ]),
@@ -164,9 +167,7 @@ export function requestPage(view: PageView, row: PrivacyRequest, receiptUrl: str
         [t.head.asked, time(view, row.receivedAt)],
         ...(row.deadline === null ? [] : ([[t.head.deadline, countdown(view, row)]] as const)),
         [t.name, html`<code>${row.name}</code>`],
-        ...(row.type === "erase" && row.state === "cleared"
-          ? ([[t.receipt, html`<a href="/receipts/${row.name}">${t.open}</a>`]] as const)
-          : []),
+        ...(hasReceipt(row) ? ([[t.receipt, html`<a href="/receipts/${row.name}">${t.open}</a>`]] as const) : []),
       ])}
       ${mayCancel(row) ? form(actions(button("cancel", t.cancel, "quiet"))) : ""}
       <p><a href="/profile/requests">${common.back}</a></p>`,

@@ -174,17 +174,20 @@ describe("makeRequest()", () => {
     expect((await entries()).map(({ type }) => type)).toEqual(["verified", "exported", "verified", "exported"]);
   });
 
-  test("of a correction changes what it names by the rules of the profile, keeps names and no values, and is over", async () => {
+  test("of a correction changes what it names by the rules of the profile, and keeps names and no values", async () => {
     const { request } = await makeRequest(me(), {
       type: "correct",
       correction: { profile: { name: "Kim Right" }, account: { paymentMode: "transfer" } },
     });
     expect(request).toMatchObject({
-      state: "cleared",
+      state: "verified",
       scope: '{"kind":"fields","fields":["accounts.paymentMode","users.name"]}',
     });
     expect((await userById(base.db, owner.id))!.name).toBe("Kim Right");
-    expect((await entries()).map(({ type }) => type)).toEqual(["verified", "corrected"]);
+    // The engine goes on with it.
+    expect((await entries()).map(({ type }) => type)).toEqual(["verified"]);
+    await base.settled();
+    expect(mails()).toEqual([`${owner.email} Done as you asked`]);
     const { rows } = await sql("SELECT * FROM requests");
     expect(JSON.stringify(rows)).not.toContain("Kim");
   });

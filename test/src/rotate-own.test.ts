@@ -60,19 +60,37 @@ test("sealAnew() that stopped half-way goes on, and an erased account gets no ot
   const user = await aUser(database.db, { accountId, role: "owner" });
   const before = await userById(database.db, user.id);
   await rotateOwnSecret(base, accountId);
-  const { execute } = database.client;
+  const { batch } = database.client;
   let writes = 0;
   Object.assign(database.client, {
-    execute: (statement: { sql: string }) =>
-      /^\s*UPDATE/.test(statement.sql) && ++writes > 1
-        ? Promise.reject(new Error("stopped"))
-        : (execute as (statement: object) => Promise<unknown>).call(database.client, statement),
+    batch: (...args: Parameters<typeof batch>) =>
+      ++writes > 1 ? Promise.reject(new Error("stopped")) : batch.apply(database.client, args),
   });
   await expect(sealAnew(base, accountId)).rejects.toThrow();
-  Object.assign(database.client, { execute });
+  Object.assign(database.client, { batch });
   expect(await userById(database.db, user.id)).toEqual(before);
-  expect((await sealAnew(base, accountId)).kids).toHaveLength(1);
+  // What was done is not done again: of two rows one is left.
+  expect(await sealAnew(base, accountId)).toMatchObject({ rows: 1, kids: [expect.any(Number)], done: true });
   expect(await userById(database.db, user.id)).toEqual(before);
   expect(await destroyOldOwnSecrets(base, accountId)).toEqual([]);
   expect(await rotateOwnSecret(base, 987_654)).toBe(false);
+});
+
+test("sealAnew() ends when its time is over and destroys nothing before all is done", async () => {
+  const accountId = await anAccount(database.db);
+  const user = await aUser(database.db, { accountId, role: "owner" });
+  await rotateOwnSecret(base, accountId);
+  expect(await sealAnew(base, accountId, base.now())).toEqual({ rows: 0, kids: [], done: false });
+  expect(await ownSecretsOf(base, accountId)).toBe(2);
+  const { execute } = database.client;
+  Object.assign(database.client, {
+    execute: (statement: string) => {
+      base.advance(1000);
+      return execute.call(database.client, statement);
+    },
+  });
+  for (let run = 0; run < 99 && !(await sealAnew(base, accountId, base.now() + 20_000)).done; run++);
+  Object.assign(database.client, { execute });
+  expect(await ownSecretsOf(base, accountId)).toBe(1);
+  expect(await userById(database.db, user.id)).toMatchObject({ email: user.email });
 });
