@@ -13,7 +13,7 @@ import { unopened } from "./sealed-fields.ts";
 import { settle, tidy } from "./settle.ts";
 import { freezeAccount, freezeDevices } from "./store/erasure.ts";
 import * as ledger from "./store/ledger.ts";
-import { readFixes, writeFixes } from "./store/newest.ts";
+import { readFixes, type StoredFix, writeFixes } from "./store/newest.ts";
 import { replaceNewestStatement } from "./store/purge.ts";
 import * as store from "./store/restore.ts";
 import { replaceRows, type SealedRow, sealedIds, sealedRows, sealedTexts } from "./store/rotate-own.ts";
@@ -193,14 +193,20 @@ async function erase(ctx: Base, accountId: number, scope: ErasureScope): Promise
 /** Segments and newest fixes of which the day or the device has no secret any more. */
 async function eraseLost({ db }: Telemetry, accountId: number, object: KeyObject, gone: Counts): Promise<void> {
   const kids = new Set(object.secrets.map(({ kid }) => kid));
+  // What only the customer can open does so although the device's secret is gone (vault-segments.ts).
+  const halves = new Set(
+    object.secrets.flatMap(({ kind, of, scope }) => (kind === "share" ? [`${of} ${scope.split(" ")[1]}`] : [])),
+  );
   const lost = (await store.segmentKids(db, accountId)).filter((kid) => !kids.has(kid));
   for (let deleted = lost.length === 0 ? 0 : LIMITS.deleteSegments; deleted === LIMITS.deleteSegments; ) {
-    deleted = await store.deleteSegmentsUnder(db, accountId, lost, LIMITS.deleteSegments);
+    deleted = await store.deleteSegmentsUnder(db, accountId, lost, [...halves], LIMITS.deleteSegments);
     gone.segments += deleted;
   }
   for (const { id, fixes: before } of await store.newestOf(db, accountId)) {
     const fixes = readFixes(before);
-    const kept = fixes.filter(({ dayKid, deviceKid }) => kids.has(dayKid) && kids.has(deviceKid));
+    const isTheirs = ({ dayKid, deviceKid, customerKid }: StoredFix) =>
+      customerKid !== null && halves.has(`${dayKid} ${deviceKid}`);
+    const kept = fixes.filter((fix) => kids.has(fix.dayKid) && (kids.has(fix.deviceKid) || isTheirs(fix)));
     if (kept.length === fixes.length) continue;
     await db.$client.execute(replaceNewestStatement(id, before, writeFixes(kept)));
     gone.newest += fixes.length - kept.length;

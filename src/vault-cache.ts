@@ -18,6 +18,7 @@ export interface Held {
 }
 
 export const dayKey = (scope: string, day: number) => `day ${day} ${scope}`;
+export const shareKey = (dayKid: number, scope: string) => `share ${dayKid} ${scope}`;
 export const deviceKey = (deviceId: number) => `device ${deviceId}`;
 
 /**
@@ -152,6 +153,7 @@ function indexed(object: KeyObject, both: boolean, readAt: number): Held {
     byKid.set(secret.kid, secret);
     if (secret.kind === "day") current.set(dayKey(secret.scope, secret.of), secret);
     else if (secret.kind === "device") current.set(deviceKey(secret.of), secret);
+    else if (secret.kind === "share") current.set(shareKey(secret.of, secret.scope), secret);
     else current.set(secret.kind, secret);
   }
   return { object, byKid, current, erased: new Set(object.erased), readAt, both, absent: new Map() };

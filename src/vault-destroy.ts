@@ -1,7 +1,8 @@
 import type { Base } from "./context.ts";
 import { cacheOf } from "./vault-cache.ts";
 import { changeObject, placesOf, readCopy, readObject } from "./vault-copies.ts";
-import { accountName, type KeyObject, kidsOf, newSecret, type Secret } from "./vault-object.ts";
+import { accountName, isOfDevice, type KeyObject, kidsOf, newSecret, type Secret } from "./vault-object.ts";
+import { keptShares } from "./vault-segments.ts";
 import { destroy, publish, without } from "./vault-shred.ts";
 
 /**
@@ -28,18 +29,22 @@ export function destroyDaysOf(
       for (const { scope, beforeDay } of scopes) before.set(scope, Math.max(beforeDay, before.get(scope) ?? beforeDay));
       const others = before.get(OTHER_SCOPES);
       const isOver = ({ kind, scope, of }: Secret) => kind === "day" && of < (before.get(scope) ?? others ?? of);
-      return { name: accountName(accountId), apply: (object: KeyObject) => without(object, isOver) };
+      return { name: accountName(accountId), apply: (object: KeyObject) => withoutDays(object, isOver) };
     }),
   );
 }
 
+/** An object without some secrets, and without what stayed of others for days that are among them. */
+function withoutDays(object: KeyObject, goes: (secret: Secret) => boolean): KeyObject | null {
+  const days = new Set(object.secrets.flatMap((secret) => (secret.kind === "day" && goes(secret) ? [secret.kid] : [])));
+  return without(object, (secret) => goes(secret) || (secret.kind === "share" && days.has(secret.of)));
+}
+
 /** Destroys everything of a device, for ever: sealingKeys() gives null for it from now on. Returns the kids. */
 export async function destroyDevice(ctx: Base, accountId: number, deviceId: number): Promise<number[]> {
-  const isIts = ({ kind, of, scope }: Secret) =>
-    (kind === "device" && of === deviceId) || (kind === "day" && scope === `device:${deviceId}`);
   const apply = (object: KeyObject) => {
     if (object.gone) return null;
-    const left = without(object, isIts);
+    const left = withoutDays(object, (secret) => isOfDevice(secret, deviceId));
     if (object.erased.includes(deviceId)) return left;
     return { ...(left ?? object), erased: [...object.erased, deviceId] };
   };
@@ -76,10 +81,34 @@ export async function rotateDevice(
   return { kid, oldKids };
 }
 
-/** Destroys one secret of a device, an old one. Returns its kid, if it was there. */
-export async function destroyDeviceSecret(ctx: Base, accountId: number, kid: number): Promise<number[]> {
-  const apply = (object: KeyObject) => without(object, (secret) => secret.kind === "device" && secret.kid === kid);
-  return (await destroy(ctx, [{ name: accountName(accountId), apply }]))[0];
+/**
+ * Destroys one secret of a device, an old one. What only the customer can open goes on opening for them.
+ * @param keep the days of rows under it that are sealed to a key of the customer, by kid
+ * @returns its kid, if it was there
+ */
+export async function destroyDeviceSecret(
+  ctx: Base,
+  accountId: number,
+  kid: number,
+  keep: readonly number[] = [],
+): Promise<number[]> {
+  const name = accountName(accountId);
+  const present = keep.length === 0 ? null : await readObject(ctx, name, true);
+  const device = present?.secrets.find((secret) => secret.kid === kid && secret.kind === "device");
+  const pairs = keep.map((dayKid) => ({ dayKid, deviceKid: kid }));
+  const shares = device === undefined ? [] : await keptShares(present!, device.of, pairs);
+  const apply = (object: KeyObject) => {
+    const left = without(object, (secret) => secret.kind === "device" && secret.kid === kid);
+    if (left === null) return null;
+    const taken = kidsOf(object);
+    // A day that went meanwhile took with it what would stay of it.
+    const days = shares.filter(({ of }) => object.secrets.some((secret) => secret.kind === "day" && secret.kid === of));
+    return {
+      ...left,
+      secrets: [...left.secrets, ...days.map((share) => ({ ...newSecret(ctx, taken, share), bytes: share.bytes }))],
+    };
+  };
+  return (await destroy(ctx, [{ name, apply }]))[0];
 }
 
 /**
@@ -132,9 +161,7 @@ export async function destroyAccount(ctx: Base, accountId: number): Promise<numb
  */
 export async function secretsLeft(ctx: Base, accountId: number, devices: readonly number[] | null): Promise<number> {
   const name = accountName(accountId);
-  const isTheirs = ({ kind, of, scope }: Secret) =>
-    devices === null ||
-    devices.some((id) => (kind === "device" && of === id) || (kind === "day" && scope === `device:${id}`));
+  const isTheirs = (secret: Secret) => devices === null || devices.some((id) => isOfDevice(secret, id));
   let left = 0;
   for (const place of Object.values(placesOf(ctx))) {
     const found = await readCopy(ctx, place, name);
@@ -145,14 +172,14 @@ export async function secretsLeft(ctx: Base, accountId: number, devices: readonl
 }
 
 /**
- * The kids of a device's secrets, the newest last, and how many secrets of it the copies of the key store still have beside
- * them: destroyed in one, and not yet in another.
+ * The kids of a device's secrets, the newest last; how many secrets of it the copies of the key store still have beside
+ * them: destroyed in one, and not yet in another; and of how many days the customer's rows need what stays of old ones.
  */
 export async function deviceKids(
   ctx: Base,
   accountId: number,
   deviceId: number,
-): Promise<{ live: number[]; elsewhere: number }> {
+): Promise<{ live: number[]; elsewhere: number; halves: number }> {
   const name = accountName(accountId);
   const kidsIn = ({ secrets }: KeyObject) =>
     secrets.flatMap(({ kind, of, kid }) => (kind === "device" && of === deviceId ? [kid] : []));
@@ -164,5 +191,6 @@ export async function deviceKids(
     if (found.state === "foreign") elsewhere += 1;
     if (found.state === "good") elsewhere += kidsIn(found.object).filter((kid) => !live.includes(kid)).length;
   }
-  return { live, elsewhere };
+  const isHalf = (secret: Secret) => secret.kind === "share" && isOfDevice(secret, deviceId);
+  return { live, elsewhere, halves: object?.secrets.filter(isHalf).length ?? 0 };
 }

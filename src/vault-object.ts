@@ -11,15 +11,15 @@ import { AppError } from "./errors.ts";
 // wrapped, which may not.
 
 /** What a secret is for. Their places in this list are stored: never change them. */
-const KINDS = ["own", "device", "day", "inbox", "pepper", "lasting", "held"] as const;
+const KINDS = ["own", "device", "day", "inbox", "pepper", "lasting", "held", "share"] as const;
 
 export interface Secret {
   kind: (typeof KINDS)[number];
   /** A random integer below 2^48, unique in its object: rows carry it. */
   kid: number;
-  /** device, held: its id; day: UTC days since 1970; inbox: when it was made, Unix ms; otherwise 0. */
+  /** device, held: its id; day: UTC days since 1970; inbox: when it was made, Unix ms; share: kid of its day; otherwise 0. */
   of: number;
-  /** day: whose retention period decides; lasting: use and purpose; otherwise empty. */
+  /** day: whose retention period decides; lasting: use and purpose; share: device and kid of its secret; otherwise empty. */
   scope: string;
   /** 32 random bytes. */
   bytes: Uint8Array<ArrayBuffer>;
@@ -224,6 +224,15 @@ export function kidsOf({ secrets, shred }: KeyObject): Set<number> {
   for (const { kid } of secrets) kids.add(kid);
   return kids;
 }
+
+/** The scope of what stays of a device's secret for one day (vault-segments.ts). */
+export const shareScope = (deviceId: number, deviceKid: number) => `${deviceId} ${deviceKid}`;
+
+/** Whether a secret is a device's, or stays of one. */
+export const isOfDevice = ({ kind, of, scope }: Secret, deviceId: number) =>
+  (kind === "device" && of === deviceId) ||
+  (kind === "day" && scope === `device:${deviceId}`) ||
+  (kind === "share" && scope.startsWith(`${deviceId} `));
 
 /** A new secret with a kid that is not among `taken`, and then is. */
 export function newSecret(ctx: Base, taken: Set<number>, what: Pick<Secret, "kind"> & Partial<Secret>): Secret {

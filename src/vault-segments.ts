@@ -6,11 +6,13 @@ import {
   deriveKey,
   deviceKey,
   type Held,
+  held,
   heldWith,
+  shareKey,
   type VaultCache,
 } from "./vault-cache.ts";
 import { changeObject } from "./vault-copies.ts";
-import { accountName, type KeyObject, kidsOf, newSecret, type Secret } from "./vault-object.ts";
+import { accountName, type KeyObject, kidsOf, newSecret, type Secret, shareScope } from "./vault-object.ts";
 
 // A segment is sealed under a key of two secrets, the one of its day and the one of its device, so that a day and a device
 // can each be made unreadable by destroying one.
@@ -165,7 +167,8 @@ export async function openingKeys(
 
 /**
  * Our halves of the keys of rows that are sealed to a key of the customer as well (src/customer-sealed.ts), for rows that
- * carry these kids. A half opens nothing by itself, so that it may leave the key store; it is gone with either secret.
+ * carry these kids. A half opens nothing by itself, so that it may leave the key store; it is gone with either secret,
+ * unless it was kept when the device's was destroyed (keptShares()).
  * @returns 32 bytes each; null where a secret was destroyed, or is not that device's
  * @throws {AppError} unavailable
  */
@@ -175,17 +178,46 @@ export async function keyShares(
   wanted: readonly OpeningWish[],
 ): Promise<(Uint8Array<ArrayBuffer> | null)[]> {
   if (wanted.length === 0) return [];
-  const kids = wanted.flatMap(({ dayKid, deviceKid }) => [dayKid, deviceKid]);
-  const account = await heldWith(ctx, accountName(accountId), kids);
+  const name = accountName(accountId);
+  const keptIn = (account: Held | null, { deviceId, dayKid, deviceKid }: OpeningWish) =>
+    account?.current.get(shareKey(dayKid, shareScope(deviceId, deviceKid)));
+  const known = await held(ctx, name);
+  const kids = wanted.flatMap((wish) => (keptIn(known, wish) === undefined ? [wish.dayKid, wish.deviceKid] : []));
+  const account = kids.length === 0 ? known : await heldWith(ctx, name, kids);
   const shares = new Map<string, Promise<Uint8Array<ArrayBuffer>>>();
   return Promise.all(
-    wanted.map(({ deviceId, dayKid, deviceKid }) => {
+    wanted.map((wish) => {
+      const { deviceId, dayKid, deviceKid } = wish;
       const [day, device] = [account?.byKid.get(dayKid), account?.byKid.get(deviceKid)];
-      if (day?.kind !== "day" || device?.kind !== "device" || device.of !== deviceId) return null;
+      if (day?.kind !== "day") return null;
+      if (device?.kind !== "device" || device.of !== deviceId) return keptIn(account, wish)?.bytes.slice() ?? null;
       const id = `${dayKid} ${deviceKid}`;
-      const share = shares.get(id) ?? deriveBits([day, device], "pos|share|v1");
+      const share = shares.get(id) ?? shareOf(day, device);
       shares.set(id, share);
       return share;
     }),
   );
+}
+
+const shareOf = (day: Secret, device: Secret) => deriveBits([day, device], "pos|share|v1");
+
+/**
+ * What must stay of a device's secret when that is destroyed, for rows that only the customer can open: our halves of their
+ * days. Nothing that is sealed to us alone opens with them.
+ * @param pairs kids of the days and of the device's secret, as the rows carry them
+ */
+export async function keptShares(
+  object: KeyObject,
+  deviceId: number,
+  pairs: readonly { dayKid: number; deviceKid: number }[],
+): Promise<Pick<Secret, "kind" | "of" | "scope" | "bytes">[]> {
+  const found = (kid: number, kind: Secret["kind"]) =>
+    object.secrets.find((secret) => secret.kid === kid && secret.kind === kind);
+  const shares = pairs.map(async ({ dayKid, deviceKid }) => {
+    const [day, device] = [found(dayKid, "day"), found(deviceKid, "device")];
+    if (day === undefined || device?.of !== deviceId) return [];
+    const bytes = await shareOf(day, device);
+    return [{ kind: "share" as const, of: dayKid, scope: shareScope(deviceId, deviceKid), bytes }];
+  });
+  return (await Promise.all(shares)).flat();
 }

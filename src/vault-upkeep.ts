@@ -2,7 +2,17 @@ import type { Base } from "./context.ts";
 import { LIMITS } from "./limits.ts";
 import { cacheOf } from "./vault-cache.ts";
 import { bring, type Found, inTurns, placesOf, readCopy, readObject, SHREDS } from "./vault-copies.ts";
-import { accountIn, EMPTY, type KeyObject, LEDGER, rootKeyId, type Shred, unavailable, wrap } from "./vault-object.ts";
+import {
+  accountIn,
+  EMPTY,
+  type KeyObject,
+  LEDGER,
+  rootKeyId,
+  type Secret,
+  type Shred,
+  unavailable,
+  wrap,
+} from "./vault-object.ts";
 import { LASTING_KEYS, lastingKey } from "./vault-own.ts";
 import { publish } from "./vault-shred.ts";
 
@@ -204,9 +214,11 @@ function applied(object: KeyObject, shreds: readonly Shred[]): KeyObject {
   const kids = new Set(shreds.flatMap((shred) => shred.kids));
   const gone = object.secrets.filter(({ kid }) => kids.has(kid));
   if (gone.length === 0) return object;
-  // An account's own secret goes with the whole account only.
-  if (gone.some(({ kind }) => kind === "own")) return { ...object, gone: true, erased: [], secrets: [] };
-  const left = object.secrets.filter(({ kid }) => !kids.has(kid));
+  const isDay = ({ kind, of: dayKid }: Secret) => kind !== "share" || !kids.has(dayKid);
+  const left = object.secrets.filter((secret) => !kids.has(secret.kid) && isDay(secret));
+  // An account's own secret goes with the whole account; or alone, when it got another, which this copy may lack.
+  const lives = left.some(({ kind }) => kind === "own" || kind === "device");
+  if (!lives && gone.some(({ kind }) => kind === "own")) return { ...object, gone: true, erased: [], secrets: [] };
   const has = new Set(left.flatMap(({ kind, of }) => (kind === "device" ? [of] : [])));
   // A device that has no secret left was erased; one with another had its secret rotated.
   const erased = gone.flatMap(({ kind, of }) => (kind === "device" && !has.has(of) ? [of] : []));

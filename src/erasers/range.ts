@@ -46,9 +46,10 @@ import { destroyDeviceSecret, deviceKids, openingKeys, rotateDevice } from "../v
 // the device got for the request, and when, as other isolates go on sealing under the one before for a while.
 //
 // What is sealed to a key of the customer nobody here can cut or seal anew. Segments of it that reach into the stretch go
-// whole: at each end of it up to LIMITS.closedSegmentMs more than was asked for. Others stay as they are, and with them the
-// old secret, which their keys are made of, too: the evidence says how many secrets stay for that. An older copy of the
-// stretch opens then as it did before: to the customer's own key, and what is from before that key was registered to ours.
+// whole: at each end of it up to LIMITS.closedSegmentMs more than was asked for. Others stay as they are, and their keys
+// are made of the old secret, too. So of that stays what they need and no more: our half of the keys of each of their days,
+// with which nothing opens that was sealed to us alone. In an older copy the stretch opens then to the customer's own
+// private key where something else of the same day is there, and to nobody else; the evidence counts these halves.
 //
 // What waited in the inbox when an older copy was made is sealed under a key of the inbox, which goes within the hour.
 
@@ -127,7 +128,7 @@ export const RANGE: StoreEraser = {
   },
 
   async verify(ctx, job) {
-    const evidence = { devices: 0, positions: 0, waiting: 0, newest: 0, oldKeys: 0, keysOfCustomer: 0 };
+    const evidence = { devices: 0, positions: 0, waiting: 0, newest: 0, oldKeys: 0, halvesForCustomer: 0 };
     const telemetry = await telemetryFor(ctx, job.accountId);
     for (const stretch of await stretchesOf(ctx, job)) {
       const left = await leftOf(ctx, telemetry, stretch, await rotationOf(ctx.db, job.id, stretch.deviceId));
@@ -177,9 +178,9 @@ async function eraseStretch(turn: Turn, rotation: Rotation | null): Promise<Gone
   const newest = live.at(-1)!;
   if (!(await reseal(turn, new Set(old), newest))) return gone;
   if (!(await turn.take())) return gone;
-  const theirs = await customerKids(telemetry, stretch);
+  const days = await customerDays(telemetry, stretch);
   // The oldest first: which are old is told from the one that was made for the request, and that may be old by now.
-  for (const kid of old) if (!theirs.has(kid)) gone.kids.push(...(await destroyDeviceSecret(ctx, accountId, kid)));
+  for (const kid of old) gone.kids.push(...(await destroyDeviceSecret(ctx, accountId, kid, days.get(kid))));
   return { ...gone, done: true };
 }
 
@@ -380,17 +381,20 @@ async function resealNewest({ ctx, telemetry, stretch }: Turn, old: ReadonlySet<
   return replaceNewest(telemetry, row, again);
 }
 
-/** The secrets of a device that something hangs on which is sealed to a key of the customer. */
-async function customerKids(telemetry: Telemetry, stretch: StretchOf): Promise<Set<number>> {
+/** Days of which something is there that is sealed to a key of the customer, by secret of the device; all kids. */
+async function customerDays(telemetry: Telemetry, stretch: StretchOf): Promise<Map<number, number[]>> {
   const { fix } = await newestRow(telemetry, stretch);
-  const all = [...(await allHeads(telemetry, stretch)), ...(fix === null ? [] : [fix])];
-  return new Set(all.flatMap(({ customerKid, deviceKid }) => (customerKid === null ? [] : [deviceKid])));
+  const days = new Map<number, Set<number>>();
+  for (const { customerKid, deviceKid, dayKid } of [...(await allHeads(telemetry, stretch)), ...(fix ? [fix] : [])]) {
+    if (customerKid !== null) days.set(deviceKid, (days.get(deviceKid) ?? new Set()).add(dayKid));
+  }
+  return new Map([...days].map(([kid, of]) => [kid, [...of]]));
 }
 
 /** What is left of a stretch, as the stores have it. */
 async function leftOf(ctx: Base, telemetry: Telemetry, stretch: Stretch, rotation: Rotation | null) {
   const { accountId, deviceId, from, to } = stretch;
-  const left = { positions: 0, waiting: 0, newest: 0, oldKeys: 0, keysOfCustomer: 0 };
+  const left = { positions: 0, waiting: 0, newest: 0, oldKeys: 0, halvesForCustomer: 0 };
   const inside = certain(stretch);
   const reaching = await headsOf(telemetry, stretch, from, to);
   const unknown: number[] = [];
@@ -418,11 +422,10 @@ async function leftOf(ctx: Base, telemetry: Telemetry, stretch: Stretch, rotatio
   });
   const { fix } = await newestRow(telemetry, stretch);
   if (fix !== null && (await isFixIn(ctx, telemetry, stretch, fix))) left.newest = 1;
-  const { live, elsewhere } = await deviceKids(ctx, accountId, deviceId);
-  const theirs = await customerKids(telemetry, stretch);
+  const { live, elsewhere, halves } = await deviceKids(ctx, accountId, deviceId);
   // Without a rotation nobody can say which secret is old: all of them.
   const old = rotation === null ? live : olderThan(live, rotation.kid);
-  left.keysOfCustomer = old.filter((kid) => theirs.has(kid)).length;
-  left.oldKeys = old.length - left.keysOfCustomer + elsewhere;
+  left.oldKeys = old.length + elsewhere;
+  left.halvesForCustomer = halves;
   return left;
 }

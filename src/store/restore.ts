@@ -45,17 +45,23 @@ export async function segmentKids(db: Db, accountId: number): Promise<number[]> 
   return rows.map((row) => Number(row[0]));
 }
 
-/** Deletes segments that are sealed under one of these keys. @returns segments */
+/**
+ * Deletes segments that are sealed under one of these keys.
+ * @param kept "day device" of those that open to a key of the customer yet
+ * @returns segments
+ */
 export async function deleteSegmentsUnder(
   db: Db,
   accountId: number,
   kids: readonly number[],
+  kept: readonly string[],
   limit: number,
 ): Promise<number> {
   const { rowsAffected } = await db.$client.execute({
     sql: `DELETE FROM segments WHERE id IN (SELECT id FROM segments WHERE account_id = ?1
-      AND (day_kid IN (SELECT value FROM json_each(?2)) OR device_kid IN (SELECT value FROM json_each(?2))) LIMIT ?3)`,
-    args: [accountId, JSON.stringify(kids), limit],
+      AND (day_kid IN (SELECT value FROM json_each(?2)) OR device_kid IN (SELECT value FROM json_each(?2)))
+      AND NOT (customer_kid IS NOT NULL AND day_kid || ' ' || device_kid IN (SELECT value FROM json_each(?3))) LIMIT ?4)`,
+    args: [accountId, JSON.stringify(kids), JSON.stringify(kept), limit],
   });
   return rowsAffected;
 }

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { newKeyFile } from "../../client/key-file.ts";
+import { keyFileText, newKeyFile, type OpeningKey, readKeyFile } from "../../client/key-file.ts";
+import { openTrack, readAnswer } from "../../client/track.ts";
 import { StoredPositions } from "../../codec/segment.ts";
 import { addCustomerKey } from "../../src/customer-keys.ts";
 import { RANGE } from "../../src/erasers/range.ts";
@@ -7,18 +8,21 @@ import { carryOut } from "../../src/erasure.ts";
 import type { ErasureScope } from "../../src/erasure-scope.ts";
 import { latestOf } from "../../src/latest.ts";
 import { LIMITS } from "../../src/limits.ts";
+import { history } from "../../src/positions.ts";
+import { asAnswer } from "../../src/sealed-answer.ts";
 import { openFixes, openSegments } from "../../src/segments.ts";
 import { readFixes } from "../../src/store/newest.ts";
 import { headColumns, segmentRows } from "../../src/store/segments.ts";
 import type { ErasureJob } from "../../src/store-eraser.ts";
 import { mainTelemetry } from "../../src/telemetry.ts";
 import { trackOf } from "../../src/track.ts";
-import { deviceKids } from "../../src/vault.ts";
+import { destroyDays, destroyDevice, deviceKids, secretsLeft } from "../../src/vault.ts";
 import {
   aBase,
   aContext,
   aDatabase,
   aDevice,
+  asKey,
   asUser,
   aUser,
   NOON,
@@ -291,6 +295,16 @@ describe("of an account with a sealing key", () => {
     const file = await newKeyFile(base.now());
     const owner = aContext(base, asUser(device.accountId, user.id, { provedAt: base.now() }));
     await addCustomerKey(owner, { kind: "everyday", ...file, lostKeyIsFinal: true });
+    return readKeyFile(keyFileText(file));
+  };
+  /** The whole track as the customer's own program opens it. */
+  const theirs = async (key: OpeningKey) => {
+    const ctx = aContext(base, asKey(device.accountId));
+    const window = { from: 0, to: LIMITS.timeMs, limit: LIMITS.pageMax };
+    const { json } = await history(ctx, device.id, window, asAnswer(ctx));
+    const { positions, unopened } = await openTrack(readAnswer(new TextDecoder().decode(json)), key);
+    expect(unopened).toEqual([]);
+    return positions.map(({ fixTime }) => Date.parse(fixTime)).toSorted((a, b) => a - b);
   };
   const stretches = async () =>
     (await database.client.execute("SELECT from_time, to_time FROM segments ORDER BY from_time")).rows.map((row) => [
@@ -298,10 +312,12 @@ describe("of an account with a sealing key", () => {
       Number(row[1]),
     ]);
 
-  test("segments that reach into the stretch go whole, the others stay with the secret that they need", async () => {
-    await registered();
-    await sent(times(NOON - 6 * HOUR, NOON, MINUTE));
+  test("segments that reach into the stretch go whole, and of the secret stays what the others need", async () => {
+    const key = await registered();
+    const all = times(NOON - 6 * HOUR, NOON, MINUTE);
+    await sent(all);
     await settled(base);
+    expect(await theirs(key)).toEqual(all);
     const before = await stretches();
     const [from, to] = [NOON - 4 * HOUR, NOON - 2 * HOUR];
     const job = await asked(range(from, to));
@@ -312,9 +328,54 @@ describe("of an account with a sealing key", () => {
     const lost = before.filter(([first, last]) => last! >= from && first! < to);
     expect(lost[0]![0]).toBeGreaterThan(from - LIMITS.closedSegmentMs);
     expect(lost.at(-1)![1]).toBeLessThan(to + LIMITS.closedSegmentMs);
-    // The halves of the keys that stay are of the old secret, which no other can take the place of.
-    expect(kids).toEqual([]);
-    expect(await RANGE.verify(base, job)).toMatchObject({ found: 0, evidence: { keysOfCustomer: 1, oldKeys: 0 } });
+    expect(kids).toHaveLength(1);
+    expect(await RANGE.verify(base, job)).toMatchObject({ found: 0, evidence: { halvesForCustomer: 1, oldKeys: 0 } });
+    const kept = all.filter((time) => after.some(([first, last]) => time >= first! && time <= last!));
+    expect(await theirs(key)).toEqual(kept);
+    // Another stretch later, and what came since.
+    await sent(times(NOON, NOON + HOUR, MINUTE));
+    base.advance(HOUR);
+    await settled(base);
+    await carriedOut(await asked(range(NOON - 5 * HOUR, NOON - 4.5 * HOUR)));
+    const rest = await theirs(key);
+    expect(rest.filter((time) => time >= NOON - 2 * HOUR + LIMITS.closedSegmentMs)).toHaveLength(130);
+    expect(rest.some((time) => time >= NOON - 5 * HOUR && time < NOON - 4.5 * HOUR)).toBe(false);
+    expect((await deviceKids(base, device.accountId, device.id)).live).toHaveLength(1);
+  });
+
+  test("what was stored before the key was registered opens in no copy of before, though what came after it stays", async () => {
+    const before = times(NOON - 2 * DAY, NOON - 6 * HOUR, 10 * MINUTE);
+    await sent(before);
+    await settled(base);
+    const open = await copied();
+    expect(await open(device)).toHaveLength(before.length + 1);
+    const key = await registered();
+    const after = times(NOON - 6 * HOUR, NOON, 10 * MINUTE);
+    await sent(after);
+    await settled(base);
+    const job = await asked(range(NOON - DAY, NOON - 8 * HOUR));
+    expect((await carriedOut(job)).kids).toHaveLength(1);
+    expect(await open(device)).toEqual([]);
+    const rest = [...before.filter((time) => time < NOON - DAY || time >= NOON - 8 * HOUR), ...after];
+    expect(await theirs(key)).toEqual(rest);
+  });
+
+  test("what stays of a secret goes with its day, and with the device", async () => {
+    const key = await registered();
+    await sent(times(NOON - DAY, NOON, 10 * MINUTE));
+    await settled(base);
+    await carriedOut(await asked(range(NOON - 3 * HOUR, NOON - 2 * HOUR)));
+    const halves = async () => (await deviceKids(base, device.accountId, device.id)).halves;
+    expect(await halves()).toBe(2);
+    const today = Math.floor(NOON / DAY);
+    // The day's secret, and what stayed of the device's for it.
+    expect(await destroyDays(base, device.accountId, "account", today)).toHaveLength(2);
+    expect(await halves()).toBe(1);
+    expect((await theirs(key)).every((time) => time >= today * DAY)).toBe(true);
+    await destroyDevice(base, device.accountId, device.id);
+    expect(await halves()).toBe(0);
+    expect(await secretsLeft(base, device.accountId, [device.id])).toBe(0);
+    expect(await theirs(key)).toEqual([]);
   });
 
   test("tracks: nothing of it is left, and no old secret either", async () => {

@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { createClient } from "@libsql/client";
 import { drizzle } from "drizzle-orm/libsql/node";
 import { afterAll, afterEach, beforeEach, expect, test } from "vitest";
+import { newKeyFile } from "../../client/key-file.ts";
 import type { Db, SecretCopy, Secrets } from "../../src/context.ts";
+import { addCustomerKey } from "../../src/customer-keys.ts";
 import { carryOut } from "../../src/erasure.ts";
 import { app } from "../../src/http/app.ts";
 import { runCron, runJob } from "../../src/jobs.ts";
@@ -24,6 +26,7 @@ import {
   anAccount,
   aSession,
   asKey,
+  asUser,
   aUser,
   NOON,
   type TestBase,
@@ -341,4 +344,32 @@ test("a database with tracks that was restored alone loses again what was erased
   expect(Number((await other.client.execute("SELECT count(*) FROM wrapped_secrets")).rows[0]![0])).toBe(0);
   expect(Number((await other.client.execute(mark)).rows[0]![0])).toBeGreaterThan(1);
   other.close();
+});
+
+test("of a stretch that was sealed to the customer nothing comes back of whole days, and the rest stays theirs", async () => {
+  const { accountId, devices, userId } = await aFamily(1);
+  const device = devices[0]!;
+  const file = await newKeyFile(base.now());
+  const owner = aContext(base, asUser(accountId, userId, { provedAt: base.now() }));
+  await addCustomerKey(owner, { kind: "everyday", ...file, lostKeyIsFinal: true });
+  const DAY = 1440 * MINUTE;
+  for (let day = 4; day > 0; day--)
+    await stored(base, device, [{ fixTime: NOON - day * DAY }, { fixTime: NOON - day * DAY + 180 * MINUTE }]);
+  await settled(base);
+  const left = (at: TestBase) => count(at, "SELECT count(*) FROM segments WHERE customer_kid IS NOT NULL");
+  const before = await left(base);
+  const path = await copyOf();
+  const [from, to] = [NOON - 3 * DAY - 60 * MINUTE, NOON - DAY + 60 * MINUTE];
+  await eraseAll(accountId, { kind: "range", device: device.id, from, to });
+  const after = await left(base);
+  expect(after).toBeLessThan(before);
+  const at = await restored(path);
+  for (let run = 0; run < 3; run++) await runCron(at, "* * * * *");
+  await requireCurrent(at);
+  // What shares a day with something that stays is there again, and opens to nobody but the customer.
+  const back = await left(at);
+  expect([after, before]).toEqual([4, 9]);
+  expect(back).toBe(5);
+  const ours = "SELECT count(*) FROM segments WHERE customer_kid IS NULL AND account_id = ?";
+  expect([await count(base, ours, accountId), await count(at, ours, accountId)]).toEqual([1, 0]);
 });

@@ -9,11 +9,13 @@ import {
   destroyDays,
   destroyDaysOf,
   destroyDevice,
+  destroyOldOwnSecrets,
   newInboxKey,
   openingKeys,
   refreshEscrow,
   restoreFromEscrow,
   rewrap,
+  rotateOwnSecret,
   type SealingKey,
   sealingKeys,
 } from "../../src/vault.ts";
@@ -167,6 +169,22 @@ test("restoreFromEscrow() keeps back what the list says is destroyed, whatever t
     expect(left).not.toContain(gone.dayKid);
     expect(left).not.toContain(erased.deviceKid);
   }
+});
+
+test("restoreFromEscrow() takes an account that got another secret of its own for none that was erased", async () => {
+  const [kept] = await sealing(base, wish(1));
+  await accountKey(base, ACCOUNT, "name", { make: true });
+  await refreshEscrow(base);
+  const { bytes } = (await places.of("escrow").get(NAME))!;
+  expect(await rotateOwnSecret(base, ACCOUNT)).toBe(true);
+  expect(await destroyOldOwnSecrets(base, ACCOUNT)).toHaveLength(1);
+  await places.replace("escrow", NAME, bytes);
+  for (const label of ["a", "b"] as const) await places.of(label).delete(NAME);
+  await restoreFromEscrow(base);
+  const reader = fresh();
+  expect(await opens(reader, ACCOUNT, 1, kept)).toBe(true);
+  expect(await accountKey(reader, ACCOUNT, "name")).toBe(null);
+  expect(await accountKey(reader, ACCOUNT, "name", { make: true })).not.toBe(null);
 });
 
 test("refreshEscrow() is done once a day, in steps, and takes in what changed", async () => {
