@@ -17,7 +17,9 @@ import { DOCUMENTS } from "./documents.ts";
 import { HttpError, problem } from "./errors.ts";
 import { EXPORT_ROUTES } from "./exports.ts";
 import { HEALTH } from "./health.ts";
+import { HOLDS } from "./holds.ts";
 import { IMPORT } from "./import.ts";
+import { KEPT } from "./kept.ts";
 import { KEYS } from "./keys.ts";
 import { LEDGER } from "./ledger.ts";
 import { ME } from "./me.ts";
@@ -66,6 +68,7 @@ const API = [
     SUSPENSIONS,
     EXPORT_ROUTES,
     RETENTION,
+    KEPT,
     SEALING_KEYS,
     DOCUMENTS,
     USERS,
@@ -73,7 +76,21 @@ const API = [
     SUPPORT,
   ],
   [DEVICES, ACTIVATION, MODELS, POSITIONS, SYNC, COMMANDS, BRIDGE],
-  [ADMIN, IMPORT, STAFF, BRANDS, SETTINGS, CALENDAR, AUDIT, OVERVIEW, RETENTION_ADMIN, OPERATIONS, LEDGER, HEALTH],
+  [
+    ADMIN,
+    HOLDS,
+    IMPORT,
+    STAFF,
+    BRANDS,
+    SETTINGS,
+    CALENDAR,
+    AUDIT,
+    OVERVIEW,
+    RETENTION_ADMIN,
+    OPERATIONS,
+    LEDGER,
+    HEALTH,
+  ],
 ].flat(2);
 
 const PAGES = [

@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import type { Ctx, StaffRole } from "../context.ts";
+import { grantLegal } from "../legal.ts";
 import { LIMITS } from "../limits.ts";
 import { makeSetupLink } from "../setup.ts";
 import {
@@ -24,6 +25,7 @@ const StaffJson = v.object({
   role: Role,
   joined: v.pipe(v.boolean(), v.description("They took up the invitation")),
   trainingValidUntil: MaybeTime,
+  legalUntil: v.pipe(MaybeTime, v.description("May place and release holds and read what is kept until then")),
   createdAt: Time,
   lastSignInAt: MaybeTime,
   disabledAt: MaybeTime,
@@ -40,6 +42,7 @@ const staffJson = (row: StaffMember) => ({
   role: row.role as StaffRole,
   joined: row.joined,
   trainingValidUntil: isoOrNull(row.trainingValidUntil),
+  legalUntil: isoOrNull(row.legalUntil),
   createdAt: iso(row.createdAt),
   lastSignInAt: isoOrNull(row.lastSignInAt),
   disabledAt: isoOrNull(row.disabledAt),
@@ -51,6 +54,10 @@ const NewStaff = v.strictObject({
   language: v.optional(v.picklist(Object.keys(LANGUAGES)), "en"),
 });
 const StaffChange = v.strictObject({ role: v.optional(Role), disabled: v.optional(v.boolean()) });
+const Legal = v.strictObject({
+  until: v.pipe(v.nullable(queryTime("At most 366 days ahead")), v.description("null: no longer")),
+  reason: v.pipe(v.string(), v.description("A sentence that is recorded")),
+});
 const Training = v.strictObject({ validUntil: queryTime("At most 366 days ahead") });
 
 const ById = v.object({ id: PathId });
@@ -128,6 +135,21 @@ export const STAFF: readonly Route[] = [
     body: Training,
     answers: { 200: { description: "As they are now", schema: StaffJson } },
     handle: async ({ c, ctx, object, body }) => c.json(staffJson(await attestTraining(ctx, object, body.validUntil))),
+  }),
+  route({
+    method: "POST",
+    path: "/v1/admin/staff/{id}/legal",
+    access,
+    tag,
+    stepUp,
+    summary: "Let one of the staff handle what is kept for a legal reason",
+    description: "Administrators and privacy staff, for a year at most, and not oneself.",
+    params: ById,
+    find,
+    body: Legal,
+    answers: { 200: { description: "As they are now", schema: StaffJson } },
+    handle: async ({ c, ctx, object, body }) =>
+      c.json(staffJson(await grantLegal(ctx, object, body.until, body.reason))),
   }),
   route({
     method: "POST",

@@ -42,15 +42,20 @@ const windowJson = (window: SupportWindow, now: number): v.InferOutput<typeof Wi
 const LookJson = v.object({
   id: Id,
   at: Time,
-  windowId: Id,
+  windowId: v.pipe(v.nullable(Id), v.description("null: it needed none, as a law or an order let them")),
   actor: v.pipe(v.picklist(["staff", "admin_token"]), v.description("One of the operator's staff, or their token")),
   staffId: v.nullable(Id),
   staffRole: v.nullable(v.string()),
   deviceId: v.pipe(v.nullable(Id), v.description("null: all devices")),
-  what: v.pipe(v.picklist(["latest", "track"]), v.description("The newest position of each device, or a track")),
+  what: v.pipe(
+    v.picklist(["latest", "track", "held"]),
+    v.description("The newest position of each device, a track, or what is kept for a legal reason"),
+  ),
 });
 
-const lookJson = ({ at, ...look }: LookRow): v.InferOutput<typeof LookJson> => ({ ...look, at: iso(at) });
+const lookJson = ({ at, windowId, ...look }: LookRow): v.InferOutput<typeof LookJson> => ({
+  ...{ ...look, at: iso(at), windowId: windowId === 0 ? null : windowId },
+});
 
 const InstructionJson = v.object({
   id: Id,
@@ -99,7 +104,7 @@ export const SUPPORT: readonly Route[] = [
     access: "customer",
     tag,
     summary: "List who looked: each read of the account's locations by the operator",
-    description: "The newest first. There is none outside of a support window.",
+    description: "The newest first. There is none outside of a support window, but for what a law or an order keeps.",
     query: ListQuery,
     answers: { 200: { description: "One page of looks", schema: listOf(LookJson) } },
     handle: async ({ c, ctx, query: { cursor = NEWEST, limit } }) =>

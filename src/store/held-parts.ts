@@ -121,13 +121,14 @@ export interface HeldPart {
   until: number | null;
   bytes: number;
   madeAt: number;
+  cause: string;
 }
 
-const COLUMNS = "id, account_id, reason, basis, hold_id, kid, until, bytes, made_at";
+const COLUMNS = "id, account_id, reason, basis, hold_id, kid, until, bytes, made_at, cause";
 const partOf = (row: ArrayLike<unknown>): HeldPart => ({
   ...{ id: Number(row[0]), accountId: Number(row[1]), reason: row[2] as HeldReason, basis: String(row[3]) },
   ...{ holdId: Number(row[4]), kid: Number(row[5]), until: row[6] === null ? null : Number(row[6]) },
-  ...{ bytes: Number(row[7]), madeAt: Number(row[8]) },
+  ...{ bytes: Number(row[7]), madeAt: Number(row[8]), cause: String(row[9]) },
 });
 
 /** A whole part, whoever's: for staff. */

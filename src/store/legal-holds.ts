@@ -1,4 +1,4 @@
-import { and, desc, eq, gt, isNull, lt } from "drizzle-orm";
+import { and, desc, eq, gt, inArray, isNull, lt } from "drizzle-orm";
 import type { Db } from "./db.ts";
 import { legalHolds } from "./schema.ts";
 
@@ -39,6 +39,13 @@ export function openHoldsOf(db: Db, accountId: number, now: number, limit: numbe
     .where(and(eq(legalHolds.accountId, accountId), isNull(legalHolds.releasedAt), gt(legalHolds.expiresAt, now)))
     .orderBy(desc(legalHolds.id))
     .limit(limit);
+}
+
+export function holdsById(db: Db, ids: readonly number[]): Promise<HoldRow[]> {
+  return db
+    .select()
+    .from(legalHolds)
+    .where(inArray(legalHolds.id, [...ids]));
 }
 
 /** An erasure has begun to destroy: what it destroys is not held any more by whoever comes now. */

@@ -4,11 +4,12 @@ import { type looks, supportWindows } from "./schema.ts";
 
 export type WindowRow = typeof supportWindows.$inferSelect;
 
-/** What the operator read: the newest position of each device, or a device's track. */
-export type Look = "latest" | "track";
+/** What the operator read: the newest position of each device, a device's track, or what is kept for a legal reason. */
+export type Look = "latest" | "track" | "held";
 
 export interface LookRow {
   id: number;
+  /** 0: none was needed, as a law or an order let them. */
   windowId: number;
   actor: "admin_token" | "staff";
   staffId: number | null;
@@ -84,6 +85,15 @@ export async function insertLook(
     args: [actor, staffId ?? null, deviceId ?? null, what, at, accountId, at, at],
   });
   return rowsAffected === 1;
+}
+
+/** Writes down that staff read what is kept of an account, if it is there to be told. */
+export async function insertHeldLook(db: Db, accountId: number, staffId: number, at: number): Promise<void> {
+  await db.$client.execute({
+    sql: `INSERT INTO looks (account_id, window_id, actor, staff_id, what, at)
+      SELECT id, 0, 'staff', ?2, 'held', ?3 FROM accounts WHERE id = ?1`,
+    args: [accountId, staffId, at],
+  });
 }
 
 /** Newest first. @param devices whose looks are shown, beside those at all devices; null: every device's */

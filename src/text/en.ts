@@ -1,6 +1,6 @@
 import { collection } from "./collection-en.ts";
 import { exports } from "./exports-en.ts";
-import { holdActs, holdMails } from "./holds-en.ts";
+import { holdActs, holdMails, holdProblems, holds } from "./holds-en.ts";
 import type { MailTexts } from "./mails.ts";
 import { requestActs, requestMails, requestProblems, requests } from "./requests-en.ts";
 import { retention } from "./retention-en.ts";
@@ -525,7 +525,7 @@ const people = {
     token: "operator's token",
     every: "all devices",
     deviceId: (id: number) => `device ${id}`,
-    saw: { latest: "newest positions", track: "track" },
+    saw: { latest: "newest positions", track: "track", held: "what is kept for a legal reason" },
     older: "Older looks",
     windows: "Times in which staff could look",
     windowsHead: ["From", "Allowed by", "Until", "State"],
@@ -540,6 +540,7 @@ const people = {
  */
 const problems: Readonly<Record<string, string>> = {
   ...requestProblems,
+  ...holdProblems,
   "% must be an e-mail address like name@example.com": "Enter an e-mail address like name@example.com.",
   "% must be a number with its country code, like +# # #":
     "Enter the number with its country code, like +49 170 1234567.",
@@ -959,6 +960,7 @@ const admin = {
     "": "Overview",
     accounts: "Accounts",
     requests: "Requests",
+    holds: "Holds",
     devices: "Devices",
     activations: "Activation",
     brands: "Brands",
@@ -1296,6 +1298,7 @@ export const en = {
   exports,
   common,
   devices,
+  holds,
   legal,
   mail,
   people,

@@ -1,7 +1,7 @@
 import { collection } from "./collection-zh.ts";
 import type { Text } from "./en.ts";
 import { exports } from "./exports-zh.ts";
-import { holdActs, holdMails } from "./holds-zh.ts";
+import { holdActs, holdMails, holdProblems, holds } from "./holds-zh.ts";
 import type { MailTexts } from "./mails.ts";
 import { requestActs, requestMails, requestProblems, requests } from "./requests-zh.ts";
 import { retention } from "./retention-zh.ts";
@@ -505,7 +505,7 @@ const people: Text["people"] = {
     token: "运营方令牌",
     every: "全部设备",
     deviceId: (id) => `设备 ${id}`,
-    saw: { latest: "最新位置", track: "轨迹" },
+    saw: { latest: "最新位置", track: "轨迹", held: "因法律原因保留的内容" },
     older: "更早的记录",
     windows: "授权记录",
     windowsHead: ["开始", "授权人", "截止", "状态"],
@@ -522,6 +522,7 @@ const over = "此链接已被使用、已过期或属于其他账户。";
 /** Every sentence that a form of a customer can provoke. */
 const problems: Readonly<Record<string, string>> = {
   ...requestProblems,
+  ...holdProblems,
   // Any field
   "% must have at least # character": "请填写“%”。",
   "% must have at least # characters": "“%”至少需要 # 个字符。",
@@ -1080,6 +1081,7 @@ const admin: Text["admin"] = {
     "": "概览",
     accounts: "账户",
     requests: "请求",
+    holds: "保留令",
     devices: "设备",
     activations: "激活",
     brands: "品牌",
@@ -1413,6 +1415,7 @@ export const zh: Text = {
   exports,
   common,
   devices,
+  holds,
   legal,
   mail,
   people,

@@ -3,6 +3,7 @@ import { AUTH_ROWS } from "./auth.ts";
 import { CORE_ROWS } from "./core.ts";
 import { DEVICES_ROWS } from "./devices.ts";
 import { EXPORT_ROWS } from "./exports.ts";
+import { HOLDS_ROWS } from "./holds.ts";
 import { LEGAL_ROWS } from "./legal.ts";
 import { PEOPLE_ROWS } from "./people.ts";
 import { PROFILE_ROWS } from "./profile.ts";
@@ -19,6 +20,7 @@ export const ROWS: Rows = {
   ...SECURITY_ROWS,
   ...SEALING_ROWS,
   ...EXPORT_ROWS,
+  ...HOLDS_ROWS,
   ...LEGAL_ROWS,
   ...DEVICES_ROWS,
   ...PEOPLE_ROWS,
