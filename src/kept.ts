@@ -12,6 +12,8 @@ import { type HeldPart, listParts, partById } from "./store/held-parts.ts";
 import { holdsById } from "./store/legal-holds.ts";
 import { insertHeldLook } from "./store/support.ts";
 
+export { HELD_REASONS } from "./store/schema.ts";
+
 // What is kept of what was erased: who is told of it, and who may read it.
 
 /** A copy that is kept. */

@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { type ChosenStatute, chooseStatute, dropStatute, statuteNamed, statutesOf } from "../chosen-statutes.ts";
 import type { Ctx } from "../context.ts";
-import { type Kept, ownKept } from "../kept.ts";
+import { HELD_REASONS, type Kept, ownKept } from "../kept.ts";
 import {
   agreeToObligation,
   isInForce,
@@ -12,7 +12,6 @@ import {
   ownObligation,
   ownObligations,
 } from "../obligations.ts";
-import { HELD_REASONS } from "../store/schema.ts";
 import { textFor } from "../text/index.ts";
 import { Id, iso, isoOrNull, ListQuery, listOf, MaybeTime, PathId, page, Time } from "./fields.ts";
 import { type Route, route } from "./route.ts";

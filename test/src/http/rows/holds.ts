@@ -87,8 +87,18 @@ const named =
 export const HOLDS_ROWS: Rows = {
   "GET /v1/me/kept": { who: OWNER, path: at("/v1/me/kept"), status: 200 },
   "GET /v1/me/statutes": { who: OWNER, path: at("/v1/me/statutes"), status: 200 },
-  "PUT /v1/me/statutes/{profile}": { who: OWNER, path: at("/v1/me/statutes/cn-road-transport"), status: 204 },
-  "DELETE /v1/me/statutes/{profile}": { who: OWNER, path: at("/v1/me/statutes/cn-road-transport"), status: 204 },
+  "PUT /v1/me/statutes/{profile}": {
+    who: OWNER,
+    path: at("/v1/me/statutes/cn-road-transport"),
+    status: 204,
+    shared: true,
+  },
+  "DELETE /v1/me/statutes/{profile}": {
+    who: OWNER,
+    path: at("/v1/me/statutes/cn-road-transport"),
+    status: 204,
+    shared: true,
+  },
   "GET /v1/me/obligations": { who: OWNER, path: at("/v1/me/obligations"), status: 200 },
   "POST /v1/me/obligations/{id}/acknowledge": {
     who: OWNER,

@@ -51,6 +51,8 @@ export interface Row {
   as?: Caller;
   /** names an object of an account: a stranger gets 404 whatever they send */
   owned?: true;
+  /** its path names something of the platform, the same for every account */
+  shared?: true;
   /** it ends sessions or keys, or accepts or suspends for the account: all is put back after each request */
   ends?: true;
 }
