@@ -26,10 +26,27 @@ const dueToOf = ({ dueTo, toTime }: SegmentHead) => dueTo ?? toTime;
  * @returns nothing counted for a device that is not within reach
  */
 export function extentOf(ctx: Base, reach: Reach, deviceId: number, past?: number): Promise<Extent> {
-  return steady(() => readExtent(ctx, reach, deviceId, past));
+  return steady(() => readExtent(ctx, reach, deviceId, ALWAYS, past));
 }
 
-async function readExtent(ctx: Base, reach: Reach, deviceId: number, past?: number): Promise<Extent> {
+/** The same of a stretch of fix times, `to` not included. What only the customer can open counts as a whole. */
+export function stretchOf(ctx: Base, reach: Reach, deviceId: number, stretch: Stretch): Promise<Extent> {
+  return steady(() => readExtent(ctx, reach, deviceId, stretch));
+}
+
+interface Stretch {
+  from: number;
+  to: number;
+}
+const ALWAYS: Stretch = { from: Number.MIN_SAFE_INTEGER, to: Number.MAX_SAFE_INTEGER };
+
+async function readExtent(
+  ctx: Base,
+  reach: Reach,
+  deviceId: number,
+  { from, to }: Stretch,
+  past?: number,
+): Promise<Extent> {
   const { accountId, devices } = reach;
   if (devices !== null && !devices.includes(deviceId)) return NOTHING;
   const telemetry = await telemetryFor(ctx, accountId);
@@ -37,10 +54,7 @@ async function readExtent(ctx: Base, reach: Reach, deviceId: number, past?: numb
     ctx,
     telemetry,
     [devicePeriodStatement(accountId, deviceId)],
-    [
-      headsStatement(deviceId, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
-      ...tailStatements(accountId, deviceId),
-    ],
+    [headsStatement(deviceId, from, to), ...tailStatements(accountId, deviceId)],
   );
   const [row] = period!.rows;
   if (row === undefined) return NOTHING;
@@ -50,7 +64,8 @@ async function readExtent(ctx: Base, reach: Reach, deviceId: number, past?: numb
     .map((head) => headOf(head))
     .filter((head) => dueToOf(head) >= begin && dueFromOf(head) < end);
   const whole = segments.filter((head) => {
-    if (dueFromOf(head) >= begin && dueToOf(head) < end) return true;
+    const isInside = head.fromTime >= from && head.toTime < to;
+    if (isInside && dueFromOf(head) >= begin && dueToOf(head) < end) return true;
     // One that only the customer can open is kept, and goes, as a whole.
     return head.customerKid !== null && past === undefined;
   });
@@ -72,7 +87,9 @@ async function readExtent(ctx: Base, reach: Reach, deviceId: number, past?: numb
   for (const place of await openSegments(ctx, telemetry, accountId, cut, stored)) {
     if (place !== null) for (let at = place.from; at < place.to; at++) rows.push(at);
   }
-  const counted = rows.filter((at) => dueOf(stored, at) >= begin && dueOf(stored, at) < end);
+  const isCounted = (at: number) =>
+    dueOf(stored, at) >= begin && dueOf(stored, at) < end && stored.fixTimeAt(at) >= from && stored.fixTimeAt(at) < to;
+  const counted = rows.filter(isCounted);
   return joined(whole, stored, counted);
 }
 

@@ -424,6 +424,18 @@ export const LIMITS = {
   /** After its end: how it was found out who asked is forgotten; the request and its receipt are. */
   requestEvidenceMs: 30 * 24 * 3_600_000,
   requestsMs: 3 * 365 * 24 * 3_600_000,
+  /** Links for who drives or carries a tracker: so many of a device in force, each for so long at most. */
+  subjectLinks: 50,
+  subjectLinkMs: 90 * 24 * 3_600_000,
+  subjectLinkMaxMs: 400 * 24 * 3_600_000,
+  subjectPeriodMaxMs: 400 * 24 * 3_600_000,
+  /** What is asked with one in a day; how long the customer has for an answer, before the operator's staff decide. */
+  subjectRequestsADay: 3,
+  subjectAnswerMs: 10 * 24 * 3_600_000,
+  /** An erasure that was said yes to counts at once, and after so long when whoever said so was stopped half-way. */
+  subjectVerifyMs: 60_000,
+  /** What was asked can be read so long after its answer, also when the link is over. */
+  subjectAnsweredMs: 90 * 24 * 3_600_000,
   /** Requests that one run of their job looks at. */
   requestsPerRun: 500,
   /** A restriction whose own call has not ended it by then is ended by the job. */

@@ -136,6 +136,7 @@ export const RETENTION_WORDS: Readonly<Record<Retention, string>> = {
   tombstones: days(LIMITS.tombstonesMs),
   suspensions: `until they are lifted, and ${days(LIMITS.suspensionsMs)} after`,
   exportLinks: `${LIMITS.exportLinkMs / 3_600_000} hours`,
+  subjectLinks: `until the link is over, ${days(LIMITS.subjectLinkMaxMs)} at most; what was asked with it ${days(LIMITS.subjectAnsweredMs)} after its answer`,
   silenced: `${days(LIMITS.silencedMs)} after the erasure`,
   untilShredded: "until the job that destroys their secrets has run twice",
   ledger: "as long as the installation",
@@ -218,6 +219,9 @@ export const TABLE_WORDS: Readonly<Partial<Record<Table, string>>> = {
   obligations: "what is owed to or by the account, until when, and what must be kept for it",
   heldParts: "what is kept of something that was erased: why, until when, how much",
   heldChunks: "the copies that are kept, sealed",
+  subjectLinks:
+    "links for who drives or carries a tracker: hash of the link, which device, from when to when; not who has it",
+  subjectRequests: "what is asked with such links, and the answers",
   documents: "published texts, with the number of who published them",
   bridges: "bridges: name, hash of the token",
 };

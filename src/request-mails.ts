@@ -1,12 +1,14 @@
 import type { Ctx } from "./context.ts";
 import { AppError } from "./errors.ts";
+import { LIMITS } from "./limits.ts";
 import { linkTo, queueMail } from "./mail.ts";
 import { scopeOf } from "./request-scope.ts";
 import { keyedHash, sameText } from "./seal.ts";
 import { tell } from "./secure.ts";
-import { listOwners } from "./store/members.ts";
+import { listMembers, listOwners } from "./store/members.ts";
 import { type RequestRow, requestNamed } from "./store/requests.ts";
-import { userById } from "./store/users.ts";
+import type { SubjectRequest } from "./store/subjects.ts";
+import { listUsers, userById } from "./store/users.ts";
 import { textFor } from "./text/index.ts";
 import { payloadsOf } from "./tokens.ts";
 
@@ -114,5 +116,53 @@ export async function tellRequester(
       reason,
       path: "/profile/requests",
     });
+  }
+}
+
+/**
+ * Tells those of the staff whose it is, privacy and administrators who may act, how much of the time for something is over.
+ * @param percent null: it has just become theirs, as the customer did not answer
+ */
+export async function tellStaff(
+  ctx: Ctx,
+  { deadline, percent, path }: { deadline: number | null; percent: number | null; path: string },
+): Promise<void> {
+  const now = ctx.now();
+  for (const user of await listUsers(ctx.db, null, 0, LIMITS.usersPerAccount)) {
+    const { role, disabledAt, emailVerifiedAt, trainingValidUntil } = user;
+    const acts = (role === "admin" || role === "privacy") && disabledAt === null && emailVerifiedAt !== null;
+    if (!acts || trainingValidUntil === null || trainingValidUntil <= now) continue;
+    const time = timeFor(user, deadline ?? now);
+    if (percent === null) await tell(ctx, user, "subjectLeft", { time, path });
+    else await tell(ctx, user, "requestClock", { percent: String(percent), time, path });
+  }
+}
+
+/** What somebody asked with a link, in the words of a language. */
+const subjectInWords = ({ type, deviceId, fromTime, toTime }: SubjectRequest, channel: Parameters<typeof inWords>[1]) =>
+  inWords({ type, scope: JSON.stringify({ kind: "range", device: deviceId, from: fromTime, to: toTime }) }, channel);
+
+const pathOfSubject = ({ name }: SubjectRequest) => `/subject-requests/${name}`;
+
+/** Tells those of the customer who may answer: owners, and managers who may change the device. */
+export async function tellCustomer(ctx: Ctx, row: SubjectRequest): Promise<void> {
+  for (const member of await listMembers(ctx.db, row.accountId, 0, LIMITS.usersPerAccount)) {
+    const { role, state, deviceLimited, devices } = member;
+    const mayEdit = !deviceLimited || devices.some(({ id, mayEdit }) => id === row.deviceId && mayEdit);
+    if (state !== "active" || role === "viewer" || !mayEdit) continue;
+    const data = { what: subjectInWords(row, member), time: timeFor(member, row.answerBy) };
+    await tell(ctx, member, "subjectAsked", { ...data, path: pathOfSubject(row) });
+  }
+}
+
+/** Tells the owners what the staff decided in their place. */
+export async function tellOwners(
+  ctx: Ctx,
+  row: SubjectRequest,
+  { accepted, reason }: { accepted: boolean; reason: string },
+): Promise<void> {
+  for (const owner of await listOwners(ctx.db, row.accountId)) {
+    const data = { what: subjectInWords(row, owner), reason, path: pathOfSubject(row) };
+    await tell(ctx, owner, accepted ? "subjectGranted" : "subjectRefused", data);
   }
 }

@@ -2,12 +2,11 @@ import type { Base, Ctx } from "./context.ts";
 import { AppError } from "./errors.ts";
 import { appendLedger } from "./ledger.ts";
 import { LIMITS } from "./limits.ts";
-import { timeFor } from "./request-mails.ts";
+import { tellStaff } from "./request-mails.ts";
 import { scopeOf } from "./request-scope.ts";
 import { concludeRestriction, tellMade, verify } from "./requests.ts";
-import { tell } from "./secure.ts";
 import * as store from "./store/requests.ts";
-import { listUsers } from "./store/users.ts";
+import { watchSubjects } from "./subject-watch.ts";
 import { purgeSuspensions } from "./suspensions.ts";
 
 /**
@@ -26,6 +25,7 @@ export async function watchRequests(base: Base): Promise<number> {
     changed += await conclude(ctx, row);
   }
   for (const row of await store.latecomers(base.db, now, requestsPerRun)) changed += await alarm(ctx, row);
+  changed += await watchSubjects(ctx);
   changed += await store.expireRequests(base.db, now - LIMITS.requestPendingMs, now, deleteRows);
   changed += await store.forgetEvidence(base.db, now - LIMITS.requestEvidenceMs, deleteRows);
   changed += await purgeSuspensions(base);
@@ -74,19 +74,6 @@ async function alarm(ctx: Ctx, row: store.RequestRow & { percent: number }): Pro
   const fields = { request: id, type: row.type, state: row.state, percent };
   if (missed) ctx.log.error("request.late", fields);
   else ctx.log.warn("request.clock", fields);
-  await tellStaff(ctx, row);
+  await tellStaff(ctx, { ...row, path: `/admin/requests/${row.name}` });
   return 1;
-}
-
-/** Tells those of the staff whose it is: privacy and administrators who may act. */
-async function tellStaff(ctx: Ctx, row: store.RequestRow & { percent: number }): Promise<void> {
-  const now = ctx.now();
-  for (const user of await listUsers(ctx.db, null, 0, LIMITS.usersPerAccount)) {
-    const { role, disabledAt, emailVerifiedAt, trainingValidUntil } = user;
-    const acts = (role === "admin" || role === "privacy") && disabledAt === null && emailVerifiedAt !== null;
-    if (!acts || trainingValidUntil === null || trainingValidUntil <= now) continue;
-    const time = timeFor(user, row.deadline ?? now);
-    const data = { percent: String(row.percent), time, path: `/admin/requests/${row.name}` };
-    await tell(ctx, user, "requestClock", data);
-  }
 }

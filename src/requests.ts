@@ -34,9 +34,14 @@ export const newName = (base: Base): string => toBase64Url(base.random(16));
 
 /** Nothing more happens with it. */
 export const isOver = ({ closedAt }: Pick<Row, "closedAt">) => closedAt !== null;
-/** Nothing has been done for it yet. */
-export const mayCancel = ({ state, type, closedAt }: Pick<Row, "state" | "type" | "closedAt">) =>
-  closedAt === null && (state === "identity_pending" || (state === "verified" && type !== "correct"));
+/** Nothing has been done for it yet, and it is not what the staff decided for somebody whom the customer did not answer. */
+export const mayCancel = ({ state, type, closedAt, viaSubject, level }: Row) =>
+  closedAt === null &&
+  (state === "identity_pending" ||
+    (state === "verified" && type !== "correct" && !(viaSubject === 1 && level === "V2")));
+
+/** How surely it is known who asks. VD: who drives or carries the tracker, by a link of the customer's. */
+export const levelOf = ({ level, viaSubject }: Pick<Row, "level" | "viaSubject">) => (viaSubject === 1 ? "VD" : level);
 
 export const alreadyAsked = (name: string) =>
   new AppError("conflict", "This was asked for already, and is not over", { more: { request: name } });

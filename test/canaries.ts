@@ -58,7 +58,10 @@ const given = (ids: CanaryIds): Record<string, Row> => ({
     heldUntil: 0,
     dueAt: 0,
     failures: 0,
+    viaSubject: 0,
   },
+  subjectLinks: { id: ids.account, showsTrack: 0 },
+  subjectRequests: { linkId: ids.account, alarmed: 0 },
 });
 
 /** What others refer to. */

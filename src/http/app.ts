@@ -38,6 +38,7 @@ import { REQUESTS_PAGES } from "./pages/requests.ts";
 import { RETENTION_PAGES } from "./pages/retention.ts";
 import { SEALING_PAGES } from "./pages/sealing.ts";
 import { SECURITY_PAGES } from "./pages/security.ts";
+import { SUBJECTS_PAGES } from "./pages/subjects.ts";
 import { POSITIONS } from "./positions.ts";
 import { PRIVACY } from "./privacy.ts";
 import { REQUESTS } from "./requests.ts";
@@ -51,6 +52,7 @@ import { SESSIONS } from "./sessions.ts";
 import { SETTINGS } from "./settings.ts";
 import { SIGNUP } from "./signup.ts";
 import { STAFF } from "./staff.ts";
+import { SUBJECTS } from "./subjects.ts";
 import { SUPPORT } from "./support.ts";
 import { SUSPENSIONS } from "./suspensions.ts";
 import { SYNC } from "./sync.ts";
@@ -75,7 +77,7 @@ const API = [
     KEYS,
     SUPPORT,
   ],
-  [DEVICES, ACTIVATION, MODELS, POSITIONS, SYNC, COMMANDS, BRIDGE],
+  [DEVICES, ACTIVATION, MODELS, POSITIONS, SYNC, COMMANDS, SUBJECTS, BRIDGE],
   [
     ADMIN,
     HOLDS,
@@ -105,6 +107,7 @@ const PAGES = [
     SEALING_PAGES,
     REQUESTS_PAGES,
     RETENTION_PAGES,
+    SUBJECTS_PAGES,
     ADMIN_PAGES,
     ASSET_ROUTES,
   ],

@@ -5,6 +5,7 @@ import { requireNoCardNumbers } from "../card-numbers.ts";
 import type { Ctx } from "../context.ts";
 import { AppError } from "../errors.ts";
 import { LANGUAGES } from "../text/index.ts";
+import { firstAt } from "../time-zones.ts";
 import { errorPage, type Html, type PageView } from "../web/frame.ts";
 import { HERE } from "../web/parts.ts";
 import { type FormProblem, labelled, problemOf, wordsOf } from "../web/problems.ts";
@@ -223,3 +224,10 @@ export const tickedIds = (form: Form, name: string): number[] =>
     .split(" ")
     .filter((id) => /^[1-9]\d{0,15}$/.test(id))
     .map(Number);
+/** A day and a time that were chosen in a zone, Unix ms. @throws {AppError} invalid, naming the field */
+export function typedTime(form: Form, name: string, timeZone: string): number {
+  const text = typed(form, name);
+  const wall = /^\d{4}-\d\d-\d\dT\d\d:\d\d$/.test(text) ? Date.parse(`${text}Z`) : Number.NaN;
+  if (Number.isNaN(wall)) throw new AppError("invalid", `${name} must be a day and a time`, { field: name });
+  return firstAt(timeZone, wall);
+}

@@ -31,7 +31,7 @@ export interface Erasure {
 }
 
 const COLUMNS =
-  "id, name, state, account_id, user_id, scope, verified_at, deadline, calendar, frozen_at, failures, received_at, level, type";
+  "id, name, state, account_id, user_id, scope, verified_at, deadline, calendar, frozen_at, failures, received_at, CASE via_subject WHEN 1 THEN 'VD' ELSE level END, type";
 
 function erasureOf(row: ArrayLike<unknown>): Erasure {
   const orNull = (value: unknown) => (value === null ? null : Number(value));
@@ -205,6 +205,7 @@ export async function freezeAccount(db: Db, accountId: number, now: number): Pro
       { sql: `DELETE FROM tokens WHERE user_id IN ${people}`, args: of },
       { sql: `DELETE FROM mails WHERE user_id IN ${people}`, args: of },
       { sql: "DELETE FROM export_links WHERE account_id = ?1", args: of },
+      { sql: "DELETE FROM subject_links WHERE account_id = ?1", args: of },
     ],
     "write",
   );

@@ -20,6 +20,7 @@ export const MIGRATIONS = [
   "0015_hold_reviews",
   "0016_suspensions",
   "0017_trackers_told",
+  "0018_subject_links",
 ] as const;
 
 /** Names of the migrations that the database has, without ".sql"; none in a database without any table. */

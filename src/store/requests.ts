@@ -196,11 +196,18 @@ export function listRequests(
 export async function cancelRequest(db: Db, accountId: number, id: number, now: number): Promise<boolean> {
   const cancelled = {
     sql: `UPDATE requests SET state = 'revoked', closed_at = ?3, counts_at = NULL
-      WHERE id = ?2 AND account_id = ?1 AND closed_at IS NULL
-        AND (state = 'identity_pending' OR (state = 'verified' AND type <> 'correct'))`,
+      WHERE id = ?2 AND account_id = ?1 AND closed_at IS NULL AND (state = 'identity_pending'
+        OR (state = 'verified' AND type <> 'correct' AND NOT (via_subject = 1 AND level = 'V2')))`,
     args: [accountId, id, now],
   };
-  const [done] = await db.$client.batch([cancelled, liftWithRequestStatement(id, "revoked", now)], "write");
+  // Who asked for it through a link has not taken it back: it waits for an answer again, in the time that is left.
+  const reopened = {
+    sql: `UPDATE subject_requests SET state = 'open', request_name = NULL, answered_at = NULL, answered_by = NULL
+      WHERE account_id = ?1 AND request_name = (SELECT name FROM requests WHERE id = ?2 AND state = 'revoked')`,
+    args: [accountId, id],
+  };
+  const lifted = liftWithRequestStatement(id, "revoked", now);
+  const [done] = await db.$client.batch([cancelled, lifted, reopened], "write");
   return done!.rowsAffected === 1;
 }
 

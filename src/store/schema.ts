@@ -887,6 +887,8 @@ export const requests = sqliteTable(
     countsAt: integer("counts_at"),
     /** JSON, numbers: what trackers said that were told to delete what they hold. */
     trackers: text("trackers"),
+    /** 1: somebody's who drives or carries the tracker, of whom there is no account: src/subject-links.ts. */
+    viaSubject: integer("via_subject").notNull().default(0),
   },
   (t) => [
     index("requests_of_account").on(t.accountId, t.id),
@@ -1044,6 +1046,71 @@ export const exportLinks = sqliteTable(
     fetchedAt: integer("fetched_at"),
   },
   (t) => [index("export_links_of_account").on(t.accountId, t.id), index("export_links_expiry").on(t.expiresAt)],
+);
+
+/** Links for who drives or carries a tracker: src/subject-links.ts. */
+export const subjectLinks = sqliteTable(
+  "subject_links",
+  {
+    id: id(),
+    accountId: ofAccount(),
+    deviceId: integer("device_id")
+      .notNull()
+      .references(() => devices.id, { onDelete: "cascade" }),
+    hash: text("hash").notNull().unique(),
+    /** Fix times that it is about, the second not included. */
+    fromTime: integer("from_time").notNull(),
+    toTime: integer("to_time").notNull(),
+    /** 1: the customer lets them read the positions, too. */
+    showsTrack: integer("shows_track").notNull().default(0),
+    madeBy: integer("made_by"),
+    createdAt: integer("created_at").notNull(),
+    expiresAt: integer("expires_at").notNull(),
+    revokedAt: integer("revoked_at"),
+  },
+  (t) => [
+    index("subject_links_of_device").on(t.accountId, t.deviceId, t.id),
+    index("subject_links_expiry").on(t.expiresAt),
+  ],
+);
+
+export const SUBJECT_REQUEST_TYPES = ["erase", "object"] as const;
+export const SUBJECT_REQUEST_STATES = ["open", "accepted", "refused"] as const;
+
+/** What is asked with such a link, first of the customer and then of the operator's staff. */
+export const subjectRequests = sqliteTable(
+  "subject_requests",
+  {
+    id: id(),
+    accountId: ofAccount(),
+    linkId: integer("link_id")
+      .notNull()
+      .references(() => subjectLinks.id, { onDelete: "cascade" }),
+    /** 128 random bits, base64url. */
+    name: text("name").notNull().unique(),
+    type: text("type", { enum: SUBJECT_REQUEST_TYPES }).notNull(),
+    fromTime: integer("from_time").notNull(),
+    toTime: integer("to_time").notNull(),
+    askedAt: integer("asked_at").notNull(),
+    /** Until when the customer has to answer. */
+    answerBy: integer("answer_by").notNull(),
+    state: text("state", { enum: SUBJECT_REQUEST_STATES }).notNull(),
+    /** Since when and until when it is the staff's. */
+    escalatedAt: integer("escalated_at"),
+    staffBy: integer("staff_by"),
+    /** Percent of that time at which the last alarm was given. */
+    alarmed: integer("alarmed").notNull().default(0),
+    answeredBy: text("answered_by", { enum: ["customer", "staff"] }),
+    answeredAt: integer("answered_at"),
+    reason: text("reason"),
+    /** Of the row of `requests` that carries an erasure out. */
+    requestName: text("request_name"),
+  },
+  (t) => [
+    index("subject_requests_of_account").on(t.accountId, t.id),
+    index("subject_requests_of_link").on(t.linkId, t.id),
+    index("subject_requests_open").on(t.answerBy).where(sql`state = 'open'`),
+  ],
 );
 
 /** Days that the operator's calendar has beside the published ones: src/business-time.ts. */

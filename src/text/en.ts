@@ -4,6 +4,7 @@ import { holdActs, holdMails, holdProblems, holds } from "./holds-en.ts";
 import type { MailTexts } from "./mails.ts";
 import { requestActs, requestMails, requestProblems, requests } from "./requests-en.ts";
 import { retention } from "./retention-en.ts";
+import { subjectActs, subjectMails, subjectProblems, subjects } from "./subjects-en.ts";
 
 const common = {
   skip: "Skip to the content",
@@ -273,6 +274,7 @@ const ignore = "If it was not you, do nothing: without the link nothing happens.
 const mail: MailTexts = {
   ...requestMails,
   ...holdMails,
+  ...subjectMails,
   signup: () => ({
     subject: "Confirm your address",
     lines: [
@@ -541,6 +543,7 @@ const people = {
 const problems: Readonly<Record<string, string>> = {
   ...requestProblems,
   ...holdProblems,
+  ...subjectProblems,
   "% must be an e-mail address like name@example.com": "Enter an e-mail address like name@example.com.",
   "% must be a number with its country code, like +# # #":
     "Enter the number with its country code, like +49 170 1234567.",
@@ -833,6 +836,8 @@ const profile = {
       statutoryProfiles: "Laws that you say you are under",
       obligations: "What is owed, and kept for it",
       heldParts: "What is kept of what was erased",
+      subjectLinks: "Links for who drives or carries a tracker",
+      subjectRequests: "What was asked with such links",
     } as Record<string, string>,
   },
 };
@@ -913,6 +918,7 @@ const security = {
     "account.created": "The account was opened",
     ...requestActs,
     ...holdActs,
+    ...subjectActs,
     "account.secured": "The account was secured",
     "email.changed": "The e-mail address was changed",
     "export.created": "A download of your data was made",
@@ -1308,5 +1314,6 @@ export const en = {
   retention,
   sealing,
   security,
+  subjects,
 };
 export type Text = typeof en;

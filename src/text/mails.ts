@@ -41,6 +41,13 @@ export interface MailData {
   requestClock: { percent: string; time: string; link: string };
   /** How many orders that keep something are to be looked at again. */
   holdReview: { count: string; link: string };
+  /** To who may answer for the customer; `time` until when. */
+  subjectAsked: { what: string; time: string; link: string };
+  /** To the staff, when the customer has not answered. */
+  subjectLeft: { time: string; link: string };
+  /** To the owners: what the staff decided in their place. */
+  subjectGranted: { what: string; reason: string; link: string };
+  subjectRefused: { what: string; reason: string; link: string };
 }
 export type MailKind = keyof MailData;
 

@@ -293,6 +293,7 @@ export const requests = {
     V0: "signed in, and proved anew",
     V1: "mail and code",
     V2: "two of the staff, and a day's notice",
+    VD: "who drives or carries the tracker, by a link of the customer's",
   } as Record<string, string>,
   counts: "Counts from",
   confirmations: "Confirmed by",

@@ -261,7 +261,12 @@ export const requests: typeof en = {
   adminTitle: (name) => `请求 ${name}`,
   account: "账户",
   level: "确认方式",
-  levels: { V0: "已登录并再次证明", V1: "邮件和代码", V2: "两名工作人员，并提前一天通知" },
+  levels: {
+    V0: "已登录并再次证明",
+    V1: "邮件和代码",
+    V2: "两名工作人员，并提前一天通知",
+    VD: "驾驶或携带定位器的人，凭客户发出的链接",
+  },
   counts: "生效时间",
   confirmations: "确认人",
   confirmBy: (id) => `工作人员 ${id}`,

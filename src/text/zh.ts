@@ -5,6 +5,7 @@ import { holdActs, holdMails, holdProblems, holds } from "./holds-zh.ts";
 import type { MailTexts } from "./mails.ts";
 import { requestActs, requestMails, requestProblems, requests } from "./requests-zh.ts";
 import { retention } from "./retention-zh.ts";
+import { subjectActs, subjectMails, subjectProblems, subjects } from "./subjects-zh.ts";
 
 const common: Text["common"] = {
   skip: "跳到正文",
@@ -261,6 +262,7 @@ const ignore = "如果不是您本人操作，无需理会：不点击链接，�
 const mail: MailTexts = {
   ...requestMails,
   ...holdMails,
+  ...subjectMails,
   signup: () => ({
     subject: "请确认您的邮箱地址",
     lines: [
@@ -523,6 +525,7 @@ const over = "此链接已被使用、已过期或属于其他账户。";
 const problems: Readonly<Record<string, string>> = {
   ...requestProblems,
   ...holdProblems,
+  ...subjectProblems,
   // Any field
   "% must have at least # character": "请填写“%”。",
   "% must have at least # characters": "“%”至少需要 # 个字符。",
@@ -957,6 +960,8 @@ const profile: Text["profile"] = {
       statutoryProfiles: "您声明须遵守的法规",
       obligations: "未了结的义务及为其保留的内容",
       heldParts: "已删除内容中仍须保留的部分",
+      subjectLinks: "为驾驶或携带定位器的人创建的链接",
+      subjectRequests: "凭此类链接提出的请求",
     },
   },
 };
@@ -1034,6 +1039,7 @@ const security: Text["security"] = {
     "account.created": "账户已创建",
     ...requestActs,
     ...holdActs,
+    ...subjectActs,
     "account.secured": "账户已受到保护",
     "email.changed": "邮箱地址已更改",
     "export.created": "已生成数据下载",
@@ -1425,4 +1431,5 @@ export const zh: Text = {
   retention,
   sealing,
   security,
+  subjects,
 };

@@ -132,7 +132,7 @@ export function devicePage(view: PageView, page: DevicePage): Html {
         ${mayEdit ? settingsForm(view, page) : html`<p class="soft">${t.seeOnly}</p>`}`,
       )}
       ${heard && mayEdit ? setupCard(view, page) : ""}
-      ${mayEdit ? html`<p><a href="/devices/${device.id}/remove">${t.remove}</a></p>` : ""}`,
+      ${mayEdit ? html`<p><a href="/devices/${device.id}/subjects">${view.t.subjects.pageLink}</a> · <a href="/devices/${device.id}/remove">${t.remove}</a></p>` : ""}`,
   });
 }
 

@@ -98,6 +98,12 @@ const DECLARED: readonly { who: readonly Caller[]; route: RegExp; columns: RegEx
   },
   {
     who: ["adminToken", "admin", "privacy"],
+    route: /\/admin\/subject-requests$/,
+    columns: /^subjectRequests\.(name|askedAt|escalatedAt|answeredAt|reason)$/,
+    why: "what a customer did not answer, by numbers of accounts and devices, and what was answered",
+  },
+  {
+    who: ["adminToken", "admin", "privacy"],
     route: /\/admin\/audit$/,
     columns: /^audit\.(at|action|subject|reason)$/,
     why: "ids and fixed words; the reason is the operator's own sentence",
@@ -225,6 +231,8 @@ beforeAll(async () => {
       legalHolds: { placedBy: 1, confirmedBy: 2 },
       suspensions: { requestId: null, liftedAt: NOON, since: NOON },
       requests: { scope: JSON.stringify({ kind: "fields", fields: [aWord()] }) },
+      // The first there is.
+      subjectRequests: { linkId: 1 },
     };
     await plant(name, ids, given[name]);
   }
@@ -287,7 +295,7 @@ const foundIn = (text: string, which: readonly Canary[] = planted) =>
 
 /** What has no free text and no time of its own: a word of a list, a count, a switch, a hash, or what the frame has. */
 const FIXED =
-  /^(\w+\.(\w+Index|retentionDays|collection)|(placements|purges|inbox|runs|segments|newest|wrappedSecrets)\.\w+|customerKeys\.kind|accounts\.telemetry|accounts\.(state|paymentMode|(privacy|terms)Accepted)|users\.(role|language|units|timeZone|personalisation|searchHistory|deviceLimited|disabledAt)|userDevices\.mayEdit|apiKeys\.(scope|revokedAt|deviceLimited)|addresses\.(kind|country)|sessions\.(expiresAt|secondFactor)|tokens\.(kind|expiresAt)|acceptances\.(kind|version|language)|(audit|looks)\.actor|devices\.(clockOffsetMinutes|confirmCce)|(positions|latest)\.(fixTime|receivedAt|clock|event|valid)|commands\.state|requests\.(type|state|level|deadline)|tombstones\.(fromTime|toTime|beforeTime)|suspensions\.(kind|since|liftedAt)|heldParts\.(reason|until)|unclaimed\.(firstSeen|lastSeen|frames)|bridges\.hash)$/;
+  /^(\w+\.(\w+Index|retentionDays|collection)|(placements|purges|inbox|runs|segments|newest|wrappedSecrets)\.\w+|customerKeys\.kind|accounts\.telemetry|accounts\.(state|paymentMode|(privacy|terms)Accepted)|users\.(role|language|units|timeZone|personalisation|searchHistory|deviceLimited|disabledAt)|userDevices\.mayEdit|apiKeys\.(scope|revokedAt|deviceLimited)|addresses\.(kind|country)|sessions\.(expiresAt|secondFactor)|tokens\.(kind|expiresAt)|acceptances\.(kind|version|language)|(audit|looks)\.actor|devices\.(clockOffsetMinutes|confirmCce)|(positions|latest)\.(fixTime|receivedAt|clock|event|valid)|commands\.state|requests\.(type|state|level|deadline|viaSubject)|subject(Links|Requests)\.(fromTime|toTime|showsTrack|type|state|answerBy|staffBy|answeredBy)|tombstones\.(fromTime|toTime|beforeTime)|suspensions\.(kind|since|liftedAt)|heldParts\.(reason|until)|unclaimed\.(firstSeen|lastSeen|frames)|bridges\.hash)$/;
 
 test("every column that says something about somebody holds a canary, or words of a list only", () => {
   const there = new Set(planted.map(({ at }) => at));

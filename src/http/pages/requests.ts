@@ -18,7 +18,6 @@ import {
   requestOf,
 } from "../../requests.ts";
 import { liftSuspension, listSuspensions, mayLift, suspendTransfers, suspensionOf } from "../../suspensions.ts";
-import { firstAt } from "../../time-zones.ts";
 import type { PageView } from "../../web/frame.ts";
 import { receiptPage } from "../../web/receipt.ts";
 import {
@@ -31,7 +30,7 @@ import {
   requestsPage,
   verifyPage,
 } from "../../web/requests.ts";
-import { type PageCall, page, tickedIds, typed } from "../page.ts";
+import { type PageCall, page, tickedIds, typed, typedTime } from "../page.ts";
 import { LinkPath, LOCKED_OUT, LockedOutScope, NamePath, ScopeInput } from "../requests.ts";
 import type { Form, Route } from "../route.ts";
 import { NEWEST } from "../support.ts";
@@ -60,12 +59,7 @@ const words = (form: Form, name: string) => typed(form, name).split(" ").filter(
 /** The scope that a form stands for; what is wrong with it is said at its field. */
 function scopeIn(form: Form, view: PageView) {
   const kind = typed(form, "scope");
-  const time = (name: string) => {
-    const text = typed(form, name);
-    const wall = /^\d{4}-\d\d-\d\dT\d\d:\d\d$/.test(text) ? Date.parse(`${text}Z`) : Number.NaN;
-    if (Number.isNaN(wall)) throw new AppError("invalid", `${name} must be a day and a time`, { field: name });
-    return new Date(firstAt(view.timeZone, wall)).toISOString();
-  };
+  const time = (name: string) => new Date(typedTime(form, name, view.timeZone)).toISOString();
   const given = {
     account: () => ({}),
     tracks: () => ({}),

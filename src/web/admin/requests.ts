@@ -1,7 +1,7 @@
 import { html } from "hono/html";
 import { LIMITS } from "../../limits.ts";
 import type { RequestType } from "../../request-scope.ts";
-import type { PrivacyRequest } from "../../requests.ts";
+import { levelOf, type PrivacyRequest } from "../../requests.ts";
 import type { Suspension } from "../../suspensions.ts";
 import type { Html, PageView } from "../frame.ts";
 import { button, card, facts, field, form, notice, pill, table, time } from "../parts.ts";
@@ -28,7 +28,8 @@ export function requestsQueue(
     area: "requests",
     lead: t.adminLead,
     body: html`<p><a href="/admin/requests"${openOnly ? html` aria-current="true"` : ""}>${t.adminOpen}</a> ·
-        <a href="/admin/requests?all=true"${openOnly ? "" : html` aria-current="true"`}>${t.adminAll}</a></p>
+        <a href="/admin/requests?all=true"${openOnly ? "" : html` aria-current="true"`}>${t.adminAll}</a> ·
+        <a href="/admin/subject-requests">${view.t.subjects.adminLink}</a></p>
       ${table(
         t.title,
         [t.head.what, t.account, t.head.asked, t.head.state, t.head.deadline],
@@ -85,7 +86,7 @@ export function requestDetail(
         [t.account, account(row)],
         [t.head.state, html`${stateOf(view, row)} ${alarm(view, row)}`],
         [t.head.asked, time(view, row.receivedAt)],
-        ...(row.level === null ? [] : ([[t.level, t.levels[row.level] ?? row.level]] as const)),
+        ...(row.level === null ? [] : ([[t.level, t.levels[levelOf(row) ?? ""] ?? row.level]] as const)),
         [t.head.deadline, countdown(view, row)],
         ...(row.countsAt === null ? [] : ([[t.counts, time(view, row.countsAt)]] as const)),
         ...(row.attempts === 0 ? [] : ([[t.wrongCodes, row.attempts]] as const)),

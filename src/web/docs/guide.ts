@@ -22,6 +22,10 @@ export const ABOUT = {
       name: "Your rights",
       description: "See, download, correct, delete, restrict, object: within one business day, with a receipt.",
     },
+    {
+      name: "Who drives or carries a tracker",
+      description: "Links with which they see how much is held of their time, and ask for it to be deleted.",
+    },
     { name: "Exports", description: "Everything that is held about you, as files to take with you." },
     { name: "Sealing", description: "Positions that only the holder of a key of yours can read." },
     { name: "Commands", description: "What a tracker is told to do, and what it answered." },

@@ -63,9 +63,14 @@ const CLASS_BY_NAME: readonly [RegExp, string][] = [
     "none",
   ],
   [/^((throttles|idempotencyKeys)\.expiresAt|(placements|residents)\.state|receipts\.at)$/, "none"],
+  // Times, and which of two sides.
+  [/^subjectRequests\.(answerBy|staffBy|answeredBy)$/, "personal"],
   // Numbers and hashes that stand for somebody or something of theirs.
   [/\.(id|\w+Id|\w+Kid|kid|\w+By|cause|reference|subject|digest|mark|key|wrapped)$/, "pseudonymous"],
-  [/^(receipts\.body|(requests|legalHolds)\.(name|scope)|placements\.actor|customerKeys\.publicKey)$/, "pseudonymous"],
+  [
+    /^(receipts\.body|(requests|legalHolds)\.(name|scope)|subjectRequests\.(name|requestName)|placements\.actor|customerKeys\.publicKey)$/,
+    "pseudonymous",
+  ],
   [/./, "personal"],
 ];
 

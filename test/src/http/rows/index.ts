@@ -11,6 +11,7 @@ import { REQUESTS_ROWS } from "./requests.ts";
 import type { Rows } from "./row.ts";
 import { SEALING_ROWS } from "./sealing.ts";
 import { SECURITY_ROWS } from "./security.ts";
+import { SUBJECTS_ROWS } from "./subjects.ts";
 import { WEB_ROWS } from "./web.ts";
 
 /** One valid request for every route. A route without a row fails routes.test.ts. */
@@ -26,6 +27,7 @@ export const ROWS: Rows = {
   ...PEOPLE_ROWS,
   ...PROFILE_ROWS,
   ...REQUESTS_ROWS,
+  ...SUBJECTS_ROWS,
   ...ADMIN_ROWS,
   ...WEB_ROWS,
 };
