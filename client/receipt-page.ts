@@ -17,5 +17,5 @@ if (slot !== null && receipt !== null && said !== null) {
   const text = (receipt.textContent ?? "").trim();
   const { ok, keyId } = await verifyReceipt(text, await published());
   slot.dataset.verified = String(ok);
-  said.textContent = [ok ? slot.dataset.good : slot.dataset.bad, keyId].filter(Boolean).join(" ");
+  said.textContent = ok ? `${slot.dataset.good} ${keyId}` : (slot.dataset.bad ?? "");
 }

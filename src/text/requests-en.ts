@@ -135,7 +135,7 @@ export const requests = {
     `This deletes the account with ${many(people, "person", "people")}, ${many(devices, "tracker", "trackers")} and every position.`,
   step2More:
     "Everybody is signed out, trackers are no longer heard, keys are destroyed and rows deleted. It begins within the minute, and until it has begun you can cancel it with a link that is mailed to every owner.",
-  wait: "Wait until the download has ended.",
+  wait: "If you are downloading, wait until the file is complete: once this begins, there is nothing left to download.",
   erase: "Delete the account",
   partly: "Delete only a part",
   notOwner:
@@ -175,7 +175,7 @@ export const requests = {
   receiptLead: "It says what was done, signed by this installation. It names nobody.",
   receiptCheck: "Your browser checks it",
   receiptChecking: "Checking …",
-  receiptGood: "The receipt is genuine: signature, ledger entry and published head agree.",
+  receiptGood: "The receipt is genuine: signature, ledger entry and published head agree. Key:",
   receiptBad: "The receipt does not check out. Keep it, and ask the operator.",
   receiptNoScript: "To check it, switch scripts on, or run: npm run -s verify-receipt receipt.json",
   receiptWhole: "The receipt as it was signed",
@@ -254,11 +254,11 @@ export const requests = {
   } as Record<string, string>,
 
   publicTitle: "Ask for your data to be deleted",
-  publicLead: "For whoever cannot sign in. Who can does it on their profile, and at once.",
+  publicLead: "For people who cannot sign in. If you can, ask on your profile: it begins at once.",
   publicSignIn: "Sign in",
   publicHow:
     "We mail a link to your confirmed address. It asks for a code of your authenticator app or a recovery code. Without a code, two of our staff decide within one business day, and everybody concerned hears of it a day before it counts. Nobody asks for a copy of an identity card.",
-  publicCopy: "A copy of your data goes to who is signed in only:",
+  publicCopy: "A copy of your data is given only to somebody who is signed in:",
   publicReset: "choose a new password by mail.",
   email: "Your e-mail address",
   askLink: "Mail me a link",
@@ -282,7 +282,7 @@ export const requests = {
   cancelTooLate: "It is too late: it has begun, or it is over.",
 
   adminLead:
-    "What customers ask for by right. Nearest deadline first to be looked at; nothing here shows who they are.",
+    "What customers ask for by right, newest first. Look at the nearest deadline first; nothing here shows who they are.",
   adminNone: "Nobody has asked for anything.",
   adminOpen: "Open only",
   adminAll: "All",

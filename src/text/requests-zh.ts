@@ -113,7 +113,7 @@ export const requests: typeof en = {
   step2Lead: (people, devices) => `这将删除该账户，包括 ${people} 位成员、${devices} 台定位器和全部位置。`,
   step2More:
     "所有人都会退出登录，不再接收定位器的数据，密钥被销毁，记录被删除。一分钟内开始；开始之前，可以用发给每位所有者的邮件中的链接取消。",
-  wait: "请等下载结束。",
+  wait: "如正在下载，请等文件下载完成：删除开始后将无法再下载。",
   erase: "删除账户",
   partly: "只删除一部分",
   notOwner: "只有所有者可以删除账户。要离开账户，请让所有者将您移除。您可以删除我们持有的关于您本人的数据：",
@@ -152,7 +152,7 @@ export const requests: typeof en = {
   receiptLead: "它说明做了什么，并由本平台签名。其中不含任何人的身份信息。",
   receiptCheck: "由您的浏览器验证",
   receiptChecking: "正在验证……",
-  receiptGood: "回执属实：签名、账本条目和公布的账本头一致。",
+  receiptGood: "回执属实：签名、账本条目和公布的账本头一致。密钥：",
   receiptBad: "回执未通过验证。请保留它，并向运营方询问。",
   receiptNoScript: "要验证回执，请启用脚本，或运行：npm run -s verify-receipt receipt.json",
   receiptWhole: "签名时的回执原文",
@@ -254,7 +254,7 @@ export const requests: typeof en = {
   cancelled: "已取消。没有任何改变。",
   cancelTooLate: "为时已晚：已经开始，或已经结束。",
 
-  adminLead: "客户依法提出的请求。请先看期限最近的；这里不显示他们是谁。",
+  adminLead: "客户依法提出的请求，最新的在前。请先看期限最近的；这里不显示他们是谁。",
   adminNone: "没有人提出请求。",
   adminOpen: "仅未结束",
   adminAll: "全部",

@@ -57,6 +57,7 @@ export function profilePage(view: PageView, profile: Profile, state: State): Htm
               [p.tracksIn, account.region],
             ] as [string, unknown][])),
       ])}
+      ${account === null ? "" : actions(html`<a class="button quiet" href="/profile/delete">${t.requests.toDelete}</a>`, html`<a href="/profile/requests">${t.requests.link}</a>`)}
       ${card(
         p.you,
         form(
@@ -90,8 +91,6 @@ export function profilePage(view: PageView, profile: Profile, state: State): Htm
             ? []
             : [
                 ["/profile/export", t.exports.link],
-                ["/profile/delete", t.requests.toDelete],
-                ["/profile/requests", t.requests.link],
                 ["/profile/retention", t.retention.link],
                 ["/profile/collection", t.collection.link],
                 ["/search", p.toSearch],

@@ -63,7 +63,7 @@ export function countdown(view: PageView, { deadline, closedAt, uncertain }: Pri
   if (deadline === null) return "–";
   if (closedAt !== null) return time(view, deadline);
   const minutes = Math.ceil((deadline - view.now) / 60_000);
-  return html`${time(view, deadline)} ${minutes <= 0 ? pill("stop", t.late) : html`<span class="soft">${t.left(minutes)}</span>`}${uncertain === 1 ? html`<br><span class="soft">${t.uncertain}</span>` : ""}`;
+  return html`${time(view, deadline)} ${minutes <= 0 ? pill("stop", t.late) : html`<br><span class="soft">${t.left(minutes)}</span>`}${uncertain === 1 ? html`<br><span class="soft">${t.uncertain}</span>` : ""}`;
 }
 
 /** What a suspension is about, in words. */

@@ -62,13 +62,15 @@ fieldset { border: 0; padding: 0; margin: 0 0 1.25rem; min-width: 0; } legend { 
 .error { color: var(--stop); font-weight: 600; margin: 0 0 .375rem; }
 button, .button { font: inherit; font-weight: 600; min-height: 2.75rem; padding: .5rem 1.25rem; border-radius: .375rem; border: 1px solid var(--accent);
   background: var(--accent); color: var(--on-accent); cursor: pointer; text-decoration: none; display: inline-block; max-width: 100%; overflow-wrap: break-word; }
-button.quiet, .button.quiet { background: transparent; color: var(--accent); }
+.button { display: inline-flex; align-items: center; justify-content: center; } button.quiet, .button.quiet { background: transparent; color: var(--accent); }
 button.danger { background: transparent; color: var(--stop); border-color: var(--stop); }
 .actions { display: flex; flex-wrap: wrap; gap: .75rem; align-items: center; margin: 1rem 0; } .actions form { display: contents; }
 .notice { display: grid; grid-template-columns: auto 1fr; gap: 0 .75rem; padding: 1rem; margin: 0 0 1.5rem; border-radius: .375rem; border-inline-start: 4px solid var(--accent); background: var(--info-bg); }
 .notice > span { font-weight: 700; width: 1.5rem; height: 1.5rem; line-height: 1.5rem; text-align: center; } .notice h2 { font-size: 1.2rem; margin: 0 0 .25rem; }
 .notice p:last-child, .notice ul:last-child { margin-bottom: 0; } .notice p:first-child { margin-top: 0; } .notice ul { padding-inline-start: 1.25rem; margin: 0; }
 .notice.ok { border-color: var(--ok); background: var(--ok-bg); } .notice.warn { border-color: var(--warn); background: var(--warn-bg); }
+#receipt-check { font-weight: 600; border-inline-start: 4px solid var(--accent); padding-inline-start: 1rem; }
+#receipt-check[data-verified=true] { color: var(--ok); border-color: var(--ok); } #receipt-check[data-verified=false] { color: var(--stop); border-color: var(--stop); }
 .notice.stop { border-color: var(--stop); background: var(--stop-bg); } .notice.stop a { color: var(--stop); }
 .pill { display: inline-block; padding: .05rem .6rem; border-radius: 1rem; font-size: .875rem; font-weight: 600; border: 1px solid currentColor; white-space: nowrap; }
 .pill.ok { color: var(--ok); } .pill.warn { color: var(--warn); } .pill.stop { color: var(--stop); } .pill.info { color: var(--soft); }
@@ -86,7 +88,7 @@ details { margin: 0 0 1rem; } summary { cursor: pointer; padding: .5rem 0; font-
 .qr { forced-color-adjust: none; background: #fff; padding: 1rem; width: 12rem; max-width: 100%; border-radius: .375rem; }
 .out { margin-inline-start: auto; }
 .sub { margin: 0 0 1.5rem; padding-bottom: .5rem; border-bottom: 1px solid var(--line); } .sub a { display: inline-block; padding: .25rem 0; }
-.sub a[aria-current] { color: var(--ink); font-weight: 600; text-decoration: none; }
+.sub a[aria-current], main p > a[aria-current] { color: var(--ink); font-weight: 600; text-decoration: none; }
 @media (min-width: 60rem) { td { min-width: 5rem; } th { overflow-wrap: normal; } }
 @media (max-width: 40rem) {
   .top { padding: .5rem 1rem; } .top nav { order: 1; flex-basis: 100%; } footer { padding: 1rem; } main { padding: 1.5rem 1rem 3rem; } .card { padding: 1rem; } h1 { font-size: 1.73rem; }
