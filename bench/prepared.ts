@@ -93,9 +93,9 @@ function insertAccounts(platform: Platform, count: number): string[][] {
   return keys;
 }
 
-const STORED = `SELECT (SELECT coalesce(sum(positions), 0) FROM inbox WHERE id > (SELECT merged FROM settlement))
-  + ${WAITING_IN_RUNS}
-  + (SELECT coalesce(sum(positions), 0) FROM segments)`;
+const WAITING = `(SELECT coalesce(sum(positions), 0) FROM inbox WHERE id > (SELECT merged FROM settlement))
+  + ${WAITING_IN_RUNS}`;
+const STORED = `SELECT ${WAITING} + (SELECT coalesce(sum(positions), 0) FROM segments)`;
 
 /** Counts the positions of a platform in its database, wherever they are on their way into segments. */
 export class StoredCount {
@@ -107,7 +107,16 @@ export class StoredCount {
   }
 
   read(): number {
-    return Object.values(this.#db.prepare(STORED).get([]) as Record<string, number>)[0]!;
+    return this.#number(STORED);
+  }
+
+  /** Of them, those that are not in segments yet. */
+  waiting(): number {
+    return this.#number(`SELECT ${WAITING}`);
+  }
+
+  #number(sql: string): number {
+    return Object.values(this.#db.prepare(sql).get([]) as Record<string, number>)[0]!;
   }
 
   close(): void {
