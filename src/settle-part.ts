@@ -21,6 +21,7 @@ import {
   knownSince,
   newestOf,
   nextId,
+  pairsOf,
   sortByFix,
 } from "./settle-plan.ts";
 import { withPositions } from "./spare.ts";
@@ -37,6 +38,7 @@ import {
 import {
   clocklessStatement,
   firstIdOf,
+  headsOfDay,
   idsOfDay,
   reachedRows,
   reachedStatement,
@@ -44,6 +46,7 @@ import {
   type SegmentHead,
   type SegmentRow,
   segmentRows,
+  segmentsById,
   writeSegmentsStatement,
 } from "./store/segments.ts";
 import { liveDevices, type SettledDevice } from "./store/settling.ts";
@@ -187,6 +190,7 @@ async function planned(
   const opened = await openAll(ctx, telemetry, [...found.values()], stored);
 
   const plans: Plan[] = [];
+  const joinedIds = new Set<number>();
   const candidates: Newest[] = [];
   for (const { device, scope, groups } of arrivals) {
     const { accountId, deviceId } = device;
@@ -211,13 +215,22 @@ async function planned(
       if (fresh.length === 0) continue;
       came.push(...fresh);
       const half = halves.of(accountId, group.day);
-      const open = lastOpen(used, group, found, opened.byId, half?.kid ?? null);
+      const last = lastOpen(used, group, found, opened.byId, half?.kid ?? null);
+      const open = last === null || joinedIds.has(last.id) ? null : last;
       // Read before a stretch was erased and written after, it would bring it back.
       const before = open === null ? [] : without(stored, rowsBetween(opened.byId.get(open.id)!), device.erased);
       const rows = Uint32Array.from(open === null ? fresh : sortByFix(stored, [...before, ...fresh]));
       let start = 0;
       const cut = cutSegments(stored, rows, half === null ? undefined : CLOSED);
       const places = await placesFor(telemetry, group, used, cut.length);
+      if (places.length === 0 && open === null) {
+        const joined = await join(ctx, telemetry, device, group, { stored, plans, halves });
+        if (joined !== null) {
+          plans.push({ accountId, scope, ...joined.plan });
+          places.push(joined.free);
+          joinedIds.add(joined.plan.id).add(joined.free);
+        }
+      }
       // A day with few places left gets one long segment with each settling.
       for (const { end, plain } of places.length < cut.length ? [{ end: rows.length, plain: null }] : cut) {
         const id = start === 0 && open !== null ? open.id : places.shift();
@@ -255,6 +268,35 @@ async function placesFor(
   for (let id = firstIdOf(deviceId, from); id < end; id++) if (!taken.has(id)) free.push(id);
   // The last of them are for one segment each time.
   return free.slice(0, free.length < wanted + SEGMENTS_A_DAY / 8 ? 1 : wanted);
+}
+
+/** Pairs of segments that are tried: some may not open. */
+const JOIN_TRIES = 16;
+
+/**
+ * Makes one of two segments of a day that has no place left.
+ * @returns the one, and the id of the other, which is free then; null: none of them could be opened
+ */
+async function join(
+  ctx: Base,
+  telemetry: Telemetry,
+  { accountId, deviceId, erased }: SettledDevice,
+  { from }: Group,
+  { stored, plans, halves }: { stored: StoredPositions; plans: readonly Plan[]; halves: Halves },
+): Promise<{ plan: Omit<Plan, "accountId" | "scope">; free: number } | null> {
+  const planned = new Set(plans.map(({ id }) => id));
+  const heads = (await headsOfDay(telemetry.db, deviceId, from)).filter(({ id }) => !planned.has(id));
+  const pairs = pairsOf(heads, (day) => halves.of(accountId, day)?.kid ?? null);
+  for (const { day, ids } of pairs.slice(0, JOIN_TRIES)) {
+    const segments = await segmentsById(telemetry.db, ids);
+    const places = await openSegments(ctx, telemetry, accountId, segments, stored, "settler");
+    const opened = places.filter((place) => place !== null);
+    if (opened.length < ids.length) continue;
+    const rows = sortByFix(stored, without(stored, opened.flatMap(rowsBetween), erased));
+    if (rows.length === 0) continue;
+    return { plan: { day, id: ids[0], rows: Uint32Array.from(rows), plain: null }, free: ids[1] };
+  }
+  return null;
 }
 
 interface Newest {

@@ -228,6 +228,32 @@ export function newestOf(stored: StoredPositions, rows: readonly number[], other
   return newest;
 }
 
+/**
+ * Pairs of a day's segments of which one could be made: neighbours in the order of arrival, as what reads by that looks at
+ * no more than the widest segment spans. The shortest come first; of those that only the customer can open the newest,
+ * which a settler may still have the key of.
+ * @param heads of one device and day
+ * @param customerKid of the key that seals a day (Group.day) now
+ */
+export function pairsOf(
+  heads: readonly SegmentHead[],
+  customerKid: (day: number) => number | null,
+): { day: number; ids: [number, number] }[] {
+  const days = Map.groupBy(heads, ({ dueFrom, dueTo, fromTime, toTime, customerKid: kid }) => {
+    const day = dayOf(dueFrom ?? fromTime);
+    return day === dayOf(dueTo ?? toTime) && kid === customerKid(day) ? day : null;
+  });
+  const pairs = [...days].flatMap(([day, ofDay]) => {
+    if (day === null) return [];
+    ofDay.sort((a, b) => a.lastId - b.lastId);
+    return ofDay.slice(1).map((b, i) => ({ day, a: ofDay[i]!, b }));
+  });
+  const order = ({ a, b }: { a: SegmentHead; b: SegmentHead }) =>
+    a.customerKid === null ? a.positions + b.positions : -b.lastId;
+  pairs.sort((one, other) => order(one) - order(other));
+  return pairs.map(({ day, a, b }) => ({ day, ids: [a.id, b.id] }));
+}
+
 /** The next id for a segment of a device and day, behind all that are taken; null when the last one is. */
 export function nextId(deviceId: number, fixTime: number, taken: readonly Pick<SegmentHead, "id">[]): number | null {
   const first = firstIdOf(deviceId, fixTime);

@@ -272,6 +272,16 @@ export async function idsOfDay(db: Db, deviceId: number, fixTime: number): Promi
   return rows.map((row) => Number(row[0]));
 }
 
+/** The same with everything but their positions. */
+export async function headsOfDay(db: Db, deviceId: number, fixTime: number): Promise<SegmentHead[]> {
+  const first = firstIdOf(deviceId, fixTime);
+  const { rows } = await db.$client.execute({
+    sql: `SELECT ${headColumns} FROM segments s WHERE s.id >= ? AND s.id < ?`,
+    args: [first, first + SEGMENTS_A_DAY],
+  });
+  return rows.map(headOf);
+}
+
 /** Segments by their ids. */
 export async function segmentsById(db: Db, ids: readonly number[]): Promise<SegmentRow[]> {
   const { rows } = await db.$client.execute({

@@ -81,6 +81,65 @@ test("A device whose day has no more places for segments keeps no other from bei
   ]);
 });
 
+test("A device of whose day there are ever more segments loses nothing of it", { timeout: 60_000 }, async () => {
+  const { db } = await aDatabase();
+  const base = aBase(db);
+  const device = await aDevice(db, { createdAt: 0 });
+  const day = Math.floor(NOON / 86_400_000) * 86_400_000;
+  const { segmentPositions, segmentPositionsMin } = LIMITS;
+  const segments = async () => Number((await db.$client.execute("SELECT count(*) FROM segments")).rows[0]![0]);
+  const all = async () => {
+    const fixes: number[] = [];
+    for (let cursor: string | undefined; ; ) {
+      const page = await history(aContext(base, asKey(device.accountId)), device.id, {
+        limit: 1000,
+        ...(cursor !== undefined && { cursor }),
+      });
+      fixes.push(...page.data.map(({ fixTime }) => Date.parse(fixTime)));
+      if (page.nextCursor === null) return fixes;
+      cursor = page.nextCursor;
+    }
+  };
+  const sent: number[] = [];
+  let next = day;
+  /** As many, which came so many days before: their clock was ahead, and the secret of that day seals them. */
+  const send = async (daysBefore: readonly number[]) => {
+    const specs = daysBefore.map((days) => {
+      next += 5_000;
+      sent.push(next);
+      return {
+        fixTime: next,
+        record: next - day,
+        ...(days > 0 && { receivedAt: day - days * 86_400_000 + 3_600_000 }),
+      };
+    });
+    await stored(base, device, specs);
+    await settle(base, mainTelemetry(base), { all: true });
+    return specs;
+  };
+  const days = (count: number, of: (i: number) => number) => Array.from({ length: count }, (_, i) => of(i));
+  try {
+    // Each position is a segment that takes no more.
+    Object.assign(LIMITS, { segmentPositions: 1, segmentPositionsMin: 1 });
+    await send(days((SEGMENTS_A_DAY / 8) * 7, () => 0));
+    // Then each settling makes one of what has the same secret, until there is no place left.
+    while ((await segments()) < SEGMENTS_A_DAY) await send(days(64, (i) => i + 1));
+    const specs = await send(days(30, (i) => i % 3));
+    // Of these days there is none yet.
+    specs.push(...(await send(days(10, (i) => 66 + (i % 2)))));
+    for (let i = 0; i < 5; i++) specs.push(...(await send([0])));
+    expect(await segments()).toBe(SEGMENTS_A_DAY);
+    expect(base.logged.filter((line) => line.includes("settle.full"))).toEqual([]);
+    expect(await all()).toEqual(sent);
+    // What is sent again is known, wherever it has come to rest.
+    await stored(base, device, specs);
+    await settle(base, mainTelemetry(base), { all: true });
+    expect(await all()).toEqual(sent);
+  } finally {
+    Object.assign(LIMITS, { segmentPositions, segmentPositionsMin });
+  }
+});
+
 test("Keys of one account that cannot be reached keep no other part from being settled", async () => {
   const { db } = await aDatabase();
   const base = aBase(db);
