@@ -6,11 +6,13 @@ import Database from "libsql";
 import { TOTP } from "otpauth";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { encodeCcc } from "../../codec/encode.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { en } from "../../src/text/en.ts";
 import { zh } from "../../src/text/zh.ts";
 import { type Platform, startPlatform } from "../../tools/platform.ts";
 import { findBrowser, openBrowser, Visitor } from "./browser.ts";
+import { aReport, nextImei, Tracker } from "./tracker.ts";
 
 const executable = findBrowser();
 const missing = executable === undefined ? " (skipped: no Chromium is installed, see CONTRIBUTING.md)" : "";
@@ -127,6 +129,61 @@ describe.skipIf(executable === undefined)(`rights in a real browser${missing}`, 
       await ada.press(t.next);
       await ada.look(`requests-new-${scope}`);
     }
+    expect(problems(ada)).toEqual([]);
+  });
+
+  test("a tracker that is not to be used is answered and not stored, until it is let go on", async () => {
+    const { devices } = en;
+    const imei = nextImei();
+    const { data } = await admin("POST", "/v1/admin/activations", { devices: [{ imei, model: "T366" }] });
+    await ada.go(`${origin}/devices/new`);
+    await ada.fill(devices.imei, imei);
+    await ada.fill(devices.code, String((data as { code: string }[])[0]!.code));
+    await ada.fill(devices.name, "Van 1");
+    await ada.press(devices.add);
+    const page = `${origin}${ada.path()}`;
+    const positions = async () => {
+      const answer = await ada.page.request.get(`${origin}/v1${new URL(page).pathname}/positions`);
+      return ((await answer.json()) as { data: { odometerM: number }[] }).data.map(({ odometerM }) => odometerM);
+    };
+    const tracker = new Tracker(platform.bridgePort);
+    // The tracker hears that it arrived, which it waits for before it forgets it.
+    const deliver = async (identifier: string, n: number) => {
+      const report = { ...aReport(n), fixTime: Math.ceil(Date.now() / 1000) * 1000 };
+      tracker.send(encodeCcc({ identifier, imei, reports: [report] }));
+      expect(await tracker.receive()).toMatchObject({ identifier, imei, type: "CCC" });
+    };
+    await deliver("A", 1);
+    expect(await positions()).toEqual([1_000_001]);
+
+    await ada.go(`${origin}/profile/requests/new`);
+    await ada.page.getByLabel(t.typeField).selectOption("restrict");
+    await ada.page.getByLabel(t.scopeField).selectOption("range");
+    await ada.press(t.next);
+    expect(await ada.text()).toContain("Only the whole account");
+    await ada.page.getByLabel(t.scopeField).selectOption("devices");
+    await ada.press(t.next);
+    await ada.page.getByLabel("Van 1").check();
+    await ada.press(t.send);
+    expect(await ada.text()).toContain(t.state.cleared);
+    await ada.go(page);
+    expect(await ada.text()).toContain("Suspended since");
+    await ada.look("device-suspended");
+    await ada.go(`${origin}/devices`);
+    expect(await ada.text()).toContain(t.suspendedShort);
+    await ada.look("devices-suspended");
+    await deliver("B", 2);
+    await deliver("C", 3);
+    expect(await positions()).toEqual([1_000_001]);
+
+    await ada.go(`${origin}/profile/requests`);
+    await ada.look("requests-suspended");
+    await ada.page.getByRole("button", { name: new RegExp(`^${t.lift}`) }).click();
+    await ada.page.waitForLoadState();
+    expect(await ada.text()).toContain(en.common.done.resumed);
+    await deliver("D", 4);
+    expect((await positions()).toSorted()).toEqual([1_000_001, 1_000_004]);
+    tracker.close();
     expect(problems(ada)).toEqual([]);
   });
 

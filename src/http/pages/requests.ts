@@ -2,12 +2,13 @@ import * as v from "valibot";
 import { requireRight } from "../../access.ts";
 import type { Ctx } from "../../context.ts";
 import { listDevices } from "../../devices.ts";
+import type { ErasureScope } from "../../erasure-scope.ts";
 import { AppError } from "../../errors.ts";
 import { askByMail, LOCKED_OUT_TYPES, leaveToStaff, pendingRequest, verifyByCode } from "../../identity.ts";
 import { LIMITS } from "../../limits.ts";
 import { linkTo } from "../../mail.ts";
 import { requestOfCancel } from "../../request-mails.ts";
-import { OWN_CATEGORIES, SCOPE_KINDS } from "../../request-scope.ts";
+import { OWN_CATEGORIES, type RequestType, requireRestrictable, SCOPE_KINDS } from "../../request-scope.ts";
 import {
   accountSize,
   cancelRequest,
@@ -49,6 +50,16 @@ const find = (ctx: Ctx, { name }: { name: string }) => requestOf(ctx, name);
 function choiceIn(form: Form): Choice | null {
   const [type, scope] = [typed(form, "type"), typed(form, "scope")];
   return (SCOPE_KINDS as readonly string[]).includes(scope) ? { type, scope } : null;
+}
+
+/** Says at the choice of the scope what cannot be suspended alone. @throws {AppError} invalid */
+function requireSuspendable(type: string, kind: string): void {
+  try {
+    requireRestrictable(type as RequestType, { kind } as ErasureScope);
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    throw new AppError("invalid", error.message.replace(/^scope\.kind/, "scope"), { field: "scope" });
+  }
 }
 
 /** The number in a form; 0, which is nothing's, where there is none. */
@@ -128,11 +139,16 @@ const OWN: readonly Route[] = [
     summary: "Ask for a part to be deleted, or for something else",
     show: async (call) => {
       const { ctx, view, form } = call;
-      const choice = choiceIn((call.result as Form | null) ?? form);
+      // What cannot be chosen is chosen anew.
+      const isRefused = call.problems.some(({ field }) => field === "scope");
+      const choice = isRefused ? null : choiceIn((call.result as Form | null) ?? form);
       return askPage(view, roleOf(ctx), await choosable(ctx), choice, stateOf(call));
     },
     acts: {
-      choose: ({ form }) => ({ show: form }),
+      choose: ({ form }) => {
+        requireSuspendable(typed(form, "type"), typed(form, "scope"));
+        return { show: form };
+      },
       send: ({ ctx, form, view }) => {
         const { type } = parse(v.object({ type: LOCKED_OUT }), { type: typed(form, "type") });
         return made(ctx, { type, scope: scopeIn(form, view) });
@@ -195,6 +211,7 @@ const LOCKED: readonly Route[] = [
       ask: async ({ ctx, form }) => {
         const email = typed(form, "email");
         const asked = { type: typed(form, "type"), scope: scopeOfChoice(typed(form, "scope")) };
+        requireSuspendable(asked.type, asked.scope.kind);
         await askByMail(ctx, { email, ...parse(v.object({ type: LOCKED_OUT, scope: LockedOutScope }), asked) });
         return { show: email.trim() };
       },

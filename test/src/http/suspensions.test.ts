@@ -182,6 +182,26 @@ describe("the pages", () => {
     expect(await html("/devices")).not.toContain("suspended</span>");
   });
 
+  test("say at once what cannot be restricted alone, at the choice of it", async () => {
+    for (const [scope, type] of [
+      ["range", "restrict"],
+      ["categories", "restrict"],
+      ["fields", "restrict"],
+      ["range", "object"],
+    ] as const) {
+      const body = new URLSearchParams({ act: "choose", type, scope });
+      const answer = await api.call("POST", "/profile/requests/new", { ...ofOwner(), body });
+      expect(answer.status).toBe(400);
+      const page = await answer.text();
+      expect(page).toMatch(/href="#f-scope">(Only the whole account|One cannot object)/);
+      expect(page).toContain('<select id="f-scope"');
+    }
+    const body = new URLSearchParams({ act: "ask", email: "nobody@edge.test", type: "restrict", scope: "profile" });
+    const answer = await api.call("POST", "/privacy/request", { body, headers: { "Sec-Fetch-Site": "same-origin" } });
+    expect(answer.status).toBe(400);
+    expect(await answer.text()).toContain("Only the whole account");
+  });
+
   test("let an owner stop everything, and show it to the operator", async () => {
     expect((await act({ act: "suspend" }, api.sessions.manager)).status).toBe(403);
     expect((await act({ act: "suspend" })).headers.get("location")).toBe("/profile/requests?done=suspended");
