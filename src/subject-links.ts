@@ -1,7 +1,7 @@
 import { newToken, personOf, requireEditable, tokenHash } from "./access.ts";
 import { record } from "./audit.ts";
 import type { Ctx } from "./context.ts";
-import type { Device } from "./devices.ts";
+import { type Device, deviceOf } from "./devices.ts";
 import { AppError } from "./errors.ts";
 import type { ExportFormat } from "./export.ts";
 import { stretchOf } from "./extent.ts";
@@ -11,6 +11,7 @@ import { endOf, keepingFor, periodsOf } from "./periods.ts";
 import { type ExportFile, exportTrack } from "./positions.ts";
 import { noLink } from "./signup.ts";
 import * as store from "./store/subjects.ts";
+import { asAccount } from "./support.ts";
 
 export type { SubjectLink } from "./store/subjects.ts";
 
@@ -117,13 +118,14 @@ export async function summaryOf(ctx: Ctx, link: Link): Promise<HeldOfSubject[] |
 
 /**
  * The positions of a link's time as a file, where the customer lets whoever has it read them.
- * @throws {AppError} not_found when the link is over; forbidden; sealed when only the customer can open them
+ * @throws {AppError} not_found when the link is over; forbidden; suspended; sealed when only the customer can open them
  */
 export async function trackOfSubject(ctx: Ctx, link: Link, format: ExportFormat): Promise<ExportFile> {
   if (!isInForce(link, ctx.now())) throw noLink();
   if (link.showsTrack === 0) throw new AppError("forbidden", "This link does not show positions");
   const { accountId, deviceId, fromTime: from, toTime: to } = link;
   // Who reads is let in by the link: to this device, and to no other.
-  const reader = { kind: "key", accountId, keyId: 0, scope: "read", devices: [deviceId], standing: "good" } as const;
-  return exportTrack({ ...ctx, principal: reader }, { id: deviceId, name: "" }, { from, to }, format);
+  const reader = await asAccount(ctx, accountId, [deviceId]);
+  await deviceOf(reader, deviceId);
+  return exportTrack(reader, { id: deviceId, name: "" }, { from, to }, format);
 }

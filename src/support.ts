@@ -113,8 +113,8 @@ export async function lookInto(ctx: Ctx, accountId: number, deviceId: number | n
 }
 
 /** Looks at an account with the eyes of a key of it that may only read: of what is suspended it sees nothing. */
-export async function asAccount(ctx: Ctx, accountId: number): Promise<Ctx> {
-  const key = { kind: "key", accountId, keyId: 0, scope: "read", devices: null, standing: "good" } as const;
+export async function asAccount(ctx: Ctx, accountId: number, devices: readonly number[] | null = null): Promise<Ctx> {
+  const key = { kind: "key", accountId, keyId: 0, scope: "read", devices, standing: "good" } as const;
   const readable = await notSuspended(ctx.db, accountId);
   return { ...ctx, principal: readable === null ? key : { ...key, readable } };
 }

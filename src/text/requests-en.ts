@@ -103,6 +103,7 @@ export const requests = {
   open: "Details",
 
   suspended: "What is suspended",
+  suspendedNone: "Nothing is suspended.",
   suspendedLead:
     "Nothing more of it is stored, nothing is sent to it, and API keys and the operator's staff do not see it. You still see what is there, and can download, correct and delete it.",
   suspendedHead: ["What", "Since", "Why", ""],

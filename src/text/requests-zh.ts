@@ -88,6 +88,7 @@ export const requests: typeof en = {
   open: "详情",
 
   suspended: "已暂停使用的内容",
+  suspendedNone: "没有暂停使用的内容。",
   suspendedLead:
     "不再存储其任何数据，不再向其发送任何内容，API 密钥和运营方的工作人员都看不到它。您仍可查看、下载、更正和删除已有的内容。",
   suspendedHead: ["内容", "自", "原因", ""],

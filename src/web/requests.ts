@@ -103,7 +103,9 @@ function suspendedCard(view: PageView, rows: readonly (Suspension & { mayLift: b
     isOwner && !stopped
       ? form(html`<p class="soft">${t.transfersLead}</p>${actions(button("suspend", t.transfers, "quiet"))}`)
       : "";
-  return list === "" && stop === "" ? "" : card(t.suspended, html`${list}${stop}`);
+  return list === "" && stop === ""
+    ? ""
+    : card(t.suspended, html`${list === "" ? html`<p>${t.suspendedNone}</p>` : list}${stop}`);
 }
 
 /** What the person asked for, newest first, what is suspended with it, and the ways to ask for more. */

@@ -14,6 +14,7 @@ import { LIMITS } from "../../src/limits.ts";
 import { history } from "../../src/positions.ts";
 import { watchRequests } from "../../src/request-watch.ts";
 import { cancelRequest, denyRequest, makeRequest, requestOf, resolveRequest } from "../../src/requests.ts";
+import { makeLink, trackOfSubject } from "../../src/subject-links.ts";
 import {
   liftSuspension,
   listSuspensions,
@@ -394,6 +395,19 @@ describe("the account's own people", () => {
     expect(await stored()).toEqual([0]);
     await liftAll();
     expect(await deviceOf(me(), device.id)).toMatchObject({ suspendedSince: null });
+  });
+
+  test("and nobody else: a link for who drives it shows no track meanwhile", async () => {
+    await outcomes(aaa());
+    base.advance(MINUTE);
+    const asked = { from: NOON - MINUTE, to: NOON + MINUTE, showsTrack: true };
+    const { link } = await makeLink(me(), device, asked);
+    const look = () => trackOfSubject(aContext(base, { kind: "anonymous" }), link, "csv");
+    expect((await look()).fileName).toContain(".csv");
+    await restrict({ kind: "tracks" });
+    await expect(look()).rejects.toEqual(refused("suspended"));
+    await liftAll();
+    await look();
   });
 
   test("can have everything erased: nothing of the account is left, its suspensions neither", async () => {
