@@ -62,6 +62,7 @@ export const ACTIONS = [
   "request.confirmed",
   "request.denied",
   "request.made",
+  "request.proof",
   "request.resolved",
   "retention.changed",
   "retention.lengthened",

@@ -424,6 +424,9 @@ export const LIMITS = {
   /** After its end: how it was found out who asked is forgotten; the request and its receipt are. */
   requestEvidenceMs: 30 * 24 * 3_600_000,
   requestsMs: 3 * 365 * 24 * 3_600_000,
+  /** Two presses of SOS on a tracker of the account count as evidence in so long; what comes is looked at a little longer. */
+  proofMs: 10 * 60_000,
+  proofGraceMs: 2 * 60_000,
   /** Links for who drives or carries a tracker: so many of a device in force, each for so long at most. */
   subjectLinks: 50,
   subjectLinkMs: 90 * 24 * 3_600_000,

@@ -1,4 +1,5 @@
 import type { Base, Ctx } from "./context.ts";
+import { watchProofs } from "./device-proof.ts";
 import { AppError } from "./errors.ts";
 import { appendLedger } from "./ledger.ts";
 import { LIMITS } from "./limits.ts";
@@ -25,6 +26,7 @@ export async function watchRequests(base: Base): Promise<number> {
     changed += await conclude(ctx, row);
   }
   for (const row of await store.latecomers(base.db, now, requestsPerRun)) changed += await alarm(ctx, row);
+  changed += await watchProofs(ctx);
   changed += await watchSubjects(ctx);
   changed += await store.expireRequests(base.db, now - LIMITS.requestPendingMs, now, deleteRows);
   changed += await store.forgetEvidence(base.db, now - LIMITS.requestEvidenceMs, deleteRows);

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { askForProof, proofOf } from "../device-proof.ts";
 import {
   askByMail,
   askForAccount,
@@ -142,6 +143,10 @@ const adminJson = (row: PrivacyRequest): v.InferOutput<typeof AdminRequestJson> 
 });
 const AdminDetailJson = v.object({
   ...AdminRequestJson.entries,
+  proof: v.pipe(
+    v.nullable(v.object({ askedAt: Time, until: Time, seenAt: MaybeTime })),
+    v.description("Two presses of SOS on a tracker of the account: whether they came in the time; null: not asked for"),
+  ),
   confirmations: v.array(v.object({ staffId: Id, at: Time })),
   suspensions: v.pipe(v.array(SuspensionJson), v.description("What it has suspended, lifted or not")),
 });
@@ -343,9 +348,11 @@ export const REQUESTS: readonly Route[] = [
     handle: async ({ c, ctx, object }) => {
       const confirmations = await confirmationsOf(ctx, object);
       const suspended = await suspensionsOfRequest(ctx, object.id);
+      const proof = await proofOf(ctx, object);
       return c.json({
         ...adminJson(object),
         suspensions: suspended.map(suspensionJson),
+        proof: proof && { askedAt: iso(proof.askedAt), until: iso(proof.until), seenAt: isoOrNull(proof.seenAt) },
         confirmations: confirmations.map(({ staffId, at }) => ({ staffId, at: iso(at) })),
       });
     },
@@ -364,6 +371,20 @@ export const REQUESTS: readonly Route[] = [
     body: v.strictObject({ reason: Reason }),
     answers: { 200: { description: "Whether it takes another one", schema: v.object({ another: v.boolean() }) } },
     handle: async ({ c, ctx, object, body }) => c.json(await confirmIdentity(ctx, object, body.reason)),
+  }),
+  route({
+    method: "POST",
+    path: "/v1/admin/requests/{name}/proof",
+    access: "privacyStaff",
+    stepUp: true,
+    tag: adminTag,
+    summary: "Wait for two presses of SOS on a tracker of the account",
+    description:
+      "For ten minutes. Whether they came is evidence beside others, and all that is said: on which tracker and where is not.",
+    params: NamePath,
+    find: (ctx, { name }) => anyRequest(ctx, name),
+    answers: { 200: { description: "Until when", schema: v.object({ until: Time }) } },
+    handle: async ({ c, ctx, object }) => c.json({ until: iso(await askForProof(ctx, object)) }),
   }),
   route({
     method: "POST",

@@ -21,6 +21,7 @@ export const MIGRATIONS = [
   "0016_suspensions",
   "0017_trackers_told",
   "0018_subject_links",
+  "0019_device_proof",
 ] as const;
 
 /** Names of the migrations that the database has, without ".sql"; none in a database without any table. */

@@ -1,4 +1,4 @@
-import { and, desc, eq, isNotNull, isNull, lt, lte, ne, sql } from "drizzle-orm";
+import { and, desc, eq, gt, isNotNull, isNull, lt, lte, ne, sql } from "drizzle-orm";
 import type { Db, Statement } from "./db.ts";
 import { type IDENTITY_LEVELS, type RequestType, receipts, requests } from "./schema.ts";
 import { liftWithRequestStatement, suspendStatement } from "./suspensions.ts";
@@ -443,6 +443,38 @@ export async function expireRequests(db: Db, receivedBefore: number, now: number
   return rowsAffected;
 }
 
+/** Begins to wait for a proof. @returns false when the request is not the staff's to decide, or it is waited for already */
+export async function askProof(
+  db: Db,
+  id: number,
+  { at, after, since }: { at: number; after: number; since: number },
+): Promise<boolean> {
+  const { rowsAffected } = await db.$client.execute({
+    sql: `UPDATE requests SET proof_asked_at = ?2, proof_after = ?3
+      WHERE id = ?1 AND state = 'identity_pending' AND evidence_at IS NOT NULL AND proof_seen_at IS NULL
+        AND (proof_asked_at IS NULL OR proof_asked_at <= ?4)`,
+    args: [id, at, after, since],
+  });
+  return rowsAffected === 1;
+}
+
+/** Writes down that the proof was given. */
+export async function noteProof(db: Db, id: number, askedAt: number, seenAt: number): Promise<void> {
+  await db
+    .update(requests)
+    .set({ proofSeenAt: seenAt })
+    .where(and(eq(requests.id, id), eq(requests.proofAskedAt, askedAt), isNull(requests.proofSeenAt)));
+}
+
+/** Requests of which a proof is waited for that was asked for since then. */
+export function proofsWaited(db: Db, since: number, limit: number): Promise<RequestRow[]> {
+  return db
+    .select()
+    .from(requests)
+    .where(and(isNull(requests.closedAt), gt(requests.proofAskedAt, since), isNull(requests.proofSeenAt)))
+    .limit(limit);
+}
+
 /** Forgets how it was found out who asked. @returns rows */
 export async function forgetEvidence(db: Db, closedBefore: number, limit: number): Promise<number> {
   const closed = "SELECT id FROM requests WHERE closed_at <= ?1";
@@ -454,7 +486,8 @@ export async function forgetEvidence(db: Db, closedBefore: number, limit: number
         args: [closedBefore, limit],
       },
       {
-        sql: `UPDATE requests SET hash = NULL, attempts = 0 WHERE id IN (${closed} AND (hash IS NOT NULL OR attempts > 0) LIMIT ?2)`,
+        sql: `UPDATE requests SET hash = NULL, attempts = 0, proof_asked_at = NULL, proof_after = NULL, proof_seen_at = NULL
+          WHERE id IN (${closed} AND (hash IS NOT NULL OR attempts > 0 OR proof_asked_at IS NOT NULL) LIMIT ?2)`,
         args: [closedBefore, limit],
       },
     ],

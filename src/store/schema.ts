@@ -889,6 +889,10 @@ export const requests = sqliteTable(
     trackers: text("trackers"),
     /** 1: somebody's who drives or carries the tracker, of whom there is no account: src/subject-links.ts. */
     viaSubject: integer("via_subject").notNull().default(0),
+    /** Since when the staff wait for two presses of SOS, what came before that, and when the second came. */
+    proofAskedAt: integer("proof_asked_at"),
+    proofAfter: integer("proof_after"),
+    proofSeenAt: integer("proof_seen_at"),
   },
   (t) => [
     index("requests_of_account").on(t.accountId, t.id),

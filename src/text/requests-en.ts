@@ -305,6 +305,13 @@ export const requests = {
     "The customer reads it. How you know: an order number, an activation code, a press of SOS. Never a copy of an identity card.",
   confirm: "It is them",
   confirmHint: "Two of the staff must say so. Everybody concerned is then told, and a day later it counts.",
+  proof: "Two presses of SOS",
+  proofLead:
+    "Ask them to press SOS twice on a tracker of the account, within ten minutes from now. Whether they did is evidence beside others; on which tracker and where is not shown.",
+  proofAsk: "Wait for two presses of SOS",
+  proofSeen: "came",
+  proofWaits: "waited for, until",
+  proofNone: "did not come in time",
   deny: "Refuse",
   resolve: "Uphold",
   resolveHint: "Upheld, it stays suspended until the customer lets it go on. Refused, it goes on at once.",
@@ -381,6 +388,7 @@ export const requestActs: Record<string, string> = {
   "request.made": "Something was asked for by right",
   "request.cancelled": "A request was cancelled",
   "request.confirmed": "Staff confirmed whose a request is",
+  "request.proof": "Staff asked for two presses of SOS",
   "request.denied": "A request was refused",
   "request.resolved": "A request was carried out",
   "suspension.lifted": "What was suspended goes on",
@@ -399,6 +407,8 @@ export const requestProblems: Record<string, string> = {
   "% must not be range: object to the use of a device, or have the stretch erased":
     "One cannot object to a stretch alone. Choose the tracker, or have the stretch deleted.",
   "Only an owner, or who asked for it, can let this go on": "Only an owner, or who asked for it, can let this go on.",
+  "Presses are waited for already, or this request is not the staff's to decide":
+    "They are waited for already, or this request is not yours to decide.",
   "% must be a day and a time": "Enter a day and a time.",
   "% must be after scope.from": "The end must be after the beginning.",
   "% must name at least one device": "Choose at least one tracker.",

@@ -93,7 +93,8 @@ const DECLARED: readonly { who: readonly Caller[]; route: RegExp; columns: RegEx
   {
     who: ["adminToken", "admin", "privacy"],
     route: /\/admin\/requests$/,
-    columns: /^requests\.(name|scope|receivedAt|verifiedAt|frozenAt|closedAt|evidenceAt|countsAt)$/,
+    columns:
+      /^requests\.(name|scope|receivedAt|verifiedAt|frozenAt|closedAt|evidenceAt|countsAt|proofAskedAt|proofSeenAt)$/,
     why: "what must be done until when, by numbers of accounts; nothing says who they are",
   },
   {

@@ -35,6 +35,9 @@ export const RIGHTS = {
       countsAt: "personal other",
       trackers: "personal other",
       viaSubject: "personal other",
+      proofAskedAt: "personal other",
+      proofAfter: "none operation",
+      proofSeenAt: "personal other",
     },
   },
   requestConfirmations: {

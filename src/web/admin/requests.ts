@@ -1,4 +1,5 @@
 import { html } from "hono/html";
+import type { Proof } from "../../device-proof.ts";
 import { LIMITS } from "../../limits.ts";
 import type { RequestType } from "../../request-scope.ts";
 import { levelOf, type PrivacyRequest } from "../../requests.ts";
@@ -62,16 +63,23 @@ export const suspensionItem = (view: PageView, row: Suspension): Html => {
   return html`<li>${what}, ${time(view, row.since)}${end}: ${suspendedWhy(view, row)}</li>`;
 };
 
+/** What there is to decide by, and what it has suspended. */
+interface Known {
+  confirmations: readonly { staffId: number; at: number }[];
+  proof: Proof | null;
+  suspensions: readonly Suspension[];
+}
+
 /** One request, and what the staff can decide about it. */
 export function requestDetail(
   view: PageView,
   row: PrivacyRequest,
-  confirmations: readonly { staffId: number; at: number }[],
-  suspensions: readonly Suspension[],
+  known: Known,
   said: string | null,
   state: PanelState,
 ): Html {
   const t = view.t.requests;
+  const { confirmations, proof, suspensions } = known;
   const pending = row.state === "identity_pending";
   const ours = pending && row.evidenceAt !== null && row.countsAt === null;
   const byPeople = row.type !== "erase" && row.state === "verified";
@@ -93,6 +101,7 @@ export function requestDetail(
         ...(suspensions.length === 0
           ? []
           : ([[t.inForce, html`<ul>${suspensions.map((row) => suspensionItem(view, row))}</ul>`]] as const)),
+        ...(proof === null ? [] : ([[t.proof, proofFact(view, proof)]] as const)),
         ...(confirmations.length === 0
           ? []
           : ([
@@ -109,6 +118,18 @@ export function requestDetail(
             <div class="actions">${ours ? button("confirm", t.confirm) : ""}${byPeople ? button("resolve", t.resolve) : ""}${button("deny", t.deny, "danger")}</div>`)
           : ""
       }
+      ${
+        ours && row.proofSeenAt === null && (proof === null || proof.until <= view.now)
+          ? form(html`<p>${t.proofLead}</p><div class="actions">${button("askProof", t.proofAsk, "quiet")}</div>`)
+          : ""
+      }
       <p><a href="/admin/requests">${view.t.common.back}</a></p>`,
   });
+}
+
+/** Whether two presses came: never on which tracker, and where. */
+function proofFact(view: PageView, { until, seenAt }: Proof): Html {
+  const t = view.t.requests;
+  if (seenAt !== null) return html`${pill("ok", t.proofSeen)} ${time(view, seenAt)}`;
+  return until > view.now ? html`${pill("info", t.proofWaits)} ${time(view, until)}` : pill("warn", t.proofNone);
 }

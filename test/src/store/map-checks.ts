@@ -56,7 +56,7 @@ const CLASS_BY_NAME: readonly [RegExp, string][] = [
   [/^heldParts\.until$/, "personal"],
   [/^heldChunks\.sealed$/, "sensitive"],
   [/^(heldParts\.(item|bytes)|heldChunks\.seq)$/, "none"],
-  [/^(rotations\.(kid|at)|silenced\.confirmCce)$/, "none"],
+  [/^(rotations\.(kid|at)|silenced\.confirmCce|requests\.proofAfter)$/, "none"],
   [/\.(daysDestroyed|retentionVersion|retentionFloor|rescopedAt|deletingAt|totpLastStep|signCount|algorithm)$/, "none"],
   [
     /\.(attempts|failures|blockedUntil|dueAt|heldUntil|holder|alarmed|uncertain|calendar|seen|until|status|identifier)$/,

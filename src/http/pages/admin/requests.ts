@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { requireRight } from "../../../access.ts";
+import { askForProof, proofOf } from "../../../device-proof.ts";
 import { askForAccount, confirmIdentity, LOCKED_OUT_TYPES } from "../../../identity.ts";
 import { anyRequest, confirmationsOf, denyRequest, listAllRequests, resolveRequest } from "../../../requests.ts";
 import { suspensionsOfRequest } from "../../../suspensions.ts";
@@ -47,15 +48,20 @@ const REQUEST = page({
     const { ctx, view, params } = call;
     // What an act has just changed.
     const row = await anyRequest(ctx, params.name);
-    const suspended = await suspensionsOfRequest(ctx, row.id);
-    const said = call.result as string | null;
-    return requestDetail(view, row, await confirmationsOf(ctx, row), suspended, said, state(call));
+    const [confirmations, proof] = [await confirmationsOf(ctx, row), await proofOf(ctx, row)];
+    const known = { confirmations, proof, suspensions: await suspensionsOfRequest(ctx, row.id) };
+    return requestDetail(view, row, known, call.result as string | null, state(call));
   },
   acts: {
     confirm: async ({ ctx, object, form, view }) => {
       requireRight("privacyStaff", ctx.principal);
       const { another } = await confirmIdentity(ctx, object, typed(form, "reason"));
       return { show: another ? view.t.requests.another : view.t.requests.announced };
+    },
+    askProof: async ({ ctx, object }) => {
+      requireRight("privacyStaff", ctx.principal);
+      await askForProof(ctx, object);
+      return `/admin/requests/${object.name}?done=saved`;
     },
     deny: async ({ ctx, object, form }) => {
       await denyRequest(ctx, object, typed(form, "reason"));

@@ -132,6 +132,11 @@ export const REQUESTS_ROWS: Rows = {
     body: () => reason,
     status: 200,
   },
+  "POST /v1/admin/requests/{name}/proof": {
+    who: PRIVACY_STAFF,
+    path: on("/v1/admin/requests", ours, "/proof"),
+    status: 200,
+  },
   "POST /v1/admin/requests/{name}/deny": {
     who: PRIVACY,
     path: on("/v1/admin/requests", ours, "/deny"),
