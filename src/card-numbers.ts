@@ -5,10 +5,12 @@ import { AppError } from "./errors.ts";
 
 /**
  * Fields that may hold such digits, each for a reason: they are IMEIs, they are looked for (an IMEI, mostly), they
- * are numbers or ids by a check of their own, or they are hashes, secrets and the keys of a browser, which are stored as hashes or not at all.
+ * are numbers, ids or days by a check of their own (two days, one after the other, are 16 digits), or they are hashes,
+ * secrets and the keys of a browser, which are stored as hashes or not at all.
  */
 export const EXEMPT: ReadonlySet<string> = new Set([
   ...["imei", "imeis", "term", "mobile", "devices", "editable", "bridgePort"],
+  ...["reviewAt", "expiresAt", "scope.device", "scope.devices"],
   ...["password", "current", "code", "totp", "recoveryCode", "token", "challenge"],
   ...[
     "sha256",

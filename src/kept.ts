@@ -24,7 +24,8 @@ export interface Kept extends HeldPart {
   hold: string | null;
 }
 
-async function withEnds(ctx: Ctx, parts: readonly HeldPart[]): Promise<Kept[]> {
+/** Copies with when they go at the latest. */
+export async function withEnds(ctx: Ctx, parts: readonly HeldPart[]): Promise<Kept[]> {
   const ids = [...new Set(parts.flatMap(({ holdId }) => (holdId === 0 ? [] : [holdId])))];
   const holds = new Map((await holdsById(ctx.db, ids)).map((hold) => [hold.id, hold]));
   return parts.map((part) => {

@@ -31,6 +31,7 @@ import { ADMIN_PAGES } from "./pages/admin.ts";
 import { AUTH_PAGES } from "./pages/auth.ts";
 import { DEVICES_PAGES } from "./pages/devices.ts";
 import { EXPORT_PAGES } from "./pages/exports.ts";
+import { KEPT_PAGES } from "./pages/kept.ts";
 import { LEGAL_PAGES } from "./pages/legal.ts";
 import { PEOPLE_PAGES } from "./pages/people.ts";
 import { PROFILE_PAGES } from "./pages/profile.ts";
@@ -108,6 +109,7 @@ const PAGES = [
     REQUESTS_PAGES,
     RETENTION_PAGES,
     SUBJECTS_PAGES,
+    KEPT_PAGES,
     ADMIN_PAGES,
     ASSET_ROUTES,
   ],

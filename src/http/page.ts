@@ -27,8 +27,8 @@ export interface PageCall<P, Q, O> extends Pick<Call<P, Q, undefined, O>, "c" | 
   result: unknown;
 }
 
-/** Where to go after an act, or a result to show on the page itself. */
-export type Outcome = string | { to: string; cookie?: string | readonly string[] } | { show: unknown };
+/** Where to go after an act, a result to show on the page itself, or a file. */
+export type Outcome = string | { to: string; cookie?: string | readonly string[] } | { show: unknown } | Response;
 
 interface PageDefinition<P, Q, O> {
   path: string;
@@ -143,6 +143,7 @@ export function page<P extends Schema | undefined = undefined, Q = object, O = u
         requireWholeTexts(form);
         requireNoCardNumbers(form);
         const outcome = await act(callOf(call as never, { form }));
+        if (outcome instanceof Response) return outcome;
         if (typeof outcome === "object" && "show" in outcome)
           return await render(call as never, { result: outcome.show });
         const { to, cookie } = typeof outcome === "string" ? { to: outcome, cookie: undefined } : outcome;

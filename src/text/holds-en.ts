@@ -12,18 +12,6 @@ export const holds = {
   nothingKept: "Nothing. What was erased is gone.",
   sealedNote:
     "It is sealed and unreadable to everybody but our legal staff with a written reason. Who read it is listed under “Who looked”.",
-  reasons: { hold: "An order or a claim", statute: "A law", obligation: "Something owed" } as Record<string, string>,
-  bases: {
-    court_order: "order of a court",
-    authority_order: "order of an authority",
-    legal_claim: "legal claim",
-    incident: "incident that is looked into",
-    tax_law: "tax law",
-    ecommerce_law: "e-commerce law",
-    warranty: "warranty",
-    contract: "contract",
-    dispute: "dispute",
-  } as Record<string, string>,
   atTheLatest: "at the latest",
 
   lawsTitle: "Laws that you are under",

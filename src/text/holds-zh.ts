@@ -9,18 +9,6 @@ export const holds: Text["holds"] = {
   keptHead: ["原因", "依据", "保留起始", "截止", "大小"],
   nothingKept: "没有。已删除的内容已经消失。",
   sealedNote: "内容已封存，除我们的法务人员凭书面理由外，任何人都无法读取。谁读取过，列在“谁看过”中。",
-  reasons: { hold: "命令或权利主张", statute: "法律", obligation: "未了结的义务" },
-  bases: {
-    court_order: "法院命令",
-    authority_order: "主管机关命令",
-    legal_claim: "权利主张",
-    incident: "正在调查的事件",
-    tax_law: "税法",
-    ecommerce_law: "电子商务法",
-    warranty: "保修",
-    contract: "合同",
-    dispute: "争议",
-  },
   atTheLatest: "（最迟）",
 
   lawsTitle: "您须遵守的法规",

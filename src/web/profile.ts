@@ -92,6 +92,7 @@ export function profilePage(view: PageView, profile: Profile, state: State): Htm
             : [
                 ["/profile/export", t.exports.link],
                 ["/profile/retention", t.retention.link],
+                ...(user.role === "owner" ? [["/profile/kept", t.holds.link] as const] : []),
                 ["/profile/collection", t.collection.link],
                 ["/search", p.toSearch],
                 ["/profile/searches", p.toSearches],

@@ -1,11 +1,13 @@
 import { html } from "hono/html";
 import type { ErasureScope } from "../erasure-scope.ts";
 import type { Form } from "../http/route.ts";
+import type { Kept } from "../kept.ts";
 import { LIMITS } from "../limits.ts";
 import { OWN_CATEGORIES, OWN_FIELDS, type RequestType, SCOPE_KINDS, scopeOf } from "../request-scope.ts";
 import { mayCancel, type PrivacyRequest } from "../requests.ts";
 import type { Suspension } from "../suspensions.ts";
 import { frame, type Html, type PageView } from "./frame.ts";
+import { keptTable } from "./kept.ts";
 import {
   button,
   card,
@@ -112,11 +114,11 @@ function suspendedCard(view: PageView, rows: readonly (Suspension & { mayLift: b
 export function requestsPage(
   view: PageView,
   rows: readonly PrivacyRequest[],
-  suspended: readonly (Suspension & { mayLift: boolean })[],
+  { suspended, kept }: { suspended: readonly (Suspension & { mayLift: boolean })[]; kept: readonly Kept[] },
   isOwner: boolean,
   state: State,
 ): Html {
-  const { requests: t, common } = view.t;
+  const { requests: t, common, holds } = view.t;
   return frame(view, {
     title: t.title,
     lead: isOwner ? t.leadOwner : t.lead,
@@ -142,6 +144,7 @@ export function requestsPage(
       )}
       ${actions(html`<a class="button" href="/profile/delete">${t.toDelete}</a>`, html`<a href="/profile/requests/new">${t.ask}</a>`)}
       ${suspendedCard(view, suspended, isOwner)}
+      ${isOwner ? card(holds.kept, html`${keptTable(view, kept)}<p><a href="/profile/kept">${holds.link}</a></p>`, { id: "kept" }) : ""}
       <p><a href="/profile">${common.back}</a></p>`,
   });
 }

@@ -40,6 +40,7 @@ const over = (view: PageView, { endsAt }: KeptDevice): Html | string =>
 export function retentionPage(view: PageView, retention: Retention, mayChange: boolean, state: State): Html {
   const { retention: t, common } = view.t;
   const { groups, devices, purges } = retention;
+  const isOwner = view.person?.kind === "user" && view.person.role === "owner";
   const link = (to: string, name: string) =>
     mayChange ? html`<a href="/profile/retention/${to}" aria-label="${t.changeOf(name)}">${t.change}</a>` : "";
   const account = words(view, ofAccount(retention));
@@ -65,7 +66,7 @@ export function retentionPage(view: PageView, retention: Retention, mayChange: b
           [t.zone, retention.timeZone],
           [t.oldest, first === undefined ? "–" : html`${time(view, first.oldest)} (${first.name})`],
           [t.endsAt, first === undefined ? "–" : over(view, first)],
-        ])}<p class="soft">${t.hour}</p>`,
+        ])}<p class="soft">${t.hour}</p>${isOwner ? html`<p><a href="/profile/kept">${view.t.holds.lawsTitle}</a></p>` : ""}`,
       )}
       ${card(
         t.groups,

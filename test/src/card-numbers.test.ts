@@ -109,3 +109,9 @@ test("requireNoCardNumbers() looks everywhere, names the field and not the numbe
     z: null,
   });
 });
+
+test("requireNoCardNumbers() takes two days, one after the other, for days", () => {
+  requireNoCardNumbers({ reviewAt: "2026-09-17", expiresAt: "2026-12-26" });
+  // As one text they would pass the check.
+  expect(() => requireNoCardNumbers({ one: "2026-09-17", other: "2026-12-26" })).toThrow("card number");
+});

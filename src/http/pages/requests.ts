@@ -5,6 +5,7 @@ import { listDevices } from "../../devices.ts";
 import type { ErasureScope } from "../../erasure-scope.ts";
 import { AppError } from "../../errors.ts";
 import { askByMail, LOCKED_OUT_TYPES, leaveToStaff, pendingRequest, verifyByCode } from "../../identity.ts";
+import { ownKept } from "../../kept.ts";
 import { LIMITS } from "../../limits.ts";
 import { linkTo } from "../../mail.ts";
 import { requestOfCancel } from "../../request-mails.ts";
@@ -111,7 +112,9 @@ const OWN: readonly Route[] = [
       const rows = await listRequests(ctx, NEWEST, LIMITS.pageDefault);
       const suspended = await listSuspensions(ctx, { inForceOnly: true });
       const shown = suspended.map((row) => ({ ...row, mayLift: mayLift(ctx, row) }));
-      return requestsPage(call.view, rows, shown, roleOf(ctx) === "owner", stateOf(call));
+      const isOwner = roleOf(ctx) === "owner";
+      const kept = isOwner ? await ownKept(ctx, NEWEST, LIMITS.pageDefault) : [];
+      return requestsPage(call.view, rows, { suspended: shown, kept }, isOwner, stateOf(call));
     },
     acts: {
       lift: async ({ ctx, form }) => {

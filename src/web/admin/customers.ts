@@ -2,12 +2,16 @@ import { html } from "hono/html";
 import type { AccountDetail, CountedAccount } from "../../accounts.ts";
 import type { Activation } from "../../activation.ts";
 import type { Device } from "../../devices.ts";
+import type { Kept } from "../../kept.ts";
+import type { Hold } from "../../legal-holds.ts";
 import { LIMITS } from "../../limits.ts";
+import type { Obligation } from "../../obligations.ts";
 import type { Placement } from "../../placing.ts";
 import type { Suspension } from "../../suspensions.ts";
 import type { UnclaimedRow } from "../../unclaimed.ts";
 import type { Html, PageView } from "../frame.ts";
 import { button, card, facts, field, form, notice, pill, table, time } from "../parts.ts";
+import { keptCard, owedCard } from "./holds.ts";
 import { type Listed, oneButton, type PanelState, pager, panel, roleOf } from "./panel.ts";
 import { suspensionItem } from "./requests.ts";
 
@@ -74,7 +78,16 @@ export function accountPage(
   view: PageView,
   account: AccountDetail,
   placement: Placement,
-  suspended: readonly Suspension[],
+  {
+    suspended,
+    kept,
+    owed,
+  }: {
+    suspended: readonly Suspension[];
+    /** null: not for who looks */
+    kept: { parts: Kept[]; holds: Hold[] } | null;
+    owed: readonly Obligation[] | null;
+  },
   open: boolean,
   state: PanelState,
 ): Html {
@@ -142,6 +155,8 @@ export function accountPage(
             )
           : ""
       }
+      ${owedCard(view, owed, state)}
+      ${keptCard(view, kept)}
       ${placementCard(view, placement, state)}`,
   });
 }

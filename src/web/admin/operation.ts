@@ -32,6 +32,16 @@ export function overviewPage(view: PageView, now: Overview, state: PanelState, r
             )
           : ""
       }
+      ${
+        now.holdsDue > 0
+          ? notice(
+              "stop",
+              html`${view.t.holds.dueNotice(now.holdsDue)} ${
+                mayPublish ? html`<a href="/admin/holds">${view.t.holds.toHolds}</a>` : ""
+              }`,
+            )
+          : ""
+      }
       ${now.canSendMail ? "" : notice("warn", t.noMail)}
       ${now.template ? notice("warn", html`${t.template} ${mayPublish ? html`<a href="/admin/documents">${t.templateTo}</a>` : ""}`) : ""}
       ${

@@ -9,6 +9,7 @@ const AREAS: readonly (readonly [path: string, roles: readonly string[]])[] = [
   ["", ["admin", "support", "privacy", "finance"]],
   ["accounts", ["admin", "support", "privacy", "finance"]],
   ["requests", ["admin", "privacy"]],
+  ["holds", ["admin", "privacy"]],
   ["devices", ["admin"]],
   ["activations", ["admin", "support"]],
   ["brands", ["admin"]],

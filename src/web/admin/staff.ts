@@ -1,4 +1,5 @@
 import { html } from "hono/html";
+import { LIMITS } from "../../limits.ts";
 import type { StaffMember } from "../../staff.ts";
 import { LANGUAGES } from "../../text/index.ts";
 import type { Html, PageView } from "../frame.ts";
@@ -55,6 +56,7 @@ export function staffPage(view: PageView, list: Listed<StaffMember>, link: strin
 
 export function staffMemberPage(view: PageView, member: StaffMember, state: PanelState): Html {
   const t = view.t.admin.staff;
+  const { holds } = view.t;
   const today = new Date(view.now + 365 * 86_400_000).toISOString().slice(0, 10);
   return panel(view, {
     ...state,
@@ -65,12 +67,24 @@ export function staffMemberPage(view: PageView, member: StaffMember, state: Pane
       [t.role, html`${view.t.admin.roles[member.role] ?? member.role} ${staffPill(view, member)}`],
       [t.training, time(view, member.trainingValidUntil, view.t.admin.overview.expired)],
       [view.t.admin.accounts.lastSignIn, time(view, member.lastSignInAt)],
+      [holds.legalTitle, (member.legalUntil ?? 0) > view.now ? time(view, member.legalUntil) : holds.legalNo],
     ])}${card(
       t.attest,
       form(
         html`${field({ name: "validUntil", label: t.training, hint: t.attestHint, type: "date", value: today }, state)}${button("attest", t.attest)}`,
       ),
-    )}${card(
+    )}${
+      member.role === "admin" || member.role === "privacy"
+        ? card(
+            holds.legalTitle,
+            form(
+              html`<p>${holds.legalLead}</p>${field({ name: "until", label: holds.legalUntil, type: "date", value: today }, state)}
+              ${field({ name: "legalReason", label: holds.reason, hint: holds.reasonHint, maxlength: LIMITS.reasonMaxCharacters }, state)}
+              <div class="actions">${button("grant", holds.grant)}${button("withdraw", holds.withdraw, "danger")}</div>`,
+            ),
+          )
+        : ""
+    }${card(
       t.access,
       form(
         html`${field({ name: "role", label: t.role, value: member.role, choices: staffRoles(view) }, state)}<div class="actions">${button(

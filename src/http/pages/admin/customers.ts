@@ -1,3 +1,4 @@
+import * as v from "valibot";
 import { requireRight } from "../../../access.ts";
 import {
   type AccountDetail,
@@ -10,8 +11,19 @@ import {
   unmaskAccount,
 } from "../../../accounts.ts";
 import { listActivations, loadActivationsCsv, removeActivation } from "../../../activation.ts";
+import type { Ctx } from "../../../context.ts";
 import { listAllDevices } from "../../../devices.ts";
 import { AppError } from "../../../errors.ts";
+import { keptOfAccount } from "../../../kept.ts";
+import { LIMITS } from "../../../limits.ts";
+import {
+  addObligation,
+  endObligation,
+  OBLIGATION_BASES,
+  OBLIGATION_KINDS,
+  obligationById,
+  obligationsOf,
+} from "../../../obligations.ts";
 import { placeAccount, placementOf } from "../../../placing.ts";
 import { suspendedNow } from "../../../suspensions.ts";
 import { listUnclaimed } from "../../../unclaimed.ts";
@@ -24,7 +36,9 @@ import {
 } from "../../../web/admin/customers.ts";
 import { page, typed } from "../../page.ts";
 import type { Route } from "../../route.ts";
-import { admin, ById, type Cursor, cursor, listed, nameIn, state } from "./panel.ts";
+import { NEWEST } from "../../support.ts";
+import { parse } from "../../validate.ts";
+import { admin, ById, type Cursor, cursor, dayIn, idIn, listed, nameIn, state, withReason } from "./panel.ts";
 
 const ACCOUNTS = page<undefined, Cursor>({
   path: "/admin/accounts",
@@ -45,6 +59,11 @@ const ACCOUNTS = page<undefined, Cursor>({
   },
 });
 
+const KIND_AND_BASIS = v.object({ kind: v.picklist(OBLIGATION_KINDS), basis: v.picklist(OBLIGATION_BASES) });
+
+const maySeeOwed = ({ principal }: Ctx) =>
+  principal.kind !== "staff" || principal.role === "admin" || principal.role === "finance";
+
 const ACCOUNT = page({
   path: "/admin/accounts/{id}",
   access: "staff",
@@ -56,7 +75,12 @@ const ACCOUNT = page({
     const detail = unmasked ?? (await accountDetail(call.ctx, call.object));
     const placement = await placementOf(call.ctx, call.object);
     const suspended = await suspendedNow(call.ctx, call.object.id);
-    return accountPage(call.view, detail, placement, suspended, unmasked !== null, state(call));
+    const kept = await keptOfAccount(call.ctx, call.object.id);
+    const owed = maySeeOwed(call.ctx)
+      ? await obligationsOf(call.ctx, call.object.id, NEWEST, LIMITS.pageDefault)
+      : null;
+    const more = { suspended, kept, owed };
+    return accountPage(call.view, detail, placement, more, unmasked !== null, state(call));
   },
   acts: {
     unmask: async ({ ctx, object, form }) => {
@@ -79,6 +103,20 @@ const ACCOUNT = page({
       }
       return `/admin/accounts/${object.id}?done=saved`;
     },
+    owe: async ({ ctx, object, form }) => {
+      requireRight("finance", ctx.principal);
+      const { kind, basis } = parse(KIND_AND_BASIS, { kind: typed(form, "kind"), basis: typed(form, "basis") });
+      const expiresAt = dayIn(form, "expiresAt") ?? 0;
+      await addObligation(ctx, object.id, { kind, basis, details: typed(form, "details"), expiresAt });
+      return `/admin/accounts/${object.id}?done=saved`;
+    },
+    end: ({ ctx, object, form }) =>
+      withReason("endReason", async () => {
+        requireRight("finance", ctx.principal);
+        const row = await obligationById(ctx, object.id, idIn(form, "obligation"));
+        await endObligation(ctx, row, typed(form, "endReason"));
+        return `/admin/accounts/${object.id}?done=saved`;
+      }),
     resume: async ({ ctx, object }) => {
       admin(ctx);
       await resumeAccount(ctx, object);

@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { requireRight } from "../../../access.ts";
 import type { Ctx } from "../../../context.ts";
+import { AppError } from "../../../errors.ts";
 import { LIMITS } from "../../../limits.ts";
 import type { Listed, PanelState } from "../../../web/admin/panel.ts";
 import { IdCursor, Name, PathId, queryTime } from "../../fields.ts";
@@ -48,4 +49,13 @@ const Day = queryTime("A day");
 /** A day that was typed, as its first moment in UTC; undefined when nothing was. */
 export const dayIn = (form: Form, name: string) =>
   parse(v.object({ [name]: v.optional(Day) }), { [name]: typed(form, name) || undefined })[name] as number | undefined;
+/** Of a page with several reasons, each field has a name of its own: what is wrong with one is said there. */
+export async function withReason(field: string, act: () => Promise<string>): Promise<string> {
+  try {
+    return await act();
+  } catch (error) {
+    if (!(error instanceof AppError) || error.field !== "reason") throw error;
+    throw new AppError(error.code, error.message.replace(/^reason/, field), { field });
+  }
+}
 export const admin = (ctx: Ctx) => requireRight("admin", ctx.principal);

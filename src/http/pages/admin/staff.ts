@@ -1,12 +1,13 @@
 import * as v from "valibot";
 import type { StaffRole } from "../../../context.ts";
+import { grantLegal } from "../../../legal.ts";
 import { attestTraining, changeStaff, inviteStaff, listStaff, removeStaff, staffById } from "../../../staff.ts";
 import { LANGUAGES } from "../../../text/index.ts";
 import { staffMemberPage, staffPage } from "../../../web/admin/staff.ts";
 import { page, typed } from "../../page.ts";
 import type { Form, Route } from "../../route.ts";
 import { parse } from "../../validate.ts";
-import { ById, type Cursor, cursor, dayIn, listed, state } from "./panel.ts";
+import { ById, type Cursor, cursor, dayIn, listed, state, withReason } from "./panel.ts";
 
 const STAFF_ROLE = v.picklist(["admin", "support", "privacy", "finance"]);
 const roleIn = (form: Form): StaffRole => parse(v.object({ role: STAFF_ROLE }), { role: typed(form, "role") }).role;
@@ -46,6 +47,16 @@ const STAFF_MEMBER = page({
       await attestTraining(ctx, object, dayIn(form, "validUntil") ?? 0);
       return `/admin/staff/${object.id}?done=saved`;
     },
+    grant: ({ ctx, object, form }) =>
+      withReason("legalReason", async () => {
+        await grantLegal(ctx, object, dayIn(form, "until") ?? 0, typed(form, "legalReason"));
+        return `/admin/staff/${object.id}?done=saved`;
+      }),
+    withdraw: ({ ctx, object, form }) =>
+      withReason("legalReason", async () => {
+        await grantLegal(ctx, object, null, typed(form, "legalReason"));
+        return `/admin/staff/${object.id}?done=saved`;
+      }),
     role: async ({ ctx, object, form }) => {
       await changeStaff(ctx, object, { role: roleIn(form) });
       return `/admin/staff/${object.id}?done=saved`;

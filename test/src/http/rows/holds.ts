@@ -161,6 +161,56 @@ export const HOLDS_ROWS: Rows = {
     body: () => ({ reason: "The invoice was cancelled" }),
     status: 204,
   },
+  "GET /profile/kept": { who: OWNER, path: at("/profile/kept"), status: 200 },
+  "POST /profile/kept": {
+    who: OWNER,
+    path: at("/profile/kept"),
+    body: () => ({ act: "choose", profile: "cn-road-transport" }),
+    status: 303,
+  },
+  "GET /admin/holds": { who: PRIVACY, path: at("/admin/holds"), status: 200 },
+  "POST /admin/holds": {
+    who: PRIVACY_STAFF,
+    path: async (things) => {
+      await granted(things);
+      return "/admin/holds";
+    },
+    body: (things) => ({
+      ...{ act: "place", accountId: String(things.account), basis: "court_order", reference: "2026/AZ-17" },
+      ...{ scope: "account", reviewAt: inDays(things, 90).slice(0, 10), expiresAt: inDays(things, 300).slice(0, 10) },
+    }),
+    status: 303,
+  },
+  "GET /admin/holds/{name}": {
+    who: PRIVACY,
+    path: async (things) => `/admin/holds/${await placed(things)}`,
+    status: 200,
+  },
+  "POST /admin/holds/{name}": {
+    who: PRIVACY_STAFF,
+    path: async (things) => `/admin/holds/${await placed(things)}`,
+    body: () => ({ act: "confirm" }),
+    status: 303,
+  },
+  "GET /admin/held": {
+    who: PRIVACY_STAFF,
+    path: async (things) => {
+      await kept(things);
+      return "/admin/held";
+    },
+    status: 200,
+  },
+  "GET /admin/held/{id}": {
+    who: PRIVACY_STAFF,
+    path: async (things) => `/admin/held/${await kept(things)}`,
+    status: 200,
+  },
+  "POST /admin/held/{id}": {
+    who: PRIVACY_STAFF,
+    path: async (things) => `/admin/held/${await kept(things)}`,
+    body: () => ({ act: "read", ...reason }),
+    status: 200,
+  },
   "POST /v1/admin/staff/{id}/legal": {
     who: OPERATOR,
     path: async ({ api }) => `/v1/admin/staff/${(await aUser(api.base.db, { role: "privacy" })).id}/legal`,
