@@ -212,6 +212,25 @@ test("a field that was erased does not come back, nor keep the account from goin
   expect(at.logged.filter((line) => line.includes("field.refused"))).toEqual([]);
 });
 
+test("what a restore left empty is still known by its index when another field is erased", async () => {
+  const family = await aFamily(2);
+  const path = await copyOf();
+  await eraseAll(family.accountId, { kind: "fields", fields: ["users.mobile"] }, family.userId);
+  const indexes = async (at: TestBase) =>
+    (
+      await at.db.$client.execute({
+        sql: "SELECT imei_index FROM devices WHERE account_id = ?1 UNION ALL SELECT email_index FROM users WHERE account_id = ?1",
+        args: [family.accountId],
+      })
+    ).rows.map((row) => row[0]);
+  const before = await indexes(base);
+  base = await restored(path);
+  await runCron(base, "* * * * *");
+  expect(await indexes(base)).toEqual(before);
+  await eraseAll(family.accountId, { kind: "fields", fields: ["users.name"] }, family.userId);
+  expect(await indexes(base)).toEqual(before);
+});
+
 test("a replay that stops anywhere goes on, and the entries come back last", async () => {
   const families = [await aFamily(1), await aFamily(1), await aFamily(1)];
   const path = await copyOf();
