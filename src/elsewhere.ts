@@ -58,6 +58,20 @@ export const KEY_OBJECTS = {
     retain: "shreds",
     erase: "stays: numbers that nothing leads back from",
   },
+  requests: {
+    what: "requests that are open, and what was erased of accounts that go on: numbers, names of columns, times",
+    is: "pseudonymous account",
+    purpose: "rights",
+    retain: "kept",
+    erase: "goes with its account, or when it is over",
+  },
+  "ledger/{}": {
+    what: "the ledger once more",
+    is: "none operation",
+    purpose: "rights",
+    retain: "ledger",
+    erase: "stays: nothing in it is about anybody",
+  },
   refreshed: {
     what: "when the escrow was brought up to date",
     is: "none operation",

@@ -72,6 +72,24 @@ export async function mirrorHead(ctx: Base): Promise<MirrorHead | null> {
   return null;
 }
 
+/** Whether the mirror has what this database has not. */
+export async function isBehind(ctx: Base): Promise<boolean> {
+  return (await lacking(ctx)) !== null;
+}
+
+/** What the mirror has and the database has not: its head; null where it has everything. */
+export async function lacking(ctx: Base): Promise<MirrorHead | null> {
+  const head = await mirrorHead(ctx);
+  if (head === null) return null;
+  let hash: Uint8Array | null;
+  try {
+    hash = await store.hashAt(ctx.db, head.size);
+  } catch (cause) {
+    throw unavailable("The database cannot be read", cause);
+  }
+  return hash !== null && toHex(hash) === head.hash ? null : head;
+}
+
 /** Entries under a head, of one chunk, from whichever place has them whole. */
 export async function mirroredEntries(ctx: Base, chunk: number, upTo: number): Promise<string[]> {
   const from = chunk * LIMITS.ledgerChunk;

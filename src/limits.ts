@@ -443,6 +443,8 @@ export const LIMITS = {
   requestsPerRun: 500,
   /** A restriction whose own call has not ended it by then is ended by the job. */
   requestLeftMs: 60_000,
+  /** What is kept of a request beside the keys, and the database does not know, is dropped after this long. */
+  keptUnknownMs: 3_600_000,
 
   /** An order that keeps something ends by itself, and is looked at again; staff are told of that so often. */
   holdMaxMs: 1096 * 24 * 3_600_000,

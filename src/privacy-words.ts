@@ -133,6 +133,7 @@ export const RETENTION_WORDS: Readonly<Record<Retention, string>> = {
   holds: "three years after they end",
   held: "until the order, the law or the obligation that keeps it ends; then its key is destroyed",
   obligations: "until they are over",
+  kept: `until it is done; what was erased of an account that goes on, ${days(LIMITS.tombstonesMs)} longer`,
   tombstones: days(LIMITS.tombstonesMs),
   suspensions: `until they are lifted, and ${days(LIMITS.suspensionsMs)} after`,
   exportLinks: `${LIMITS.exportLinkMs / 3_600_000} hours`,

@@ -1,6 +1,7 @@
 import type { Base, Ctx } from "./context.ts";
 import { watchProofs } from "./device-proof.ts";
 import { AppError } from "./errors.ts";
+import { tidyKept } from "./kept-requests.ts";
 import { appendLedger } from "./ledger.ts";
 import { LIMITS } from "./limits.ts";
 import { tellStaff } from "./request-mails.ts";
@@ -29,6 +30,7 @@ export async function watchRequests(base: Base): Promise<number> {
   changed += await watchProofs(ctx);
   changed += await watchSubjects(ctx);
   changed += await store.expireRequests(base.db, now - LIMITS.requestPendingMs, now, deleteRows);
+  changed += await tidyKept(base);
   changed += await store.forgetEvidence(base.db, now - LIMITS.requestEvidenceMs, deleteRows);
   changed += await purgeSuspensions(base);
   return changed + (await store.purgeRequests(base.db, now - LIMITS.requestsMs, deleteRows));

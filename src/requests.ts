@@ -6,6 +6,7 @@ import type { Base, Ctx, UserPrincipal } from "./context.ts";
 import type { ErasureScope } from "./erasure-scope.ts";
 import { AppError } from "./errors.ts";
 import { createExport, type ExportScope } from "./exports.ts";
+import { dropKept, keepRequest } from "./kept-requests.ts";
 import { appendLedger } from "./ledger.ts";
 import { LIMITS } from "./limits.ts";
 import { type AccountChange, changeAccount, changeProfile, type ProfileChange } from "./profile.ts";
@@ -172,19 +173,23 @@ async function tooMany(
  */
 export async function verify(
   base: Base,
-  { id, name, type, accountId, userId, scope }: Pick<Row, "id" | "name" | "type" | "accountId" | "userId" | "scope">,
+  request: Pick<Row, "id" | "name" | "type" | "accountId" | "userId" | "scope" | "receivedAt">,
   level: store.IdentityLevel,
 ): Promise<void> {
+  const { id, name, type, accountId, userId, scope } = request;
   const verifiedAt = base.now();
   const { deadline, calendarVersion, uncertain } = await deadlineOf(base, verifiedAt);
   const scopeClass = scopeOf({ scope }).kind;
-  await appendLedger(base, "verified", { request: name, scopeClass, calendar: calendarVersion });
   const verification = { level, verifiedAt, deadline, calendar: calendarVersion, uncertain };
+  const lasts = type === "erase" || type === "restrict" || type === "object";
+  if (lasts) await keepRequest(base, request, verification);
+  await appendLedger(base, "verified", { request: name, scopeClass, calendar: calendarVersion });
   if (await store.verifyRequest(base.db, id, verification)) {
     if (type === "restrict") await concludeRestriction(base, { id, name, scope });
     return;
   }
   const open = await store.openRequest(base.db, { type, accountId, userId, scope });
+  if (lasts && open !== name) await dropKept(base, name);
   throw open === null || open === name
     ? new AppError("conflict", "This request is decided already")
     : alreadyAsked(open);

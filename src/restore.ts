@@ -5,13 +5,15 @@ import { purgeWrapped } from "./customer-sealed.ts";
 import { STORES } from "./erasure.ts";
 import type { ErasureScope } from "./erasure-scope.ts";
 import { dropLost } from "./held-parts.ts";
+import { hear, repeatRequests, type Told, toldBy } from "./kept-requests.ts";
 import { FIRST, nextEntry } from "./ledger.ts";
-import { bringMirror, type MirrorHead, mirroredEntries, mirrorHead, restored } from "./ledger-mirror.ts";
+import { bringMirror, lacking, type MirrorHead, mirroredEntries, mirrorHead, restored } from "./ledger-mirror.ts";
 import { LIMITS } from "./limits.ts";
 import { open } from "./seal.ts";
 import { unopened } from "./sealed-fields.ts";
 import { settle, tidy } from "./settle.ts";
-import { freezeAccount, freezeDevices } from "./store/erasure.ts";
+import { silence } from "./silenced.ts";
+import { freezeAccount, freezeDevices, trackersOf } from "./store/erasure.ts";
 import * as ledger from "./store/ledger.ts";
 import { readFixes, type StoredFix, writeFixes } from "./store/newest.ts";
 import { replaceNewestStatement } from "./store/purge.ts";
@@ -20,6 +22,7 @@ import { replaceRows, type SealedRow, sealedIds, sealedRows, sealedTexts } from 
 import { assertErasing, emptyLog } from "./store/scrub.ts";
 import { SEALED, type SealedTable } from "./store/sealed.ts";
 import { allTelemetry, type Telemetry } from "./telemetry.ts";
+import { bury } from "./tombstones.ts";
 import { readObject } from "./vault-copies.ts";
 import { accountName, type KeyObject, unavailable } from "./vault-object.ts";
 import { accountObjects } from "./vault-upkeep.ts";
@@ -78,19 +81,6 @@ export async function requireCurrent(ctx: Base): Promise<void> {
   throw restored();
 }
 
-/** What the mirror has and the database has not: its head; null where it has everything. */
-async function lacking(ctx: Base): Promise<MirrorHead | null> {
-  const head = await mirrorHead(ctx);
-  if (head === null) return null;
-  let hash: Uint8Array | null;
-  try {
-    hash = await ledger.hashAt(ctx.db, head.size);
-  } catch (cause) {
-    throw unavailable("The database cannot be read", cause);
-  }
-  return hash !== null && toHex(hash) === head.hash ? null : head;
-}
-
 /** How far a replay is. It holds only as long as the mirror is what it was. */
 interface Progress {
   size: number;
@@ -114,7 +104,7 @@ export async function replay(ctx: Base): Promise<number> {
   const known = JSON.parse((await store.readProgress(ctx.db)) ?? "null") as Progress | null;
   const gone: Counts = { accounts: 0, devices: 0, segments: 0, newest: 0, fields: 0 };
   const progress = known?.size === head.size ? known : { size: head.size, after: 0, gone };
-  if (progress.after === 0) await prepare(ctx);
+  if (progress.after === 0) await prepare(ctx, head);
   for (;;) {
     const some = await nextAccounts(allTelemetry(ctx), progress.after);
     for (const accountId of some) await repeatErasure(ctx, accountId, allTelemetry(ctx), progress.gone);
@@ -134,8 +124,13 @@ export async function replay(ctx: Base): Promise<number> {
   return rows;
 }
 
-/** What waits is settled, or dropped where its keys are gone; and no number that the key store knows is given out again. */
-async function prepare(ctx: Base): Promise<void> {
+/**
+ * Requests are as the ledger says; what waits is settled, or dropped where its keys are gone; and no number that the key
+ * store knows is given out again.
+ */
+async function prepare(ctx: Base, head: MirrorHead): Promise<void> {
+  const again = await repeatRequests(ctx, await toldOf(ctx, head));
+  if (again > 0) ctx.log.warn("requests.reopened", { rows: again });
   for (const telemetry of allTelemetry(ctx)) {
     await settle(ctx, telemetry, { all: true });
     await tidy(ctx, telemetry);
@@ -147,6 +142,18 @@ async function prepare(ctx: Base): Promise<void> {
     for (const { kind, of } of object.secrets) if (kind === "device") least.devices = Math.max(least.devices, of);
   }
   await store.raiseSequences(ctx.db, least);
+}
+
+/** What the mirror says of requests, and what of it the database does not have. */
+async function toldOf(ctx: Base, head: MirrorHead): Promise<Told> {
+  const told = toldBy();
+  for (let chunk = 0; chunk * LIMITS.ledgerChunk < head.size; chunk++) {
+    const from = chunk * LIMITS.ledgerChunk + 1;
+    const rows = await ledger.entriesFrom(ctx.db, from, LIMITS.ledgerChunk);
+    const there = new Set(rows.map(({ entry }) => entry));
+    for (const entry of await mirroredEntries(ctx, chunk, head.size)) hear(told, entry, !there.has(entry));
+  }
+  return told;
 }
 
 async function nextAccounts(databases: readonly Telemetry[], after: number): Promise<number[]> {
@@ -173,6 +180,8 @@ async function repeatErasure(
   }
   const devices = await store.devicesHere(ctx.db, accountId, object.erased);
   if (devices.length > 0) {
+    await silence(ctx, await trackersOf(ctx.db, accountId, devices));
+    for (const id of devices) await bury(ctx, accountId, id, null, null);
     await freezeDevices(ctx.db, accountId, devices, ctx.now());
     await erase(ctx, accountId, { kind: "devices", devices });
     gone.devices += devices.length;

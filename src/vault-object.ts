@@ -36,6 +36,23 @@ export interface Shred {
   kids: readonly number[];
 }
 
+/** A request as src/kept-requests.ts keeps it: names of columns, numbers of rows, times. */
+export interface KeptRequest {
+  name: string;
+  type: "access" | "export" | "correct" | "erase" | "restrict" | "object";
+  level: "V0" | "V1" | "V2";
+  accountId: number;
+  userId: number | null;
+  /** JSON of an ErasureScope. */
+  scope: string;
+  receivedAt: number;
+  verifiedAt: number;
+  deadline: number;
+  calendar: string;
+  uncertain: boolean;
+  overAt: number | null;
+}
+
 export interface KeyObject {
   /** Rises with each change: of two copies the higher one is true. */
   serial: number;
@@ -47,6 +64,8 @@ export interface KeyObject {
   shred: { serial: number; at: number; kids: readonly number[] };
   /** Only of the object `shreds`: destructions, oldest first, and the number up to which they are not listed any more. */
   shreds?: { list: readonly Shred[]; before: number };
+  /** Only of the object `requests`. */
+  requests?: readonly KeptRequest[];
   /** Only of the escrow's `refreshed`. */
   refreshed?: { at: number; began: number; next: string };
   /** Of one device the newest last. */

@@ -1,5 +1,6 @@
 import type { Base } from "../context.ts";
 import { LIMITS } from "../limits.ts";
+import type { Budget } from "../purge.ts";
 import { sealAnew } from "../rotate-own.ts";
 import { erasureStatements, type Part, partResidue } from "../store/erasable.ts";
 import { holderOf, stepsOf } from "../store/erasure.ts";
@@ -34,6 +35,20 @@ async function sealRest(ctx: Base, job: ErasureJob): Promise<{ kids: readonly nu
 const oldSecrets = async (ctx: Base, { accountId }: ErasureJob) =>
   Math.max(0, (await ownSecretsOf(ctx, accountId)) - 1);
 
+/** Empties the columns and deletes the rows of a part, as far as the budget goes. @returns rows */
+export async function emptyPart(ctx: Base, job: ErasureJob, budget: Budget): Promise<number> {
+  const who = await holder(ctx, job);
+  let rows = 0;
+  for (let changed = who === null ? 0 : 1; changed > 0 && budget.left > 0; ) {
+    const statements = erasureStatements(who!, partOf(job), LIMITS.deleteRows);
+    const results = statements.length === 0 ? [] : await ctx.db.$client.batch(statements, "write");
+    changed = results.reduce((sum, { rowsAffected }) => sum + rowsAffected, 0);
+    rows += changed;
+    budget.left -= Math.max(1, statements.length);
+  }
+  return rows;
+}
+
 export const PART: StoreEraser = {
   name: "fields",
   applies: ({ kind }) => kind === "categories" || kind === "fields",
@@ -45,15 +60,7 @@ export const PART: StoreEraser = {
 
   async purge(ctx, job, budget) {
     await assertErasing(ctx.db);
-    const who = await holder(ctx, job);
-    let rows = 0;
-    for (let changed = who === null ? 0 : 1; changed > 0 && budget.left > 0; ) {
-      const statements = erasureStatements(who!, partOf(job), LIMITS.deleteRows);
-      const results = statements.length === 0 ? [] : await ctx.db.$client.batch(statements, "write");
-      changed = results.reduce((sum, { rowsAffected }) => sum + rowsAffected, 0);
-      rows += changed;
-      budget.left -= Math.max(1, statements.length);
-    }
+    const rows = await emptyPart(ctx, job, budget);
     const rest = budget.left <= 0 ? null : await sealRest(ctx, job);
     return rest === null ? { rows, bytes: 0, done: false } : { rows, bytes: 0, done: true, kids: rest.kids };
   },

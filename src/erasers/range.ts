@@ -140,11 +140,18 @@ export const RANGE: StoreEraser = {
   },
 };
 
+const buryStretch = (ctx: Base, { accountId, deviceId, from, to, before }: Stretch) =>
+  bury(ctx, accountId, deviceId, from === Number.MIN_SAFE_INTEGER ? null : from, to, before);
+
+/** Writes the tombstones of a request once more: nothing of it is taken. */
+export async function buryStretches(ctx: Base, job: ErasureJob): Promise<void> {
+  for (const stretch of await stretchesOf(ctx, job)) await buryStretch(ctx, stretch);
+}
+
 /** The tombstone first, then another secret. @returns null for a device that has none and gets none: it was erased */
 async function begin(ctx: Base, { id }: ErasureJob, stretch: Stretch): Promise<Rotation | null> {
-  const { accountId, deviceId, from, to, before } = stretch;
-  const first = from === Number.MIN_SAFE_INTEGER ? null : from;
-  await bury(ctx, accountId, deviceId, first, to, before);
+  const { accountId, deviceId } = stretch;
+  await buryStretch(ctx, stretch);
   const known = await rotationOf(ctx.db, id, deviceId);
   if (known !== null) return known;
   const rotated = await rotateDevice(ctx, accountId, deviceId);

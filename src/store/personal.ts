@@ -34,7 +34,7 @@ export type Purpose = (typeof PURPOSES)[number];
 // biome-ignore format: a list
 export const RETENTIONS = [
   "account", "user", "device", "group", "positions", "commands", "purges", "wrapped", "sold", "keys", "sessions", "links",
-  "mails", "answers", "searches", "recent", "audit", "looks", "unclaimed", "requests", "tombstones", "suspensions", "exportLinks", "subjectLinks", "silenced",
+  "mails", "answers", "searches", "recent", "audit", "looks", "unclaimed", "requests", "kept", "tombstones", "suspensions", "exportLinks", "subjectLinks", "silenced",
   "untilShredded", "holds", "held", "obligations", "ledger", "broken", "jobRuns", "published", "operator", "shreds", "spool", "outbox", "logs", "browser",
 ] as const;
 export type Retention = (typeof RETENTIONS)[number];

@@ -380,6 +380,35 @@ export function listAll(db: Db, openOnly: boolean, before: number, limit: number
     .limit(limit);
 }
 
+/** By their names. */
+export async function requestsNamed(db: Db, names: readonly string[]): Promise<Map<string, RequestRow>> {
+  const named = sql`${requests.name} IN (SELECT value FROM json_each(${JSON.stringify(names)}))`;
+  return new Map((await db.select().from(requests).where(named)).map((row) => [row.name, row]));
+}
+
+/**
+ * Has a request count that did before the database was restored: as it was made, or as a row that waits yet.
+ * @returns 1 when it did not count
+ */
+export async function expectRequest(
+  db: Db,
+  { name, type, accountId, userId, scope, receivedAt, ...verification }: Omit<NewRequest, "level"> & Verification,
+): Promise<number> {
+  const { level, verifiedAt, deadline, calendar, uncertain } = verification;
+  const { rowsAffected } = await db.$client.execute({
+    sql: `INSERT INTO requests (name, type, state, level, account_id, user_id, scope, received_at, verified_at, deadline, calendar, uncertain)
+      VALUES (?1, ?2, 'verified', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+      ON CONFLICT (name) DO UPDATE SET state = 'verified', level = ?3, verified_at = ?8, deadline = ?9, calendar = ?10,
+        uncertain = ?11, alarmed = 0, counts_at = NULL
+      WHERE state = 'identity_pending' AND closed_at IS NULL`,
+    args: [
+      ...[name, type, level, accountId, userId, scope, receivedAt],
+      ...[verifiedAt, deadline, calendar, uncertain ? 1 : 0],
+    ],
+  });
+  return rowsAffected;
+}
+
 // The clock.
 
 /** Announced requests whose time has come. */

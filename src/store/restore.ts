@@ -3,6 +3,7 @@ import { getTableConfig } from "drizzle-orm/sqlite-core";
 import { bytesOf, type Db, type Statement } from "./db.ts";
 import type { LedgerRow } from "./ledger.ts";
 import { ROWS_AN_ACCOUNT } from "./newest.ts";
+import type { RequestState } from "./schema.ts";
 import * as schema from "./schema.ts";
 import { SEALED, type SealedTable } from "./sealed.ts";
 
@@ -76,7 +77,10 @@ export async function newestOf(db: Db, accountId: number): Promise<{ id: number;
 }
 
 /** Numbers that were given out since must not be given out again: what is known of them in the key store is theirs. */
-export async function raiseSequences(db: Db, least: { accounts: number; devices: number }): Promise<void> {
+export async function raiseSequences(
+  db: Db,
+  least: { accounts: number; devices: number; users?: number },
+): Promise<void> {
   await db.$client.batch(
     Object.entries(least).flatMap(([table, seq]): Statement[] => [
       {
@@ -87,6 +91,15 @@ export async function raiseSequences(db: Db, least: { accounts: number; devices:
     ]),
     "write",
   );
+}
+
+/** Says of a request that it is over, unless it is known. */
+export async function endRequest(db: Db, name: string, state: RequestState, at: number): Promise<void> {
+  await db.$client.execute({
+    sql: `UPDATE requests SET state = ?2, closed_at = ?3, hash = NULL, counts_at = NULL, holder = 0, held_until = 0
+      WHERE name = ?1 AND closed_at IS NULL`,
+    args: [name, state, at],
+  });
 }
 
 /** Tables whose rows mean something without what was sealed in them; a row of any other goes with it. */

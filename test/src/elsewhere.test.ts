@@ -44,6 +44,9 @@ test("every object of the key store is one that is declared, in each copy, and e
     args: [NOON, NOON, NOON * 2, NOON * 2, id],
   });
   await api.call("DELETE", `/v1/devices/${id}`, { key: api.write });
+  const asked = { type: "restrict", scope: { kind: "account" } };
+  const made = await api.call("POST", "/v1/requests", { cookie: api.sessions.owner, body: asked });
+  expect([made.status, await made.text()]).toEqual([201, expect.any(String)]);
   await runJob(api.base, "refresh-escrow");
   await api.base.settled();
   const { copies, escrow } = api.base.secrets;
