@@ -6,13 +6,14 @@ import { isBehind } from "./ledger-mirror.ts";
 import { LIMITS } from "./limits.ts";
 import { expectRequest, type RequestRow, requestsNamed, type Verification } from "./store/requests.ts";
 import * as store from "./store/restore.ts";
+import { requestsInForce } from "./store/suspensions.ts";
 import { bring, changeObject, placesOf, readObject } from "./vault-copies.ts";
 import type { KeptRequest } from "./vault-object.ts";
 
 // Requests of which it is known who asks are kept beside the keys, too, until they are over: a database that is restored
 // from before one was made then has it again, with its deadline. What was erased of an account that lives on is kept as
 // long as copies of the database may be: such a copy has it, in part not sealed or waiting to be settled, and no key is
-// gone that would say so.
+// gone that would say so. What is suspended for somebody stays so until they let it go on.
 
 const NAME = "requests";
 
@@ -64,13 +65,18 @@ export async function tidyKept(ctx: Base): Promise<number> {
       scopeOf({ scope }).kind === "account" && rows.get(name)?.state === "cleared" ? [accountId] : [],
     ),
   );
+  const suspending = await requestsInForce(
+    ctx.db,
+    list.map(({ name }) => name),
+  );
   const next = new Map<string, number | null>();
   for (const kept of list) {
     const row = rows.get(kept.name);
     const overAt = kept.overAt ?? row?.closedAt ?? null;
     const isCleared = kept.overAt !== null || row?.state === "cleared";
     const stays = isCleared && isErasedPart(kept) && !goneAccounts.has(kept.accountId);
-    if (overAt !== null) {
+    if (suspending.has(kept.name)) next.set(kept.name, null);
+    else if (overAt !== null) {
       if (stays && now - overAt < LIMITS.tombstonesMs) next.set(kept.name, overAt);
     } else if (row !== undefined || !current || now - kept.verifiedAt < LIMITS.keptUnknownMs) next.set(kept.name, null);
   }
@@ -87,11 +93,20 @@ export async function tidyKept(ctx: Base): Promise<number> {
   return changed.length;
 }
 
+interface End {
+  state: RequestRow["state"];
+  at: number;
+  /** A restored database does not have that entry. */
+  isNew: boolean;
+}
+
 /** What the ledger says of requests, by their names. */
 export interface Told {
   verified: Set<string>;
-  /** How and when it ended, and whether a restored database does not have that entry. */
-  over: Map<string, { state: RequestRow["state"]; at: number; isNew: boolean }>;
+  /** How and when it ended; what was restricted or objected to then goes on being suspended. */
+  over: Map<string, End>;
+  /** How often something was let go on of what it suspended. */
+  resumed: Map<string, number>;
   /** When its last erasing began, of entries that a restored database does not have. */
   begunAt: Map<string, number>;
 }
@@ -106,16 +121,26 @@ const ENDS: Readonly<Record<string, RequestRow["state"]>> = {
   expired: "expired",
 };
 
-export const toldBy = (): Told => ({ verified: new Set(), over: new Map(), begunAt: new Map() });
+export const toldBy = (): Told => ({ verified: new Set(), over: new Map(), resumed: new Map(), begunAt: new Map() });
 
 /** Adds what one entry says. */
-export function hear({ verified, over, begunAt }: Told, entry: string, isNew: boolean): void {
+export function hear({ verified, over, resumed, begunAt }: Told, entry: string, isNew: boolean): void {
   const { request, type, at } = JSON.parse(entry) as { request: string | null; type: string; at: number };
   if (request === null) return;
   if (type === "verified") verified.add(request);
+  if (type === "resumed") resumed.set(request, (resumed.get(request) ?? 0) + 1);
   if (type === "frozen" && isNew) begunAt.set(request, at);
   const state = ENDS[type];
   if (state !== undefined) over.set(request, { state, at, isNew });
+}
+
+/** Whether nothing of a request is to be done or kept up any more. */
+function endOf({ over, resumed }: Told, kept: KeptRequest): End | null {
+  const end = over.get(kept.name) ?? null;
+  if (kept.type === "erase" || end?.state !== "cleared") return end;
+  const { kind, ...scope } = scopeOf(kept);
+  const suspended = kind === "devices" ? (scope as { devices: number[] }).devices.length : 1;
+  return (resumed.get(kept.name) ?? 0) >= suspended ? end : null;
 }
 
 /**
@@ -124,15 +149,16 @@ export function hear({ verified, over, begunAt }: Told, entry: string, isNew: bo
  * May be stopped anywhere and run again.
  * @returns requests that count again
  */
-export async function repeatRequests(ctx: Base, { verified, over, begunAt }: Told): Promise<number> {
+export async function repeatRequests(ctx: Base, told: Told): Promise<number> {
+  const { verified, over, begunAt } = told;
   for (const [name, { state, at, isNew }] of over) if (isNew) await store.endRequest(ctx.db, name, state, at);
   const list = (await readObject(ctx, NAME, true))?.requests ?? [];
   if (list.length === 0) return 0;
   // The database may never have known of some that are over: they are not dropped for that.
   await change(ctx, (all) =>
     all.flatMap((kept) => {
-      const end = over.get(kept.name);
-      if (end === undefined || kept.overAt !== null) return [kept];
+      const end = endOf(told, kept);
+      if (end === null || kept.overAt !== null) return [kept];
       return end.state === "cleared" && isErasedPart(kept) ? [{ ...kept, overAt: end.at }] : [];
     }),
   );
@@ -145,7 +171,11 @@ export async function repeatRequests(ctx: Base, { verified, over, begunAt }: Tol
   let again = 0;
   for (const kept of list) {
     const { name, overAt } = kept;
-    if (overAt === null && verified.has(name) && !over.has(name)) again += await expectRequest(ctx.db, kept);
+    if (overAt === null && verified.has(name) && endOf(told, kept) === null) {
+      again += await expectRequest(ctx.db, kept);
+      const end = over.get(name);
+      if (end !== undefined) await store.endRequest(ctx.db, name, end.state, end.at);
+    }
     const at = begunAt.get(name);
     if (at !== undefined && isErasedPart(kept)) await repeatPart(ctx, kept, at);
   }

@@ -111,7 +111,7 @@ export async function verifyRequest(
         AND NOT EXISTS (SELECT 1 FROM requests d WHERE ${same("r.type", "r.account_id", "r.user_id", "r.scope")})`,
     args: [id, level, verifiedAt, deadline, calendar, uncertain ? 1 : 0],
   };
-  const [done] = await db.$client.batch([verified, suspendStatement(id)], "write");
+  const [done] = await db.$client.batch([verified, suspendStatement("id", id)], "write");
   return done!.rowsAffected === 1;
 }
 
@@ -395,7 +395,7 @@ export async function expectRequest(
   { name, type, accountId, userId, scope, receivedAt, ...verification }: Omit<NewRequest, "level"> & Verification,
 ): Promise<number> {
   const { level, verifiedAt, deadline, calendar, uncertain } = verification;
-  const { rowsAffected } = await db.$client.execute({
+  const counts = {
     sql: `INSERT INTO requests (name, type, state, level, account_id, user_id, scope, received_at, verified_at, deadline, calendar, uncertain)
       VALUES (?1, ?2, 'verified', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
       ON CONFLICT (name) DO UPDATE SET state = 'verified', level = ?3, verified_at = ?8, deadline = ?9, calendar = ?10,
@@ -405,8 +405,9 @@ export async function expectRequest(
       ...[name, type, level, accountId, userId, scope, receivedAt],
       ...[verifiedAt, deadline, calendar, uncertain ? 1 : 0],
     ],
-  });
-  return rowsAffected;
+  };
+  const results = await db.$client.batch([counts, suspendStatement("name", name)], "write");
+  return results[0]!.rowsAffected;
 }
 
 // The clock.

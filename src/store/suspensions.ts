@@ -63,18 +63,18 @@ export const isSuspended = (suspended: Suspended, at: number): boolean =>
 
 // Of a request, in the transaction that changes it.
 
-/** Suspends what a request that is verified by now is about, once. */
-export function suspendStatement(requestId: number): Statement {
+/** Suspends what a request that is verified by now is about, once. @param by its number or its name */
+export function suspendStatement(by: "id" | "name", value: number | string): Statement {
   return {
     sql: `INSERT INTO suspensions (account_id, device_id, kind, request_id, since)
       SELECT r.account_id, d.id, CASE r.type WHEN 'restrict' THEN 'restricted' ELSE 'objected' END, r.id, r.verified_at
       FROM requests r JOIN accounts a ON a.id = r.account_id
       LEFT JOIN devices d ON d.account_id = r.account_id AND d.deleting_at IS NULL AND r.scope ->> '$.kind' = 'devices'
         AND d.id IN (SELECT value FROM json_each(r.scope, '$.devices'))
-      WHERE r.id = ?1 AND r.type IN ('restrict', 'object') AND r.state = 'verified' AND r.closed_at IS NULL
+      WHERE r.${by} = ?1 AND r.type IN ('restrict', 'object') AND r.state = 'verified' AND r.closed_at IS NULL
         AND (r.scope ->> '$.kind' IN ('account', 'tracks') OR d.id IS NOT NULL)
-        AND NOT EXISTS (SELECT 1 FROM suspensions WHERE request_id = ?1)`,
-    args: [requestId],
+        AND NOT EXISTS (SELECT 1 FROM suspensions WHERE request_id = r.id)`,
+    args: [value],
   };
 }
 
@@ -85,6 +85,16 @@ export function liftWithRequestStatement(requestId: number, state: "revoked" | "
       AND (SELECT state FROM requests WHERE id = ?1) = ?2`,
     args: [requestId, state, now],
   };
+}
+
+/** Of some requests, by their names, those of which something is suspended now. */
+export async function requestsInForce(db: Db, names: readonly string[]): Promise<Set<string>> {
+  const { rows } = await db.$client.execute({
+    sql: `SELECT DISTINCT r.name FROM requests r JOIN suspensions s ON s.request_id = r.id
+      WHERE s.lifted_at IS NULL AND r.name IN (SELECT value FROM json_each(?))`,
+    args: [JSON.stringify(names)],
+  });
+  return new Set(rows.map((row) => String(row[0])));
 }
 
 // On its own.

@@ -17,6 +17,7 @@ import { cancelRequest, denyRequest, makeRequest, verify } from "../../src/reque
 import { fileSecrets } from "../../src/runtime/secrets-file.ts";
 import * as schema from "../../src/store/schema.ts";
 import { updateUser, userById } from "../../src/store/users.ts";
+import { liftSuspension, suspensionsOfRequest } from "../../src/suspensions.ts";
 import { readObject } from "../../src/vault-copies.ts";
 import {
   aBase,
@@ -92,7 +93,7 @@ async function replayed(path: string): Promise<TestBase> {
 }
 
 const me = () => aContext(base, asUser(accountId, userId, { provedAt: base.now() }));
-const ask = async (scope: ErasureScope, type: "erase" | "restrict" = "erase") =>
+const ask = async (scope: ErasureScope, type: "erase" | "restrict" | "object" = "erase") =>
   (await makeRequest(me(), { type, scope })).request;
 const requestsIn = async (at: TestBase) =>
   (await at.db.$client.execute("SELECT name, state, deadline, closed_at FROM requests ORDER BY id")).rows.map(
@@ -133,7 +134,7 @@ test("what was verified after a copy was made counts again when it is restored, 
   const { name, deadline } = erasure;
   expect(await requestsIn(at)).toEqual([
     { name, state: "verified", deadline, closedAt: null },
-    { name: restriction.name, state: "verified", deadline: restriction.deadline, closedAt: null },
+    { name: restriction.name, state: "cleared", deadline: restriction.deadline, closedAt: NOON },
   ]);
   expect(at.logged.filter((line) => line.startsWith("warn requests.reopened"))).toEqual([
     'warn requests.reopened {"rows":2}',
@@ -143,6 +144,32 @@ test("what was verified after a copy was made counts again when it is restored, 
   expect((await entries(at)).filter((type) => type === "cleared")).toEqual(["cleared"]);
   // Carried out, it does not count once more.
   expect((await requestsIn(await replayed(path))).map((row) => row.name)).toEqual([restriction.name]);
+});
+
+test("what was restricted or objected to after a copy was made is suspended when it is restored, until it is let go on", async () => {
+  const devices = [await aDevice(base.db, { accountId }), await aDevice(base.db, { accountId })].map(({ id }) => id);
+  const path = await copyOf();
+  await ask({ kind: "devices", devices }, "restrict");
+  const objection = await ask({ kind: "tracks" }, "object");
+  const lifted = await ask({ kind: "account" }, "restrict");
+  const suspended = async (at: TestBase) =>
+    (
+      await at.db.$client.execute(
+        "SELECT r.name, r.state, s.device_id FROM suspensions s JOIN requests r ON r.id = s.request_id WHERE lifted_at IS NULL ORDER BY s.device_id, r.id",
+      )
+    ).rows.map(({ name, state, device_id }) => [name, state, device_id]);
+  for (const row of await suspensionsOfRequest(base, lifted.id)) await liftSuspension(me(), row);
+  await watchRequests(base);
+  expect(await kept()).toHaveLength(2);
+  const before = await suspended(base);
+  expect(before).toHaveLength(3);
+  const at = await replayed(path);
+  expect(await suspended(at)).toEqual(before);
+  expect((await requestsIn(at)).filter(({ closedAt }) => closedAt === null).map(({ name }) => name)).toEqual([
+    objection.name,
+  ]);
+  await watchRequests(at);
+  expect((await entries(at)).filter((type) => type === "restricted")).toHaveLength(2);
 });
 
 test("what waited for its proof in the copy counts as soon as it did", async () => {
@@ -161,7 +188,7 @@ test("what waited for its proof in the copy counts as soon as it did", async () 
 });
 
 test("what was taken back, refused or carried out since is over in the restored database, and nothing is late for it", async () => {
-  const [revoked, denied] = [await ask({ kind: "tracks" }), await ask({ kind: "account" }, "restrict")];
+  const [revoked, denied] = [await ask({ kind: "tracks" }), await ask({ kind: "account" }, "object")];
   const done = await ask({ kind: "fields", fields: ["users.mobile"] });
   const path = await copyOf();
   await cancelRequest(me(), revoked);
