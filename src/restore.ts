@@ -1,6 +1,7 @@
 import { toHex } from "../client/hex.ts";
 import { entryHash } from "../client/receipt.ts";
 import type { Base, Config } from "./context.ts";
+import { beforeCorrection } from "./corrections.ts";
 import { purgeWrapped } from "./customer-sealed.ts";
 import { STORES } from "./erasure.ts";
 import type { ErasureScope } from "./erasure-scope.ts";
@@ -182,6 +183,8 @@ async function repeatErasure(
   if (devices.length > 0) {
     await silence(ctx, await trackersOf(ctx.db, accountId, devices));
     for (const id of devices) await bury(ctx, accountId, id, null, null);
+    // What they were called opens with the account's own secret.
+    await beforeCorrection(ctx, accountId);
     await freezeDevices(ctx.db, accountId, devices, ctx.now());
     await erase(ctx, accountId, { kind: "devices", devices });
     gone.devices += devices.length;
