@@ -105,6 +105,11 @@ async function turn(ctx: Base, request: Erasure, holder: number): Promise<boolea
         await releaseErasure(ctx.db, id, holder, next ?? ctx.now(), false);
         return false;
       }
+      if (to === "frozen") {
+        // Whoever else has asked is frozen, too, before anything is worked on, which may take long.
+        await releaseErasure(ctx.db, id, holder, 0, false);
+        return false;
+      }
       // Not at once: whoever wrote what was found may be at it still.
       if (state === "verifying" && to === "purging") throw new Error("A store still holds something");
       state = to;

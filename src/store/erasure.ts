@@ -60,12 +60,12 @@ const IN_TURN = `(scope ->> '$.kind' NOT IN ${PARTS} OR state NOT IN ('verified'
     AND o.type IN ('erase', 'correct') AND o.state IN ${RUNNING} AND o.scope ->> '$.kind' IN ${PARTS}
     AND (o.state NOT IN ('verified', 'partially_cleared') OR o.held_until > ?2 OR (o.id < requests.id AND o.due_at <= ?2))))`;
 
-/** Takes the lease of the due erasure, or correction, whose deadline is nearest. Null: none is due, or all are being worked on. */
+/** Takes the lease of the due erasure, or correction, that is to be frozen, or whose deadline is nearest. Null: none is due, or all are being worked on. */
 export async function takeErasure(db: Db, holder: number, now: number, until: number): Promise<Erasure | null> {
   const { rows } = await db.$client.execute({
     sql: `UPDATE requests SET holder = ?1, held_until = ?3 WHERE id = (
         SELECT id FROM requests WHERE closed_at IS NULL AND type IN ('erase', 'correct') AND state IN ${RUNNING}
-          AND due_at <= ?2 AND held_until <= ?2 AND ${IN_TURN} ORDER BY coalesce(deadline, 0), id LIMIT 1)
+          AND due_at <= ?2 AND held_until <= ?2 AND ${IN_TURN} ORDER BY state <> 'verified', coalesce(deadline, 0), id LIMIT 1)
       RETURNING ${COLUMNS}`,
     args: [holder, now, until],
   });
