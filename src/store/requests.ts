@@ -505,11 +505,19 @@ export function proofsWaited(db: Db, since: number, limit: number): Promise<Requ
     .limit(limit);
 }
 
-/** Forgets how it was found out who asked. @returns rows */
+/** Forgets how it was found out who asked, with what the staff wrote about it; not what was decided, and why. @returns rows */
 export async function forgetEvidence(db: Db, closedBefore: number, limit: number): Promise<number> {
   const closed = "SELECT id FROM requests WHERE closed_at <= ?1";
+  const decided = `${closed} AND evidence_at IS NOT NULL ORDER BY id LIMIT ?2`;
   const results = await db.$client.batch(
     [
+      {
+        sql: `UPDATE audit SET reason = NULL WHERE id IN (SELECT a.id FROM requests r CROSS JOIN audit a
+          ON a.account_id = r.account_id AND a.subject = 'request ' || r.id
+          WHERE r.id IN (${decided}) AND a.action IN ('request.made', 'request.confirmed') AND a.reason IS NOT NULL)`,
+        args: [closedBefore, limit],
+      },
+      { sql: `UPDATE requests SET evidence_at = NULL WHERE id IN (${decided})`, args: [closedBefore, limit] },
       {
         sql: `DELETE FROM request_confirmations WHERE rowid IN (
           SELECT rowid FROM request_confirmations WHERE request_id IN (${closed}) LIMIT ?2)`,

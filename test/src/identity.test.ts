@@ -1,5 +1,6 @@
 import { TOTP } from "otpauth";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { listActions } from "../../src/audit.ts";
 import type { Ctx, StaffRole } from "../../src/context.ts";
 import {
   askByMail,
@@ -13,7 +14,7 @@ import {
 import { LIMITS } from "../../src/limits.ts";
 import { requestOfCancel } from "../../src/request-mails.ts";
 import { watchRequests } from "../../src/request-watch.ts";
-import { anyRequest, cancelRequest } from "../../src/requests.ts";
+import { anyRequest, cancelRequest, denyRequest } from "../../src/requests.ts";
 import { confirmTotp, startTotp } from "../../src/second-factor.ts";
 import { updateUser } from "../../src/store/users.ts";
 import { makeToken } from "../../src/tokens.ts";
@@ -85,6 +86,34 @@ async function mailed(email = owner.email, what: Parameters<typeof askByMail>[1]
   expect(base.sent.map(({ to }) => to)).toEqual([email]);
   return tokenIn(base.sent[0]!.text);
 }
+
+test("how it was found out who asked is forgotten 30 days after the end, with what the staff wrote about it", async () => {
+  const asked = {
+    accountId,
+    type: "restrict",
+    scope: { kind: "account" },
+    reason: "Order 4711, by telephone",
+  } as const;
+  const kept = await askForAccount(await staff(), asked);
+  const row = await askForAccount(await staff(), { ...asked, type: "erase" });
+  await confirmIdentity(await staff(), row, "Knows the order number 4711");
+  await denyRequest(await staff(), row, "Could not say what is on the invoice");
+  const reasons = async () =>
+    (await listActions(base, accountId, Number.MAX_SAFE_INTEGER, 20)).map((act) => act.reason);
+  const of = async () => (await reasons()).filter((reason) => reason !== null).toSorted();
+  const all = [asked.reason, asked.reason, "Could not say what is on the invoice", "Knows the order number 4711"];
+  base.advance(LIMITS.requestEvidenceMs - 1);
+  await watchRequests(base);
+  expect(await of()).toEqual(all.toSorted());
+  // The other one has ended meanwhile, too late.
+  expect((await anyRequest(base, kept.name)).state).toBe("expired");
+  base.advance(1);
+  await watchRequests(base);
+  // The decision and its reason stay, and whatever is about the other one.
+  expect(await of()).toEqual([asked.reason, "Could not say what is on the invoice"].toSorted());
+  expect((await sql("SELECT count(*) AS n FROM request_confirmations")).rows[0]!.n).toBe(0);
+  expect(await anyRequest(base, row.name)).toMatchObject({ state: "denied", level: "V2", evidenceAt: null });
+});
 
 test("askByMail() does the same for an address that nobody has, and writes to nobody", async () => {
   const gone = await aUser(base.db, { role: "owner", accountId, disabledAt: 1 });
