@@ -163,6 +163,8 @@ export const ROUTES_FOR: readonly [path: RegExp, purpose: Purpose][] = [
   [/^(\/v1)?\/admin\/(brands|documents)\b/, "publishing"],
   [/^(\/v1)?\/admin\/(accounts|keys)\b/, "account"],
   [/^(\/v1)?\/admin\/audit\b/, "accountability"],
+  [/^(\/v1)?\/admin\/(holds|held)\b/, "holds"],
+  [/^(\/v1)?\/(admin\/)?subject(-requests)?\b/, "rights"],
   [/^(\/v1)?\/admin\/(requests|ledger|receipts|calendar|erasures)\b/, "rights"],
   [/^(\/v1)?\/admin\/(bridges|staff|setup-links|settings|overview|jobs|key-store)\b/, "operation"],
   [/^\/admin$/, "operation"],
