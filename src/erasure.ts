@@ -67,18 +67,34 @@ interface Turn {
 export async function carryOut(ctx: Base): Promise<number> {
   const begin = ctx.now();
   let cleared = 0;
+  let hears = false;
   while (ctx.now() - begin < LIMITS.erasureRunMs) {
     const holder = newHolder(ctx);
     const request = await takeErasure(ctx.db, holder, ctx.now(), ctx.now() + LIMITS.erasureLeaseMs);
-    if (request === null) break;
-    if (await turn(ctx, request, holder)) cleared += 1;
+    if (request === null) {
+      // Trackers answer in seconds, or not at all: the next run would be late for that.
+      if (!hears || !(await aMoment(ctx))) break;
+      hears = false;
+      continue;
+    }
+    const end = await turn(ctx, request, holder);
+    if (end === "cleared") cleared += 1;
+    else if (end === "hears") hears = true;
   }
   return cleared;
 }
 
+/** @returns whether time has passed */
+async function aMoment(ctx: Base): Promise<boolean> {
+  const before = ctx.now();
+  await new Promise((resolve) => setTimeout(resolve, LIMITS.clearPollMs));
+  return ctx.now() > before;
+}
+
 const newHolder = (ctx: Base) => ctx.random(6).reduce((number, byte) => number * 256 + byte, 1);
 
-async function turn(ctx: Base, request: Erasure, holder: number): Promise<boolean> {
+/** @returns hears: it waits for trackers, and for nothing else */
+async function turn(ctx: Base, request: Erasure, holder: number): Promise<"cleared" | "hears" | "left"> {
   const { id, name, accountId, userId, frozenAt } = request;
   try {
     const scope = await ownScope(ctx, accountId, JSON.parse(request.scope) as ErasureScope);
@@ -89,21 +105,26 @@ async function turn(ctx: Base, request: Erasure, holder: number): Promise<boolea
     if (stores.length === 0) throw new Error("No store erases this");
     for (let state = request.state; state !== "cleared"; ) {
       const to = await work(at, state as Running);
+      if (to === null && state === "frozen") {
+        // Not before the moment is over, and surely when it is.
+        await releaseErasure(ctx.db, id, holder, ctx.now() + Math.ceil(LIMITS.clearPollMs / 2), false);
+        return "hears";
+      }
       if (to === null) {
         const next = state === "partially_cleared" ? (await heldOfRequest(ctx.db, id)).next : null;
         await releaseErasure(ctx.db, id, holder, next ?? ctx.now() + LIMITS.erasureRetryMs, false);
-        return false;
+        return "left";
       }
       if (!(await advanceErasure(ctx.db, { id, holder, from: state, to, at: ctx.now(), keptAt: at.keptAt }))) {
         // A hold was confirmed meanwhile; or it is somebody else's by now, and nothing is given back.
         await releaseErasure(ctx.db, id, holder, ctx.now() + LIMITS.erasureRetryMs, false);
-        return false;
+        return "left";
       }
       ctx.log.info("erasure.state", { request: name, state: to });
       if (to === "partially_cleared") {
         const { next } = await heldOfRequest(ctx.db, id);
         await releaseErasure(ctx.db, id, holder, next ?? ctx.now(), false);
-        return false;
+        return "left";
       }
       if (to === "frozen") {
         // Whoever else has asked is frozen, too, before anything is worked on, which may take long.
@@ -114,12 +135,12 @@ async function turn(ctx: Base, request: Erasure, holder: number): Promise<boolea
       if (state === "verifying" && to === "purging") throw new Error("A store still holds something");
       state = to;
     }
-    return true;
+    return "cleared";
   } catch (error) {
     ctx.log.error("erasure.failed", { request: name, state: request.state, failures: request.failures + 1 }, error);
     const waitMs = Math.min(LIMITS.erasureRetryMs * 2 ** request.failures, LIMITS.erasureRetryMaxMs);
     await releaseErasure(ctx.db, id, holder, ctx.now() + waitMs, true);
-    return false;
+    return "left";
   }
 }
 

@@ -164,9 +164,10 @@ export const LIMITS = {
   /** A reply may seem to come this much before its command: the clocks of bridge and edge differ. */
   replySkewMs: 60_000,
 
-  /** What trackers of an erasure are told waits this long for a bridge, and the erasure this long for their answers. Told
-   * are those that sent so lately, where a bridge was there so lately, and so many of one erasure. */
-  clearMs: 20_000,
+  /** What trackers of an erasure are told waits this long for a bridge, and the erasure, which looks this often, this long
+   * for their answers: less than one run of the job. Told are those that sent so lately, where a bridge was there so lately, and so many of one erasure. */
+  clearMs: 15_000,
+  clearPollMs: 1000,
   clearOnlineMs: 15 * 60_000,
   bridgeLatelyMs: 2 * 60_000,
   clearTrackers: 500,

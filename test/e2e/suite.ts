@@ -210,12 +210,14 @@ export function suite(runtime: Runtime): void {
     });
     client.close();
     const run = () => admin("POST", "/v1/admin/jobs/erase/run");
-    await run();
-    expect((await call("GET", `/v1/devices/${id}`)).status).toBe(404);
+    // It waits for the tracker.
+    const ran = run();
     const down = await tracker.receive(15_000);
+    expect((await call("GET", `/v1/devices/${id}`)).status).toBe(404);
     expect(down).toMatchObject({ direction: "down", imei, type: "F09", checksumOk: true });
     expect(latin1(down?.content ?? new Uint8Array(), 0)).toBe("3");
     tracker.send(encodeFrame({ direction: "up", identifier: down!.identifier, imei, type: "F09", content: "OK" }));
+    await ran;
     let receipt = await call("GET", `/v1/receipts/${name}`);
     for (let tries = 0; receipt.status !== 200 && tries < 30; tries++) {
       await wait(1000);

@@ -32,8 +32,14 @@ let base: TestBase;
 beforeEach(async () => {
   database = await aDatabase();
   base = aBase(database.db);
+  // The clock stands still unless a test moves it: then a run waits for nobody.
+  Object.assign(LIMITS, { clearPollMs: 10 });
 });
-afterEach(() => database.close());
+afterEach(() => {
+  Object.assign(LIMITS, { clearPollMs });
+  database.close();
+});
+const { clearPollMs } = LIMITS;
 
 const NO_COMMAND = (n: number) => ({
   phones: { unknown: n },
@@ -120,6 +126,24 @@ describe("the trackers of what is erased", () => {
     expect(await saidIn(id)).toEqual({ cache: { confirmed: 1 }, ...NO_COMMAND(1) });
     for (const table of ["commands", "devices", "unclaimed", "segments"])
       expect(await value(`SELECT count(*) FROM ${table}`), table).toBe(0);
+  });
+
+  test("are heard within the run that has told them", async () => {
+    const device = await anOnlineDevice();
+    const id = await ask(device.accountId, { kind: "account" });
+    Object.assign(LIMITS, { clearPollMs: 20 });
+    const began = Date.now();
+    base.now = () => NOON + Date.now() - began;
+    const heard = (async () => {
+      for (;;) {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        const [frame] = await taken();
+        if (frame !== undefined) return exchanged([upOf(device, frame[2]!, "F09", "OK")]);
+      }
+    })();
+    expect(await carryOut(base)).toBe(1);
+    await heard;
+    expect(await saidIn(id)).toEqual({ cache: { confirmed: 1 }, ...NO_COMMAND(1) });
   });
 
   test("are not waited for when they are silent for long, or no bridge is there", async () => {
