@@ -21,9 +21,23 @@ export interface Head {
   signature: string;
 }
 
+/** A key that the ledger is signed with, or was. */
+export interface PublishedKey {
+  keyId: string;
+  algorithm: string;
+  publicKey: string;
+  /** Unix ms: what it signed was signed between these. null, or not there: it is not known since when, or still signs. */
+  from?: number | null;
+  until?: number | null;
+  /** The key before it, and what that signed: keyText(). Who knows that one can follow. null: it is the first. */
+  signedBy?: string | null;
+  signature?: string | null;
+}
+
 /** What `/.well-known/ledger-heads.json` says. */
 export interface PublishedHeads {
-  keys: { keyId: string; algorithm: string; publicKey: string }[];
+  /** Newest first. */
+  keys: PublishedKey[];
   /** Newest first. */
   heads: Head[];
 }
@@ -58,6 +72,33 @@ export const entryHash = (text: string): Promise<Hash> => sha256(utf8(text));
 export const headText = ({ at, root, size }: Pick<Head, "at" | "root" | "size">): string =>
   canonical({ at, root, size });
 
+/** What a key signs of the one that comes after it. */
+export const keyText = ({ publicKey, from }: { publicKey: string; from: number }): string =>
+  canonical({ from, ledgerKey: publicKey });
+
+/**
+ * Of published keys those that can be trusted by who trusts some: these, and each that one of them has signed.
+ * @param known public keys in hex
+ */
+export async function followed(known: readonly string[], keys: readonly PublishedKey[]): Promise<string[]> {
+  const trusted = new Set(known);
+  for (let before = -1; before < trusted.size; ) {
+    before = trusted.size;
+    for (const { publicKey, from, signedBy, signature } of keys) {
+      const signer = keys.find(({ keyId }) => keyId === signedBy);
+      if (trusted.has(publicKey) || signer === undefined || !trusted.has(signer.publicKey)) continue;
+      const bytes = fromHex(signer.publicKey, 32);
+      const isTrue = bytes !== null && typeof from === "number" && (await keyIdOf(bytes)) === signedBy;
+      if (isTrue && (await isSigned(bytes, signature, keyText({ publicKey, from })))) trusted.add(publicKey);
+    }
+  }
+  return [...trusted];
+}
+
+/** Whether something that was signed at a time is of a key's time. */
+export const isOfTime = ({ from, until }: Pick<PublishedKey, "from" | "until">, at: number): boolean =>
+  (from == null || at >= from) && (until == null || at <= until);
+
 /** Whether a key signed a text. */
 export async function isSigned(publicKey: Uint8Array, signature: unknown, text: string): Promise<boolean> {
   const bytes = fromHex(signature, 64);
@@ -80,8 +121,13 @@ const hasOnly = (value: Fields, names: string) => Object.keys(value).sort().join
  * Checks a receipt.
  * @param trusted public keys in hex, or what the platform published: without it the receipt is only known to be as whoever
  *   has its key made it
+ * @param published what it published, beside keys that were written down: of its keys, those count to which these lead
  */
-export async function verifyReceipt(text: string, trusted?: readonly string[] | PublishedHeads): Promise<Verification> {
+export async function verifyReceipt(
+  text: string,
+  trusted?: readonly string[] | PublishedHeads,
+  published?: PublishedHeads,
+): Promise<Verification> {
   const checks: Record<Check, boolean | null> = {
     form: false,
     key: null,
@@ -113,7 +159,7 @@ export async function verifyReceipt(text: string, trusted?: readonly string[] | 
   checks.head = await isSigned(publicKey, head.signature, headText(head as unknown as Head));
   checks.entries = entries.length > 0;
   for (const one of entries) if (!(await isUnder(head, fieldsOf(one)))) checks.entries = false;
-  if (trusted !== undefined) await compare(checks, head as unknown as Head, result.publicKey, trusted);
+  if (trusted !== undefined) await compare(checks, head as unknown as Head, result.publicKey, trusted, published);
   result.ok = CHECKS.every((check) => checks[check] !== false);
   return result;
 }
@@ -129,19 +175,21 @@ async function isUnder(head: Fields, { entry, proof: given, ...rest }: Fields): 
   return root !== null && toHex(root) === head.root;
 }
 
-/** With what the platform published, or with keys that somebody wrote down. */
+/** With what the platform published, or with keys that somebody wrote down, or with both. */
 async function compare(
   checks: Record<Check, boolean | null>,
   head: Head,
   publicKey: string,
   trusted: readonly string[] | PublishedHeads,
+  beside: PublishedHeads | undefined,
 ): Promise<void> {
-  if (!("heads" in trusted)) {
-    checks.key = trusted.includes(publicKey);
-    return;
-  }
-  checks.key = trusted.keys.some((key) => key.publicKey === publicKey);
-  const same = trusted.heads.find(({ size }) => size === head.size);
+  const isPublished = "heads" in trusted;
+  const published = isPublished ? trusted : beside;
+  const all = published?.keys ?? [];
+  const keys = isPublished ? all.map((key) => key.publicKey) : await followed(trusted, all);
+  const times = all.filter((key) => key.publicKey === publicKey);
+  checks.key = keys.includes(publicKey) && times.every((key) => isOfTime(key, head.at));
+  const same = published?.heads.find(({ size }) => size === head.size);
   if (same !== undefined) checks.published = same.root === head.root;
 }
 

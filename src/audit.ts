@@ -46,6 +46,7 @@ export const ACTIONS = [
   "keys.rewrapped",
   "legal.granted",
   "legal.withdrawn",
+  "ledger.rotated",
   "look.refused",
   "mobile.changed",
   "account.secured",

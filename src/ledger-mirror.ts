@@ -1,6 +1,7 @@
 import { canonical } from "../client/canonical.ts";
 import { toHex } from "../client/hex.ts";
 import { sha256 } from "../client/merkle.ts";
+import type { PublishedKey } from "../client/receipt.ts";
 import type { Base, SecretCopy } from "./context.ts";
 import { LIMITS } from "./limits.ts";
 import * as store from "./store/ledger.ts";
@@ -14,9 +15,12 @@ import { LEDGER, unavailable } from "./vault-object.ts";
 //                    tells a head that was damaged from one that says something else
 //   ledger/<chunk>   LIMITS.ledgerChunk entries, one canonical JSON a line
 //
+//   ledger/keys      the public keys that the ledger was signed with, oldest first: as long as there was but one, nothing
+//
 // Lines beyond the head are of somebody who stopped half-way; only those under it count.
 
 const HEAD = `${LEDGER}head`;
+const KEYS = `${LEDGER}keys`;
 const chunkName = (chunk: number) => LEDGER + String(chunk).padStart(8, "0");
 const chunkOf = (seq: number) => Math.floor((seq - 1) / LIMITS.ledgerChunk);
 
@@ -177,3 +181,40 @@ async function bringChunk(ctx: Base, place: SecretCopy, chunk: number, upTo: num
 }
 
 export const restored = () => unavailable("The database was restored, and is being brought up to the ledger");
+
+function keysIn(stored: { bytes: Uint8Array } | null): PublishedKey[] {
+  try {
+    const keys: unknown = stored === null ? [] : JSON.parse(text(stored.bytes));
+    return Array.isArray(keys) ? (keys as PublishedKey[]) : [];
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * The public keys of the ledger, of the place that has the most.
+ * @returns none while there was but one
+ * @throws {AppError} unavailable when a place does not answer and no other has any
+ */
+export async function readKeys(ctx: Base): Promise<PublishedKey[]> {
+  const answers = await Promise.allSettled(stores(ctx).map(async ({ place }) => keysIn(await place.get(KEYS))));
+  let longest: PublishedKey[] = [];
+  for (const answer of answers) {
+    if (answer.status === "fulfilled" && answer.value.length > longest.length) longest = answer.value;
+  }
+  if (longest.length > 0) return longest;
+  for (const answer of answers) if (answer.status === "rejected") throw answer.reason;
+  return [];
+}
+
+/** Writes them into every place. @throws {AppError} unavailable */
+export async function writeKeys(ctx: Base, keys: readonly PublishedKey[]): Promise<void> {
+  const bytes = utf8.encode(JSON.stringify(keys));
+  for (const { place } of stores(ctx)) {
+    const stored = await place.get(KEYS);
+    if (stored !== null && text(stored.bytes) === text(bytes)) continue;
+    if (!(await place.put(KEYS, bytes, stored?.version ?? null))) {
+      throw unavailable("Somebody else changes the ledger's key just now");
+    }
+  }
+}

@@ -1,24 +1,25 @@
 import { canonical, type Json } from "../client/canonical.ts";
 import { fromHex, toHex } from "../client/hex.ts";
 import { GrowingTree, leafHash } from "../client/merkle.ts";
-import { entryHash, headText, isSigned } from "../client/receipt.ts";
+import { entryHash, type Head, headText, isOfTime, isSigned } from "../client/receipt.ts";
 import type { Base } from "./context.ts";
 import { FIRST } from "./ledger.ts";
+import { ledgerKeys } from "./ledger-keys.ts";
 import { copiesOfMirror } from "./ledger-mirror.ts";
 import { LIMITS } from "./limits.ts";
 import * as store from "./store/ledger.ts";
-import { ledgerKey } from "./vault-own.ts";
 
 export const LEDGER_FAULTS = [
   "entry", // it is not what its hash was made of
   "chain", // it does not follow the one before
   "missing",
   "head", // its signature or root is wrong
+  "published", // a head that somebody kept is another one here, or beyond the end
   "mirror", // a place of the key store says something else
 ] as const;
 
 export interface LedgerFault {
-  /** The entry, or the size of the head. */
+  /** The entry; of `head` and `published` how many are under it. */
   seq: number;
   what: (typeof LEDGER_FAULTS)[number];
   /** Of `mirror`: which place. */
@@ -31,14 +32,18 @@ export interface LedgerCheck {
   faults: LedgerFault[];
 }
 
-/** Hashes every entry again, and compares the chain, the signed heads and the mirror. Changes nothing. */
-export async function verifyLedger(ctx: Base): Promise<LedgerCheck> {
+/**
+ * Hashes every entry again, and compares the chain, the signed heads and the mirror. Changes nothing.
+ * @param kept heads that were published once, from wherever nobody of the platform could change them
+ */
+export async function verifyLedger(ctx: Base, kept: readonly Pick<Head, "size" | "root">[] = []): Promise<LedgerCheck> {
   const faults: LedgerFault[] = [];
   const found = (seq: number, what: LedgerFault["what"], place: string | null = null) => {
     if (faults.length < LIMITS.ledgerFaults) faults.push({ seq, what, place });
   };
   const copies = await copiesOfMirror(ctx);
   const heads = (await store.newestHeads(ctx.db, LIMITS.ledgerHeadsShown)).reverse();
+  const sizes = new Set([...heads, ...kept].map((head) => head.size));
   const tree = new GrowingTree();
   const roots = new Map<number, string>();
   let prev = FIRST;
@@ -60,7 +65,7 @@ export async function verifyLedger(ctx: Base): Promise<LedgerCheck> {
         prev = toHex(row.hash);
       }
       await tree.add(await leafHash(hash));
-      if (heads.some((head) => head.size === seq)) roots.set(seq, toHex(await tree.root()));
+      if (sizes.has(seq)) roots.set(seq, toHex(await tree.root()));
     }
   }
   for (const { label, head } of copies) {
@@ -68,15 +73,18 @@ export async function verifyLedger(ctx: Base): Promise<LedgerCheck> {
       found(head === null || head === "damaged" ? 0 : head.size, "mirror", label);
     }
   }
-  const key = heads.length === 0 ? null : await ledgerKey(ctx);
+  const keys = heads.length === 0 ? [] : await ledgerKeys(ctx);
   for (const head of heads) {
     const { at, keyId, signature } = head;
     const root = toHex(head.root);
     const text = headText({ at, root, size: head.size });
-    const isSignedByUs = key?.keyId === keyId && (await isSigned(key.publicKey, toHex(signature), text));
+    const key = keys.find((one) => one.keyId === keyId && isOfTime(one, at));
+    const publicKey = fromHex(key?.publicKey, 32);
+    const isSignedByUs = publicKey !== null && (await isSigned(publicKey, toHex(signature), text));
     if (!isSignedByUs || roots.get(head.size) !== root) found(head.size, "head");
   }
-  return { size, heads: heads.length, faults };
+  for (const head of kept) if (roots.get(head.size) !== head.root) found(head.size, "published");
+  return { size, heads: heads.length + kept.length, faults };
 }
 
 const prevOf = (entry: string) => (JSON.parse(entry) as { prev?: unknown }).prev;

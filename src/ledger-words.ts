@@ -27,6 +27,7 @@ export const LEDGER_TYPES = [
   "measure_change",
   "statement_published",
   "restore_replayed",
+  "key_rotated",
 ] as const;
 export type LedgerType = (typeof LEDGER_TYPES)[number];
 

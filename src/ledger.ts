@@ -4,7 +4,8 @@ import { inclusionPath, leafHash, rootOf } from "../client/merkle.ts";
 import { entryHash, type Head, headText, type PublishedHeads } from "../client/receipt.ts";
 import type { Base } from "./context.ts";
 import { AppError } from "./errors.ts";
-import { bringMirror, mirrorHead, restored } from "./ledger-mirror.ts";
+import { ledgerKeys } from "./ledger-keys.ts";
+import { bringMirror, mirrorHead, readKeys, restored, writeKeys } from "./ledger-mirror.ts";
 import { type LedgerFields, type LedgerType, requireWords } from "./ledger-words.ts";
 import { LIMITS } from "./limits.ts";
 import * as store from "./store/ledger.ts";
@@ -70,7 +71,7 @@ export async function kidsRoot(given: readonly number[]): Promise<Kids> {
   return { root: toHex(await rootOf(leaves)), count: kids.length };
 }
 
-const sign = async (key: CryptoKey, text: string) =>
+export const sign = async (key: CryptoKey, text: string) =>
   new Uint8Array(await crypto.subtle.sign("Ed25519", key, new TextEncoder().encode(text)));
 
 /** Hashes of the leaves of the first `size` entries. */
@@ -80,7 +81,8 @@ async function leavesOf(ctx: Base, size: number) {
   return Promise.all(hashes.map(leafHash));
 }
 
-async function signHead(ctx: Base): Promise<store.HeadRow | null> {
+/** Signs how far the ledger is now. */
+export async function signHead(ctx: Base): Promise<store.HeadRow | null> {
   const last = await store.lastEntry(ctx.db);
   if (last === null) return null;
   const { privateKey, keyId } = await ledgerKey(ctx);
@@ -89,7 +91,7 @@ async function signHead(ctx: Base): Promise<store.HeadRow | null> {
   const at = ctx.now();
   const signature = await sign(privateKey, headText({ at, root: toHex(root), size }));
   await store.insertHead(ctx.db, { size, at, root, keyId, signature });
-  return store.headOver(ctx.db, size);
+  return store.headOver(ctx.db, size, keyId);
 }
 
 /** Signs how far the ledger is, once a day where something was added. @returns heads signed */
@@ -99,6 +101,9 @@ export async function signLedgerHead(ctx: Base): Promise<number> {
     return 0;
   }
   await signHead(ctx);
+  // A place that was lost gets its list of keys again.
+  const keys = await readKeys(ctx);
+  if (keys.length > 0) await writeKeys(ctx, keys);
   return 1;
 }
 
@@ -110,13 +115,12 @@ const headOf = ({ size, at, root, keyId, signature }: store.HeadRow): Head => ({
   signature: toHex(signature),
 });
 
-/** The heads that were signed, newest first, and the key to check them with. */
+/** The heads that were signed, newest first, and the keys to check them with. */
 export async function publishedHeads(ctx: Base): Promise<PublishedHeads> {
   const heads = await store.newestHeads(ctx.db, LIMITS.ledgerHeadsShown);
   // Nothing was signed yet: no key is made for whoever asks.
   if (heads.length === 0) return { keys: [], heads: [] };
-  const { keyId, publicKey } = await ledgerKey(ctx);
-  return { keys: [{ keyId, algorithm: "Ed25519", publicKey: toHex(publicKey) }], heads: heads.map(headOf) };
+  return { keys: await ledgerKeys(ctx), heads: heads.map(headOf) };
 }
 
 /** What a receipt says of what was done. */
@@ -136,9 +140,9 @@ export async function signedReceipt(ctx: Base, content: ReceiptContent, seqs: re
   const wanted = [...new Set(seqs)].sort((a, b) => a - b);
   const newest = wanted.at(-1);
   if (newest === undefined) throw new AppError("internal", "A receipt needs an entry of the ledger");
-  const head = (await store.headOver(ctx.db, newest)) ?? (await signHead(ctx));
-  if (head === null || head.size < newest) throw new AppError("internal", "The ledger has no such entry");
   const { privateKey, publicKey, keyId } = await ledgerKey(ctx);
+  const head = (await store.headOver(ctx.db, newest, keyId)) ?? (await signHead(ctx));
+  if (head === null || head.size < newest) throw new AppError("internal", "The ledger has no such entry");
   if (head.keyId !== keyId) throw new AppError("internal", "The head was signed by another key");
   const leaves = await leavesOf(ctx, head.size);
   const entries: Json[] = [];

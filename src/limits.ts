@@ -375,6 +375,8 @@ export const LIMITS = {
   /** What was added to the ledger is under a signed head after this long; heads that are published. */
   ledgerHeadMs: 24 * 3_600_000,
   ledgerHeadsShown: 400,
+  /** Heads of before that one request compares. */
+  ledgerHeadsCompared: 100,
   /** Whether the database was restored is looked at this often in each isolate; while it was, this often. */
   currentEveryMs: 60_000,
   restoredEveryMs: 1000,

@@ -167,37 +167,60 @@ async function fromRootKey({ config }: Base, info: string): Promise<Uint8Array<A
   return new Uint8Array(await crypto.subtle.deriveBits(algorithm, root, 256));
 }
 
-/** Scope of the secret that the ledger is signed with. */
+/** Scopes of the secret that the ledger is signed with, and of the one that comes after it while they change. */
 const SIGNING = "sign ledger";
+const NEXT = "sign ledger next";
 export interface LedgerKey {
+  kid: number;
   privateKey: CryptoKey;
   publicKey: Uint8Array;
   keyId: string;
 }
-const LEDGER_KEYS = new WeakMap<Config, LedgerKey>();
+const LEDGER_KEYS = new WeakMap<Config, Map<number, LedgerKey>>();
 
-/** The Ed25519 key that heads of the ledger and receipts are signed with: made at its first use, never changed. */
-export async function ledgerKey(ctx: Base): Promise<LedgerKey> {
-  const known = LEDGER_KEYS.get(ctx.config);
-  if (known !== undefined) return known;
-  const isIts = ({ scope }: Secret) => scope === SIGNING;
+/**
+ * The Ed25519 key that heads of the ledger and receipts are signed with: made at its first use. Where another isolate has
+ * changed it, it is another one within LIMITS.shredEveryMs.
+ */
+export const ledgerKey = (ctx: Base): Promise<LedgerKey> => signingKey(ctx, SIGNING);
+
+/** The key that comes after it: made now, or by a change that stopped half-way. */
+export const nextLedgerKey = (ctx: Base): Promise<LedgerKey> => signingKey(ctx, NEXT);
+
+async function signingKey(ctx: Base, scope: typeof SIGNING | typeof NEXT): Promise<LedgerKey> {
+  const isIts = (secret: Secret) => secret.scope === scope;
   const cache = await cacheOf(ctx);
   const { epoch } = cache;
   let object = (await held(ctx, LASTING, { both: true }))?.object ?? null;
   if (!object?.secrets.some(isIts)) {
     object = await changeObject(ctx, LASTING, (before) => {
       if (before.secrets.some(isIts)) return null;
-      const made = newSecret(ctx, kidsOf(before), { kind: "lasting", scope: SIGNING });
+      const made = newSecret(ctx, kidsOf(before), { kind: "lasting", scope });
       return { ...before, secrets: [...before.secrets, made] };
     });
     // What it signed must be told from what it did not for years: it does not wait a day for its third copy.
     await bring(ctx, placesOf(ctx).escrow, LASTING, object!);
     cache.hold(LASTING, object!, true, ctx.now(), epoch);
   }
-  const { privateKey, publicKey } = await ed25519Of(object!.secrets.find(isIts)!.bytes);
-  const key = { privateKey, publicKey, keyId: await keyIdOf(publicKey) };
-  LEDGER_KEYS.set(ctx.config, key);
+  const { kid, bytes } = object!.secrets.find(isIts)!;
+  const keys = LEDGER_KEYS.get(ctx.config) ?? new Map<number, LedgerKey>();
+  const known = keys.get(kid);
+  if (known !== undefined) return known;
+  const { privateKey, publicKey } = await ed25519Of(bytes);
+  const key = { kid, privateKey, publicKey, keyId: await keyIdOf(publicKey) };
+  // Not the one of before: nothing is to be signed with it any more.
+  if (scope === SIGNING) LEDGER_KEYS.set(ctx.config, new Map([[kid, key]]));
   return key;
+}
+
+/** From now on the next key is the key, and the one before is destroyed. @returns its kid */
+export async function changeLedgerKey(ctx: Base): Promise<number[]> {
+  const apply = (object: KeyObject) => {
+    if (!object.secrets.some(({ scope }) => scope === NEXT)) return null;
+    const left = object.secrets.filter(({ scope }) => scope !== SIGNING);
+    return { ...object, secrets: left.map((one) => (one.scope === NEXT ? { ...one, scope: SIGNING } : one)) };
+  };
+  return (await destroy(ctx, [{ name: LASTING, apply }]))[0];
 }
 
 const inboxName = (database: string) => `inbox/${database}`;

@@ -6,6 +6,7 @@ import { type Controller, privacyProblems, recordOfProcessing } from "../src/pri
 import { SETTINGS } from "../src/settings.ts";
 import { LANGUAGES } from "../src/text/index.ts";
 import { type Ask, importArchive } from "./import.ts";
+import { appendHeads, headsIn, verifyWith } from "./ledger-heads.ts";
 
 /** A command line that makes no sense. */
 export class UsageError extends Error {}
@@ -48,6 +49,7 @@ const FAULTS: Readonly<Record<string, string>> = {
   chain: "does not follow the one before",
   missing: "is missing",
   head: "is where a signed head ends that does not fit",
+  published: "is where a head ends that was kept elsewhere, and that is another one here or beyond the end",
   mirror: "is another one in the key store, or not there",
 };
 
@@ -199,11 +201,31 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     words: "ledger verify",
-    options: [],
+    options: ["heads"],
     method: "GET",
     path: "/v1/admin/ledger/verify",
+    act: ({ heads }, ask) =>
+      heads === undefined ? ask("GET", "/v1/admin/ledger/verify") : verifyWith(headsIn(String(heads)), ask),
     text: ledgerText,
     failed: ({ faults }) => (faults as unknown[]).length > 0,
+  },
+  {
+    words: "ledger heads",
+    options: ["append!"],
+    method: "POST",
+    path: "/v1/admin/ledger/verify",
+    act: ({ append }, ask) => appendHeads(String(append), ask),
+    text: (answer, { append }) =>
+      (answer.faults as unknown[]).length > 0 ? ledgerText(answer) : `${answer.added} heads added to ${append}.`,
+    failed: ({ faults }) => (faults as unknown[]).length > 0,
+  },
+  {
+    words: "ledger rotate-key",
+    options: [],
+    method: "POST",
+    path: "/v1/admin/ledger/rotate-key",
+    text: ({ keyId, publicKey, signedBy }) =>
+      `Key ${keyId}, public key ${publicKey}; ${signedBy} signed it and is destroyed.`,
   },
   {
     words: "account show",

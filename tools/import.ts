@@ -6,7 +6,7 @@ import { ZipError, ZipReader } from "./unzip.ts";
 
 type Row = Record<string, unknown>;
 /** Asks the platform. */
-export type Ask = (method: string, path: string, body: Row | Uint8Array) => Promise<Row>;
+export type Ask = (method: string, path: string, body?: Row | Uint8Array) => Promise<Row>;
 
 /** What an export tells and an import cannot make, and why. */
 const NOT_IMPORTED: Readonly<Record<string, string>> = {

@@ -72,9 +72,9 @@ export async function insertEntry(db: Db, { seq, at, type, entry, hash }: Ledger
   return rowsAffected === 1;
 }
 
-/** The smallest signed head that covers an entry; null: none does. */
-export async function headOver(db: Db, seq: number): Promise<HeadRow | null> {
-  return (await heads(db, "WHERE size >= ? ORDER BY size LIMIT 1", [seq]))[0] ?? null;
+/** The smallest head that covers an entry and that a key signed; null: none does. */
+export async function headOver(db: Db, seq: number, keyId: string): Promise<HeadRow | null> {
+  return (await heads(db, "WHERE size >= ? AND key_id = ? ORDER BY size LIMIT 1", [seq, keyId]))[0] ?? null;
 }
 
 /** Signed heads, the newest first. */
@@ -82,7 +82,7 @@ export function newestHeads(db: Db, limit: number): Promise<HeadRow[]> {
   return heads(db, "ORDER BY size DESC LIMIT ?", [limit]);
 }
 
-async function heads(db: Db, which: string, args: number[]): Promise<HeadRow[]> {
+async function heads(db: Db, which: string, args: (number | string)[]): Promise<HeadRow[]> {
   const { rows } = await db.$client.execute({
     sql: `SELECT size, at, root, key_id, signature FROM ledger_heads ${which}`,
     args,
@@ -96,11 +96,12 @@ async function heads(db: Db, which: string, args: number[]): Promise<HeadRow[]> 
   }));
 }
 
-/** Keeps a head, unless there is one of that size. */
+/** Keeps a head, unless the same key has signed one of that size. */
 export async function insertHead(db: Db, { size, at, root, keyId, signature }: HeadRow): Promise<boolean> {
   const { rowsAffected } = await db.$client.execute({
     sql: `INSERT INTO ledger_heads (size, at, root, key_id, signature) VALUES (?, ?, ?, ?, ?)
-      ON CONFLICT (size) DO NOTHING`,
+      ON CONFLICT (size) DO UPDATE SET at = excluded.at, key_id = excluded.key_id, signature = excluded.signature
+      WHERE key_id <> excluded.key_id AND root = excluded.root`,
     args: [size, at, root, keyId, signature],
   });
   return rowsAffected === 1;

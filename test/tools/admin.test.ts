@@ -1,5 +1,5 @@
 import { execFile, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { app, ROUTES } from "../../src/http/app.ts";
+import { appendLedger, signLedgerHead } from "../../src/ledger.ts";
 import { LIMITS } from "../../src/limits.ts";
 import { accountKey } from "../../src/vault.ts";
 import { run } from "../../tools/admin.ts";
@@ -312,4 +313,48 @@ test("admin says how to start the platform when it does not run or does not answ
   clearRunning(dataDir);
   expect((await bare("account list")).stderr).toMatch(/^No platform runs with DATA_DIR .*; start it with: DATA_DIR=/);
   expect((await bare("--help")).stdout).toMatch(/^Usage: /);
+});
+
+test("admin keeps the ledger's heads in a file, and finds out a ledger that was cut short and signed anew", async () => {
+  const ctx = aBase(database.db, { now: Date.now() - 30 * 86_400_000 });
+  const grow = async (type: "frozen" | "cleared", entries: number) => {
+    for (let i = 0; i < entries; i++) {
+      await appendLedger(ctx, type, {});
+      ctx.advance(LIMITS.ledgerHeadMs);
+      await signLedgerHead(ctx);
+    }
+  };
+  const file = join(dataDir, "heads.jsonl");
+  const lines = () => readFileSync(file, "utf8").trimEnd().split("\n");
+  await grow("frozen", 3);
+  expect(await said(`ledger heads --append ${file}`)).toBe(`3 heads added to ${file}.`);
+  await grow("frozen", 2);
+  expect(JSON.parse(await said(`ledger heads --append ${file} --json`))).toMatchObject({ added: 2, faults: [] });
+  expect(await said(`ledger heads --append ${file}`)).toBe(`0 heads added to ${file}.`);
+  expect(lines().map((line) => JSON.parse(line).size)).toEqual([1, 2, 3, 4, 5]);
+  expect(await said(`ledger verify --heads ${file}`)).toContain("all fit");
+
+  const rotated = JSON.parse(await said("ledger rotate-key --json"));
+  expect(rotated).toMatchObject({ signedBy: JSON.parse(lines()[0]!).keyId, until: null });
+  expect(await said(`ledger heads --append ${file}`)).toBe(`1 heads added to ${file}.`);
+
+  ctx.at(Date.now());
+  await database.client.execute("DELETE FROM ledger WHERE seq > 4");
+  await database.client.execute("DELETE FROM ledger_heads WHERE size > 4");
+  for (const place of [...ctx.secrets.copies, ctx.secrets.escrow]) {
+    for (const name of ["ledger/head", "ledger/00000000"]) await place.delete(name);
+  }
+  await grow("cleared", 4);
+  expect(await said("ledger verify")).toMatch(/: all fit\.$/);
+  const before = lines();
+  const said5 = "Entry 5 is where a head ends that was kept elsewhere";
+  expect(await admin(`ledger heads --append ${file}`)).toMatchObject({
+    code: 1,
+    stdout: expect.stringContaining(said5),
+  });
+  expect(await said(`ledger verify --heads ${file}`)).toContain(said5);
+  process.exitCode = 0;
+  expect(lines()).toEqual(before);
+  writeFileSync(file, "nonsense\n");
+  expect(await said(`ledger verify --heads ${file}`)).toBe(`Line 1 of ${file} is no head of the ledger.`);
 });

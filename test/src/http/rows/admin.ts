@@ -232,6 +232,18 @@ export const ADMIN_ROWS: Rows = {
     path: at("/v1/admin/ledger/verify"),
     status: 200,
   },
+  "POST /v1/admin/ledger/verify": {
+    who: ["adminToken", "admin", "privacy"],
+    path: at("/v1/admin/ledger/verify"),
+    body: () => ({ heads: [{ size: 1, root: "00".repeat(32) }] }),
+    status: 200,
+  },
+  "POST /v1/admin/ledger/rotate-key": {
+    who: OPERATOR,
+    path: at("/v1/admin/ledger/rotate-key"),
+    body: () => ({}),
+    status: 200,
+  },
   "GET /v1/admin/key-store": { who: OPERATOR, path: at("/v1/admin/key-store"), status: 200 },
   "POST /v1/admin/key-store/rewrap": {
     who: OPERATOR,
