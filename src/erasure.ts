@@ -129,7 +129,7 @@ async function turn(ctx: Base, request: Erasure, holder: number): Promise<"clear
       if (to === "frozen") {
         // Whoever else has asked is frozen, too, before anything is worked on, which may take long.
         await releaseErasure(ctx.db, id, holder, 0, false);
-        return false;
+        return "left";
       }
       // Not at once: whoever wrote what was found may be at it still.
       if (state === "verifying" && to === "purging") throw new Error("A store still holds something");
