@@ -141,8 +141,11 @@ export function openCommands(
 
 const AT_VERSION = "(SELECT version FROM registry) = ?";
 
-/** Of a device `d` that is marked, what it was told since, as long as its tracker is nobody else's. */
-const DELIVERABLE = `(d.deleting_at IS NULL OR (c.code IN (${CLEARING_CODES}) AND c.created_at >= d.deleting_at
+/**
+ * Of a device `d` that is suspended nothing. Of one that is marked, suspended or not, what it was told since, as long as
+ * its tracker is nobody else's.
+ */
+const DELIVERABLE = `((d.deleting_at IS NULL AND NOT ${inForce("d.account_id", "d.id")}) OR (c.code IN (${CLEARING_CODES}) AND c.created_at >= d.deleting_at
   AND NOT EXISTS (SELECT 1 FROM devices o WHERE o.imei_index = d.imei_index AND o.deleting_at IS NULL)))`;
 
 /** Puts back what a bridge claimed but could not write: it may be claimed again while its time lasts. */
@@ -169,7 +172,6 @@ export function claimStatement(
       WHERE id IN (SELECT value FROM json_each(?)) AND state = 'queued' AND expires_at > ? AND ${AT_VERSION}
         AND coalesce((SELECT kid FROM settlement) = ?, TRUE)
         AND EXISTS (SELECT 1 FROM devices d WHERE d.id = c.device_id AND ${DELIVERABLE})
-        AND NOT ${inForce("c.account_id", "c.device_id")}
       RETURNING id, frame, account_id`,
     args: [now, bridgeId, JSON.stringify(ids), now, version, kid],
   };
@@ -191,7 +193,6 @@ export function offersStatement(now: number, limit: number): Statement {
   return {
     sql: `SELECT min(c.id), d.imei, d.account_id FROM commands c JOIN devices d ON d.id = c.device_id
       WHERE c.state = 'queued' AND c.expires_at > ? AND ${DELIVERABLE}
-        AND NOT ${inForce("d.account_id", "d.id")}
       GROUP BY c.device_id ORDER BY random() LIMIT ?`,
     args: [now, limit],
   };

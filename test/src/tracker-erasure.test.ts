@@ -146,6 +146,17 @@ describe("the trackers of what is erased", () => {
     expect(await saidIn(id)).toEqual({ cache: { confirmed: 1 }, ...NO_COMMAND(1) });
   });
 
+  test("are told to delete it also when they are suspended, and nothing else", async () => {
+    const { accountId } = await anOnlineDevice();
+    await database.client.execute({
+      sql: "INSERT INTO suspensions (account_id, kind, since) VALUES (?, 'legislation', ?)",
+      args: [accountId, NOON],
+    });
+    await ask(accountId, { kind: "account" });
+    await carryOut(base);
+    expect((await taken()).map((frame) => frame.includes(",F09,"))).toEqual([true]);
+  });
+
   test("are not waited for when they are silent for long, or no bridge is there", async () => {
     for (const isSilent of [true, false]) {
       const device = await anOnlineDevice();
