@@ -105,6 +105,24 @@ const DECLARED: readonly { who: readonly Caller[]; route: RegExp; columns: RegEx
   },
   {
     who: ["adminToken", "admin", "privacy"],
+    route: /\/admin\/holds$/,
+    columns: /^legalHolds\.(name|basis|reference|scope|placedAt|confirmedAt|reviewAt|expiresAt|releasedAt)$/,
+    why: "what must not go, by numbers of accounts and the operator's own file numbers",
+  },
+  {
+    who: ["admin", "privacy"],
+    route: /\/admin\/(held|accounts\/\{id\})$/,
+    columns: /^(heldParts\.(basis|cause|madeAt)|legalHolds\.name)$/,
+    why: "what is kept of what was erased, for the legal staff: fixed words and numbers",
+  },
+  {
+    who: ["adminToken", "admin", "finance"],
+    route: /\/admin\/accounts\/\{id\}(\/obligations)?$/,
+    columns: /^obligations\.(kind|basis|details|createdAt|expiresAt|acknowledgedAt)$/,
+    why: "what is owed, which finance wrote down itself",
+  },
+  {
+    who: ["adminToken", "admin", "privacy"],
     route: /\/admin\/audit$/,
     columns: /^audit\.(at|action|subject|reason)$/,
     why: "ids and fixed words; the reason is the operator's own sentence",
@@ -229,7 +247,7 @@ beforeAll(async () => {
     const given: Record<string, Row> = {
       unclaimed: { imei: anImei(), lastSeen: NOON },
       commands: { arguments: JSON.stringify({ text: aWord() }) },
-      legalHolds: { placedBy: 1, confirmedBy: 2 },
+      legalHolds: { placedBy: 1, confirmedBy: 2, scope: JSON.stringify({ kind: "fields", fields: [aWord()] }) },
       suspensions: { requestId: null, liftedAt: NOON, since: NOON },
       requests: { scope: JSON.stringify({ kind: "fields", fields: [aWord()] }) },
       // The first there is.

@@ -160,6 +160,17 @@ test("admin looks after accounts: shown masked, unmasked with a reason, suspende
   expect(await said("overview")).toMatch(/^positionsPerS +0$/m);
 });
 
+test("admin lists holds, which people alone place, and writes down what is owed", async () => {
+  expect(await said("holds list --open")).toBe("None.");
+  const owed = "obligations add --account 1 --kind extension --basis contract --details Invoice_R-77";
+  expect(await said(`${owed} --until 2099-01-01`)).toBe(
+    "expiresAt must be in the future, at most 10 years ahead (expiresAt)",
+  );
+  const until = new Date(Date.now() + 400 * 86_400_000).toISOString();
+  expect(await said(`${owed} --until ${until}`)).toMatch(/^Obligation \d+\. It keeps nothing before an owner/);
+  expect(await said("obligations list --account 1")).toMatch(/ extension +contract +.* true +false +Invoice_R-77$/m);
+});
+
 test("admin says what retention would delete, why something is kept, and runs it", async () => {
   expect(await said("retention dry-run")).toBe("None.");
   const explained = await said("retention explain --account 1 --at 2026-01-31");

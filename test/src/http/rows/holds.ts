@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { keep } from "../../../../src/held-parts.ts";
 import { insertObligation } from "../../../../src/store/obligations.ts";
 import { legalHolds } from "../../../../src/store/schema.ts";
-import { aUser } from "../../../database.ts";
+import { anAccount, aUser } from "../../../database.ts";
 import { at, OPERATOR, type Rows, type Things } from "./row.ts";
 
 const PRIVACY = ["adminToken", "admin", "privacy"] as const;
@@ -22,10 +22,11 @@ async function granted({ api: { base } }: Things): Promise<void> {
   });
 }
 
-/** A hold that somebody else of the staff has placed. @returns its name */
-async function placed(things: Things, isConfirmed = false): Promise<string> {
+/** A hold that somebody else of the staff has placed, of an account that nothing else is about. @returns its name */
+async function placed(things: Things, isConfirmed = false, of?: number): Promise<string> {
   await granted(things);
-  const { base, accountId } = things.api;
+  const { base } = things.api;
+  const accountId = of ?? (await anAccount(base.db));
   const name = randomBytes(16).toString("base64url");
   const now = base.now();
   await base.db.insert(legalHolds).values({
@@ -44,7 +45,7 @@ async function kept(things: Things): Promise<number> {
   const { base, accountId } = things.api;
   let part = PARTS.get(things.api);
   if (part === undefined) {
-    const name = await placed(things, true);
+    const name = await placed(things, true, accountId);
     await keep(base, { accountId, scope: { kind: "fields", fields: [] }, cause: "request:1", requestId: null });
     const { rows } = await base.db.$client.execute("SELECT id FROM held_parts");
     part = Number(rows[0]![0]);
@@ -58,6 +59,7 @@ async function kept(things: Things): Promise<number> {
   return part;
 }
 
+/** An extension that is over a moment later: the walk goes on with an account of which nothing is kept. */
 async function obligation({ api: { base, accountId } }: Things): Promise<number> {
   const now = base.now();
   const row = {
@@ -67,7 +69,7 @@ async function obligation({ api: { base, accountId } }: Things): Promise<number>
     createdBy: null,
     createdAt: now,
   } as const;
-  return (await insertObligation(base.db, accountId, { ...row, expiresAt: now + DAY })).id;
+  return (await insertObligation(base.db, accountId, { ...row, expiresAt: now + 1 })).id;
 }
 
 const owed = (things: Things) => ({
@@ -151,7 +153,7 @@ export const HOLDS_ROWS: Rows = {
   },
   "POST /v1/admin/accounts/{id}/obligations": {
     who: FINANCE,
-    path: ({ account }) => `/v1/admin/accounts/${account}/obligations`,
+    path: async ({ api }) => `/v1/admin/accounts/${await anAccount(api.base.db)}/obligations`,
     body: owed,
     status: 201,
   },
@@ -165,7 +167,7 @@ export const HOLDS_ROWS: Rows = {
   "POST /profile/kept": {
     who: OWNER,
     path: at("/profile/kept"),
-    body: () => ({ act: "choose", profile: "cn-road-transport" }),
+    body: () => ({ act: "drop", profile: "cn-road-transport" }),
     status: 303,
   },
   "GET /admin/holds": { who: PRIVACY, path: at("/admin/holds"), status: 200 },
