@@ -101,14 +101,15 @@ async function hammer(platform: Platform, { ids, get }: Registered, cookies: str
         await get(account - 1, turn % 2 === 0 ? `/v1/devices/${device}/positions?limit=100` : "/v1/positions/latest");
         met[n]!.lastRead = Date.now();
         met[n]!.readMs.push({ at: Date.now(), ms: performance.now() - begun });
-      } catch {
-        met[n]!.refused += 1;
+      } catch (error) {
+        // Who asks too often is no stranger.
+        if (!String(error).includes(": 429 ")) met[n]!.refused += 1;
       }
     }
   };
-  const write = async (n: number) => {
+  const write = async (n: number, account: number) => {
     for (let turn = 0; !ended; turn++, await sleep(PAUSE_MS * 4)) {
-      const response = await fetch(`${platform.url}/v1/me`, {
+      const response = await fetch(`${platform.url}/v1/devices/${ids[firstDevice(account)]}`, {
         method: "PATCH",
         headers: {
           cookie: `${SESSION_COOKIE}=${cookies[n]}`,
@@ -128,7 +129,7 @@ async function hammer(platform: Platform, { ids, get }: Registered, cookies: str
       sockets[n]!.write(encodeAaa({ identifier: "A", imei: imeiOf(device), report, model: MODEL }));
     }
   };
-  const all = accountsAll.flatMap((account, n) => [read(n, account), write(n), send(n, account)]);
+  const all = accountsAll.flatMap((account, n) => [read(n, account), write(n, account), send(n, account)]);
   const end = async () => {
     ended = true;
     await Promise.all(all);
@@ -161,7 +162,7 @@ interface Erased {
 const ERASED = `SELECT account_id AS account, verified_at AS verified, frozen_at AS frozen, closed_at AS cleared, failures,
   (SELECT min(at) FROM request_steps WHERE request_id = requests.id) AS taken,
   (SELECT coalesce(sum(waited), 0) FROM (SELECT lead(at) OVER (ORDER BY id) - at AS waited, ok FROM request_steps
-    WHERE request_id = requests.id) WHERE ok = 0) AS waited FROM requests ORDER BY id`;
+    WHERE request_id = requests.id) WHERE ok = 0) AS waited FROM requests WHERE type = 'erase' ORDER BY id`;
 const erased = (db: Database.Database) => db.prepare(ERASED).all([]) as Erased[];
 
 async function run(platform: Platform, db: Database.Database): Promise<void> {
