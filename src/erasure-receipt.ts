@@ -5,6 +5,7 @@ import { type Erasure, entriesOfRequest, type Step, saveReceipt, stepsOf } from 
 import type { HeldOf } from "./store/held-parts.ts";
 import { hasEntry } from "./store/requests.ts";
 import type { ErasureJob, Verified } from "./store-eraser.ts";
+import { markAllTracks } from "./track-marks.ts";
 import { trackersSaid } from "./tracker-erasure.ts";
 
 // What the ledger and the subject are told of an erasure: numbers, fixed words and ids of destroyed keys.
@@ -68,6 +69,7 @@ export async function conclude(
   } as const;
   const done = type === "correct" ? "corrected" : "cleared";
   await appendLedger(ctx, held.length > 0 ? "partially_cleared" : done, fields);
+  await markAllTracks(ctx);
   // Nobody asked for it by name.
   if (request.level === null) return;
   const { receivedAt, verifiedAt, frozenAt, level } = request;

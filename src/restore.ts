@@ -24,6 +24,7 @@ import { assertErasing, emptyLog } from "./store/scrub.ts";
 import { SEALED, type SealedTable } from "./store/sealed.ts";
 import { allTelemetry, type Telemetry } from "./telemetry.ts";
 import { bury } from "./tombstones.ts";
+import { markAllTracks, markTracks, restoredTracks } from "./track-marks.ts";
 import { readObject } from "./vault-copies.ts";
 import { accountName, type KeyObject, unavailable } from "./vault-object.ts";
 import { accountObjects } from "./vault-upkeep.ts";
@@ -45,7 +46,7 @@ interface State {
 const STATES = new WeakMap<Config, State>();
 
 /**
- * Lets nobody in while the database is older than the ledger; the replay is begun then, and goes on in the job.
+ * Lets nobody in while the database, or one with tracks, is older than the ledger; the replay is begun then, and goes on in the job.
  * @throws {AppError} unavailable
  */
 export async function requireCurrent(ctx: Base): Promise<void> {
@@ -60,7 +61,7 @@ export async function requireCurrent(ctx: Base): Promise<void> {
   }
   let behind: boolean;
   try {
-    behind = (await lacking(ctx)) !== null;
+    behind = (await lacking(ctx)) !== null || (await restoredTracks(ctx)).length > 0;
   } catch (error) {
     // Nothing opens without the key store. Who was let in before is not turned away by what may be over in a moment.
     if (known?.current) return;
@@ -97,7 +98,7 @@ type Counts = Record<(typeof COUNTED)[number], number>;
  * @returns rows that went; 0 where nothing was to do, or something is left for the next run
  */
 export async function replay(ctx: Base): Promise<number> {
-  await markTracks(ctx);
+  await repairTracks(ctx);
   const head = await lacking(ctx);
   if (head === null) return 0;
   const begin = ctx.now();
@@ -296,26 +297,17 @@ async function putBack(ctx: Base, head: MirrorHead, gone: Counts): Promise<void>
   await bringMirror(ctx);
 }
 
-/**
- * A database with tracks alone may be restored, too. Nothing that was erased opens in it, and it keeps nobody from being
- * served; what the main database noted about it is compared, and its rows are deleted again.
- */
-async function markTracks(ctx: Base): Promise<void> {
+/** The rows of databases with tracks alone that were restored are deleted again. */
+async function repairTracks(ctx: Base): Promise<void> {
   const head = await mirrorHead(ctx);
-  if (head === null) return;
-  for (const telemetry of allTelemetry(ctx)) {
-    if (telemetry.main) continue;
-    const { db, name } = telemetry;
-    const [mark, noted] = [await store.readMark(db), await store.readMark(ctx.db, ` ${name}`)];
-    if (mark < noted) {
-      ctx.log.error("telemetry.restored", { database: name });
-      await settle(ctx, telemetry, { all: true });
-      await tidy(ctx, telemetry);
-      await repeatTracks(ctx, telemetry);
-    }
-    if (mark < head.size) await store.writeMark(db, head.size, ctx.now());
-    if (noted < head.size) await store.writeMark(ctx.db, head.size, ctx.now(), ` ${name}`);
+  for (const telemetry of head === null ? [] : await restoredTracks(ctx)) {
+    ctx.log.error("telemetry.restored", { database: telemetry.name });
+    await settle(ctx, telemetry, { all: true });
+    await tidy(ctx, telemetry);
+    await repeatTracks(ctx, telemetry);
+    await markTracks(ctx, telemetry, head!);
   }
+  await markAllTracks(ctx);
 }
 
 async function repeatTracks(ctx: Base, telemetry: Telemetry): Promise<void> {

@@ -150,8 +150,15 @@ export const readProgress = (db: Db): Promise<string | null> => readRow(db, PROG
 export const writeProgress = (db: Db, value: string, now: number): Promise<void> => writeRow(db, PROGRESS, value, now);
 export const readMark = async (db: Db, name = ""): Promise<number> =>
   Number((await readRow(db, `${MARK}${name}`)) ?? 0);
-export const writeMark = (db: Db, size: number, now: number, name = ""): Promise<void> =>
-  writeRow(db, `${MARK}${name}`, String(size), now);
+/** Marks only rise: several may tell it at once. */
+export async function writeMark(db: Db, size: number, now: number, name = ""): Promise<void> {
+  await db.$client.execute({
+    sql: `INSERT INTO settings (name, value, updated_at) VALUES (?, ?, ?)
+      ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at
+      WHERE CAST(excluded.value AS INTEGER) > CAST(value AS INTEGER)`,
+    args: [`${MARK}${name}`, String(size), now],
+  });
+}
 
 async function readRow(db: Db, name: string): Promise<string | null> {
   const { rows } = await db.$client.execute({ sql: "SELECT value FROM settings WHERE name = ?", args: [name] });

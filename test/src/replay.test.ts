@@ -34,6 +34,7 @@ import {
   type TestDatabase,
   withElsewhere,
 } from "../database.ts";
+import { place } from "../regions.ts";
 import { settled, stored } from "../stored.ts";
 
 // A copy of the database file is taken, something is erased, and the copy is put back in place of the file. The key store
@@ -340,6 +341,49 @@ test("one place of the key store that does not answer keeps nobody out, and lets
     const at = Object.assign(await restored(path), { secrets: { ...secrets, copies }, defer });
     await expect(requireCurrent(at)).rejects.toMatchObject({ code: "unavailable" });
   }
+});
+
+test("nobody is served while a database with tracks that was restored alone is not repaired", async () => {
+  const eu = await aDatabaseFile({ concurrency: 1 });
+  await withElsewhere(base.db, "eu", Promise.resolve(eu));
+  const [family, others] = [await aFamily(1), await aFamily(1)];
+  const device = family.devices[0]!;
+  for (const { accountId } of [family, others]) await place(base, accountId, "eu");
+  for (let run = 0; run < 5; run++) {
+    await runJob(base, "move-tracks");
+    base.advance(10 * MINUTE);
+  }
+  expect((await eu.client.execute("SELECT count(*) FROM segments")).rows[0]![0]).toBeGreaterThan(1);
+  await eu.client.execute("PRAGMA wal_checkpoint(TRUNCATE)");
+  const path = join(folder, `${copies++}.db`);
+  cpSync(eu.path, path);
+  await eraseAll(family.accountId, { kind: "devices", devices: [device.id] });
+  const track = await trackOf(base, others.devices[0]!);
+
+  // Before the next minute's job, and with the request that is the first to come.
+  const client = createClient({ url: `file:${path}`, concurrency: 1 });
+  open.push(client);
+  await client.execute("PRAGMA secure_delete = ON");
+  const there = { db: Object.assign(drizzle(client, { schema }) as Db, { $fields: base.db.$fields }), region: "EU" };
+  const at: TestBase = Object.assign(aBase(base.db, { now: base.now() }), {
+    secrets,
+    telemetry: { region: "default", others: new Map([["eu", there]]) },
+  });
+  const left = async () =>
+    (await client.execute({ sql: "SELECT count(*) FROM segments WHERE device_id = ?", args: [device.id] })).rows[0]![0];
+  expect(await left()).toBeGreaterThan(0);
+  expect((await ask(at)).status).toBe(503);
+  await at.settled();
+  at.advance(LIMITS.restoredEveryMs);
+  expect((await ask(at, "/healthz")).status).toBe(200);
+  expect(await left()).toBe(0);
+  expect(await trackOf(at, others.devices[0]!)).toEqual(track);
+  // One that does not answer keeps nobody else out.
+  const failing = { execute: () => Promise.reject(new Error("It does not answer")) };
+  const down = { ...there, db: Object.assign(Object.create(there.db), { $client: failing }) as Db };
+  const elsewhere = { region: "default", others: new Map([["eu", down]]) };
+  await requireCurrent(Object.assign(aBase(base.db, { now: base.now() }), { secrets, telemetry: elsewhere }));
+  eu.close();
 });
 
 test("a database with tracks that was restored alone loses again what was erased", async () => {
