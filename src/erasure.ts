@@ -70,7 +70,8 @@ export async function carryOut(ctx: Base): Promise<number> {
   let hears = false;
   while (ctx.now() - begin < LIMITS.erasureRunMs) {
     const holder = newHolder(ctx);
-    const request = await takeErasure(ctx.db, holder, ctx.now(), ctx.now() + LIMITS.erasureLeaseMs);
+    const now = ctx.now();
+    const request = await takeErasure(ctx.db, holder, now, now + LIMITS.erasureLeaseMs, now + LIMITS.erasureRetryMaxMs);
     if (request === null) {
       // Trackers answer in seconds, or not at all: the next run would be late for that.
       if (!hears || !(await aMoment(ctx))) break;

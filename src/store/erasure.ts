@@ -58,16 +58,29 @@ const PARTS = "('fields', 'categories')";
 const IN_TURN = `(scope ->> '$.kind' NOT IN ${PARTS} OR state NOT IN ('verified', 'partially_cleared') OR NOT EXISTS (
   SELECT 1 FROM requests o WHERE o.account_id = requests.account_id AND o.id <> requests.id AND o.closed_at IS NULL
     AND o.type IN ('erase', 'correct') AND o.state IN ${RUNNING} AND o.scope ->> '$.kind' IN ${PARTS}
-    AND (o.state NOT IN ('verified', 'partially_cleared') OR o.held_until > ?2 OR (o.id < requests.id AND o.due_at <= ?2))))`;
+    AND (o.state NOT IN ('verified', 'partially_cleared') OR (o.held_until > ?2 AND o.held_until <= ?3) OR (o.id < requests.id AND o.due_at <= ?2))))`;
 
-/** Takes the lease of the due erasure, or correction, that is to be frozen, or whose deadline is nearest. Null: none is due, or all are being worked on. */
-export async function takeErasure(db: Db, holder: number, now: number, until: number): Promise<Erasure | null> {
+/**
+ * Takes the lease of the due erasure, or correction, that is to be frozen, or whose deadline is nearest. Leases and tries
+ * that are farther away than any that is given now are of a clock that was set back since: nobody waits for those.
+ * @param until when the lease ends
+ * @param latest when a try that failed now would be due again
+ * @returns null: none is due, or all are being worked on
+ */
+export async function takeErasure(
+  db: Db,
+  holder: number,
+  now: number,
+  until: number,
+  latest: number,
+): Promise<Erasure | null> {
   const { rows } = await db.$client.execute({
     sql: `UPDATE requests SET holder = ?1, held_until = ?3 WHERE id = (
         SELECT id FROM requests WHERE closed_at IS NULL AND type IN ('erase', 'correct') AND state IN ${RUNNING}
-          AND due_at <= ?2 AND held_until <= ?2 AND ${IN_TURN} ORDER BY state <> 'verified', coalesce(deadline, 0), id LIMIT 1)
+          AND (due_at <= ?2 OR (due_at > ?4 AND state <> 'partially_cleared' AND NOT (type = 'correct' AND state = 'verified')))
+          AND (held_until <= ?2 OR held_until > ?3) AND ${IN_TURN} ORDER BY state <> 'verified', coalesce(deadline, 0), id LIMIT 1)
       RETURNING ${COLUMNS}`,
-    args: [holder, now, until],
+    args: [holder, now, until, latest],
   });
   return rows[0] === undefined ? null : erasureOf(rows[0]);
 }
