@@ -16,6 +16,8 @@ async function main(options: LoopOptions & { stays: { id: number; accountId: num
   const other = (await openFiles(options)).base;
   for (let n = 0; ; n++) {
     const accountId = await anAccount(base.db);
+    // Those of a run that was killed before it asked stay.
+    const email = `p${options.round}.${n}@edge.test`;
     const device = await aDevice(base.db, {
       accountId,
       createdAt: 0,
@@ -24,7 +26,7 @@ async function main(options: LoopOptions & { stays: { id: number; accountId: num
         .padStart(14, "0")
         .slice(-14)}`,
     });
-    await aSession(base, await aUser(base.db, { accountId, role: "owner" }));
+    await aSession(base, await aUser(base.db, { accountId, role: "owner", email }));
     const track = (count: number, hours: number) =>
       Array.from({ length: count }, (_, i) => ({ fixTime: options.now - hours * 60 * MINUTE - i * MINUTE }));
     await stored(base, device, track(60, 5));
