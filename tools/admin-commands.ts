@@ -525,6 +525,13 @@ export const COMMANDS: readonly Command[] = [
     text: ({ name, state }) => `Request ${name} is ${state}; who asked is told.`,
   },
   {
+    words: "subject-requests list",
+    options: ["limit"],
+    method: "GET",
+    path: "/v1/admin/subject-requests",
+    columns: ["name", "accountId", "deviceId", "type", "state", "staffBy"],
+  },
+  {
     words: "holds list",
     options: ["open?", "limit"],
     method: "GET",
@@ -683,6 +690,9 @@ export const WITHOUT_COMMAND: Readonly<Record<string, string>> = {
   "POST /v1/admin/activations": "activation load sends the list as CSV, which may be longer",
   "POST /v1/admin/requests": "staff answer for it in person: on the page, signed in",
   "POST /v1/admin/requests/*/confirm": "two of the staff answer for it in person: on the page, signed in",
+  "POST /v1/admin/requests/*/proof": "staff answer for it in person: on the page, signed in",
+  "POST /v1/admin/subject-requests/*/accept": "staff answer for it in person: on the page, signed in",
+  "POST /v1/admin/subject-requests/*/refuse": "staff answer for it in person: on the page, signed in",
   "POST /v1/admin/holds": "two of the staff answer for it in person: on the page, signed in",
   "POST /v1/admin/holds/*/confirm": "two of the staff answer for it in person: on the page, signed in",
   "POST /v1/admin/holds/*/review": "one of the legal staff answers for it in person: on the page, signed in",
