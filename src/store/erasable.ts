@@ -15,6 +15,7 @@ import {
 } from "./personal.ts";
 import * as schema from "./schema.ts";
 import { SEALED } from "./sealed.ts";
+import { IDS_A_DEVICE } from "./segments.ts";
 
 // What an erasure does to the database, read from the data map and from nothing else. The statements are put together from
 // names of the schema, never from input.
@@ -207,25 +208,28 @@ const NAMES: Readonly<Record<string, "users" | "devices" | "keys">> = {
 };
 const OF: Readonly<Record<string, string>> = { users: "users", devices: "devices", keys: "api_keys" };
 
-/** Which rows of a table name an account, or a person, device or key of it. null: none can. */
-function namesAccount(table: SQLiteTable): string | null {
+/** Segments of devices are found by their ids: a look at every row would take as long as there are rows. */
+const segmentsOf = (devices: string) => `id IN (SELECT s.id FROM (${devices}) o CROSS JOIN segments s
+  ON s.id >= o.id * ${IDS_A_DEVICE} AND s.id < (o.id + 1) * ${IDS_A_DEVICE})`;
+
+/** Conditions, any of which a row meets that names an account, or a person, device or key of it. */
+function namesAccount(table: SQLiteTable): string[] {
   const { name, columns, foreignKeys } = getTableConfig(table);
-  if (name === "accounts") return "id = :account";
+  if (name === "accounts") return ["id = :account"];
   const references = new Map(
     foreignKeys.map((key) => {
       const { foreignTable, columns: own } = key.reference();
       return [own[0]!.name, getTableConfig(foreignTable).name] as const;
     }),
   );
-  const conditions = columns.flatMap(({ name: column }) => {
+  return columns.flatMap(({ name: column }) => {
     if (column === "account_id") return ["account_id = :account"];
     const kind = NAMES[column];
     // The key of a wrapped secret is a customer's own, and not one of the API.
     if (kind === undefined || (kind === "keys" && references.get(column) !== OF.keys)) return [];
-    const living = `SELECT id FROM ${OF[kind]} WHERE account_id = :account`;
-    return [`"${column}" IN (${living} UNION ALL SELECT value FROM json_each(:${kind}))`];
+    const ids = `SELECT id FROM ${OF[kind]} WHERE account_id = :account UNION ALL SELECT value FROM json_each(:${kind})`;
+    return [name === "segments" ? segmentsOf(ids) : `"${column}" IN (${ids})`];
   });
-  return conditions.length === 0 ? null : conditions.join(" OR ");
 }
 
 /**
@@ -246,9 +250,9 @@ export async function residueCounts(
   };
   const counts = read(map).flatMap(({ name, entry, table }): [string, Statement][] => {
     if (!["root", "cascade", "engine"].includes(eraseOf(entry))) return [];
-    const where = namesAccount(table);
-    if (where === null) return [];
-    return [[name, statement(`SELECT count(*) FROM ${getTableConfig(table).name} WHERE ${where}`, given)]];
+    // One after the other, as each can use an index of its own.
+    const rows = namesAccount(table).map((where) => `SELECT rowid FROM ${getTableConfig(table).name} WHERE ${where}`);
+    return rows.length === 0 ? [] : [[name, statement(`SELECT count(*) FROM (${rows.join(" UNION ")})`, given)]];
   });
   return counted(db, counts);
 }

@@ -22,6 +22,7 @@ export const MIGRATIONS = [
   "0017_trackers_told",
   "0018_subject_links",
   "0019_device_proof",
+  "0020_commands_of_account",
 ] as const;
 
 /** Names of the migrations that the database has, without ".sql"; none in a database without any table. */

@@ -732,6 +732,7 @@ export const commands = sqliteTable(
   },
   (t) => [
     index("commands_of_device").on(t.deviceId, t.id),
+    index("commands_of_account").on(t.accountId),
     index("commands_queued").on(t.expiresAt).where(sql`state = 'queued'`),
     index("commands_sent").on(t.deviceId, t.code).where(sql`state = 'sent'`),
   ],

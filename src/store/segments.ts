@@ -9,6 +9,9 @@ const DAYS = 2 ** 14;
 /** Segments that a device can have of one day. */
 export const SEGMENTS_A_DAY: number = 2 ** 12;
 
+/** Segments that a device can have at all. */
+export const IDS_A_DEVICE: number = DAYS * SEGMENTS_A_DAY;
+
 const dayNumber = (fixTime: number) => Math.min(Math.max(Math.floor(fixTime / DAY_MS) - FIRST_DAY, 0), DAYS - 1);
 
 /** The id of the first segment that a device can have of the day of a fix. */
