@@ -8,6 +8,7 @@ import { conclude, tellFrozen, tellShredded } from "./erasure-receipt.ts";
 import type { ErasureScope } from "./erasure-scope.ts";
 import { keep, settleKept } from "./held-parts.ts";
 import { LIMITS } from "./limits.ts";
+import { tellCleared } from "./request-mails.ts";
 import { silence } from "./silenced.ts";
 import {
   addStep,
@@ -136,6 +137,8 @@ async function turn(ctx: Base, request: Erasure, holder: number): Promise<"clear
       if (state === "verifying" && to === "purging") throw new Error("A store still holds something");
       state = to;
     }
+    // It is done, whether anybody can be told or not.
+    await tellCleared(ctx, name).catch((error) => ctx.log.error("erasure.untold", { request: name }, error));
     return "cleared";
   } catch (error) {
     ctx.log.error("erasure.failed", { request: name, state: request.state, failures: request.failures + 1 }, error);

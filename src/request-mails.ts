@@ -1,4 +1,4 @@
-import type { Ctx } from "./context.ts";
+import type { Base, Ctx } from "./context.ts";
 import { AppError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 import { linkTo, queueMail } from "./mail.ts";
@@ -99,6 +99,25 @@ export async function noteDone(ctx: Ctx, row: Told, whom: "person" | "everybody"
     const what = isOwn ? textFor(language).requests.type[row.type]! : inWords(row, channel);
     const data = { what, path: "/secure" };
     await tell(ctx, { id: userId, email, language }, "requestDone", data);
+  }
+}
+
+/** A job has no request of its own: its links go to the address that is set. */
+export function ofJob(base: Base): Ctx {
+  const origin = base.config.publicUrl ?? "https://unset.invalid";
+  const client = { origin, address: "-", userAgent: "" };
+  return { ...base, requestId: "job", principal: { kind: "job" }, client };
+}
+
+/** Tells who asked, and the owners of what was theirs, that an erasure has come to its end in an account that lives. */
+export async function tellCleared(base: Base, name: string): Promise<void> {
+  const ctx = ofJob(base);
+  const row = await requestNamed(ctx.db, name);
+  if (row === null || row.type !== "erase" || scopeOf(row).kind === "account") return;
+  for (const channel of await channelsOf(ctx, row)) {
+    const { userId, email, language } = channel;
+    const data = { what: inWords(row, channel), path: `/receipts/${name}` };
+    await tell(ctx, { id: userId, email, language }, "requestCleared", data);
   }
 }
 

@@ -4,7 +4,7 @@ import { AppError } from "./errors.ts";
 import { tidyKept } from "./kept-requests.ts";
 import { appendLedger } from "./ledger.ts";
 import { LIMITS } from "./limits.ts";
-import { tellStaff } from "./request-mails.ts";
+import { ofJob, tellStaff } from "./request-mails.ts";
 import { scopeOf } from "./request-scope.ts";
 import { concludeRestriction, tellMade, verify } from "./requests.ts";
 import * as store from "./store/requests.ts";
@@ -34,13 +34,6 @@ export async function watchRequests(base: Base): Promise<number> {
   changed += await store.forgetEvidence(base.db, now - LIMITS.requestEvidenceMs, deleteRows);
   changed += await purgeSuspensions(base);
   return changed + (await store.purgeRequests(base.db, now - LIMITS.requestsMs, deleteRows));
-}
-
-/** A job has no request of its own: its links go to the address that is set. */
-export function ofJob(base: Base): Ctx {
-  const origin = base.config.publicUrl ?? "https://unset.invalid";
-  const client = { origin, address: "-", userAgent: "" };
-  return { ...base, requestId: "job", principal: { kind: "job" }, client };
 }
 
 async function count(ctx: Ctx, row: store.RequestRow): Promise<number> {

@@ -35,6 +35,8 @@ export interface MailData {
   /** `time`: from when it counts. */
   requestNotice: { what: string; time: string; link: string };
   requestDone: { what: string; link: string };
+  /** The link leads to the receipt. */
+  requestCleared: { what: string; link: string };
   requestDenied: { what: string; reason: string; link: string };
   requestResolved: { what: string; reason: string; link: string };
   /** To the staff. */

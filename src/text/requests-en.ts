@@ -327,7 +327,14 @@ export const requests = {
 
 export const requestMails: Pick<
   MailTexts,
-  "requestLink" | "requestMade" | "requestNotice" | "requestDone" | "requestDenied" | "requestResolved" | "requestClock"
+  | "requestLink"
+  | "requestMade"
+  | "requestNotice"
+  | "requestDone"
+  | "requestCleared"
+  | "requestDenied"
+  | "requestResolved"
+  | "requestClock"
 > = {
   requestLink: () => ({
     subject: "Your request about your data",
@@ -357,6 +364,14 @@ export const requestMails: Pick<
     subject: "Done as you asked",
     lines: [`With your account this was asked for and done: ${what}.`, "If it was not you, secure your account."],
     action: "Secure my account",
+  }),
+  requestCleared: ({ what }) => ({
+    subject: "Deleted as you asked",
+    lines: [
+      `This was asked for and is done: ${what}. Nothing of it is left in any store, and older copies of it open no more.`,
+      "The receipt says what went from where, and can be checked by anybody. Keep its address: it needs no sign-in.",
+    ],
+    action: "The receipt",
   }),
   requestDenied: ({ what, reason }) => ({
     subject: "Your request was refused",

@@ -322,6 +322,14 @@ export const requestMails: typeof enMails = {
     lines: [`有人用您的账户提出了以下请求，并已办理：${what}。`, "如果不是您本人操作，请保护您的账户。"],
     action: "保护我的账户",
   }),
+  requestCleared: ({ what }) => ({
+    subject: "已按您的请求删除",
+    lines: [
+      `此请求已执行完毕：${what}。所有存储中均已不再保留，旧副本也无法再打开。`,
+      "回执说明从何处删除了什么，任何人都可以核验。请保存其网址：无需登录。",
+    ],
+    action: "查看回执",
+  }),
   requestDenied: ({ what, reason }) => ({
     subject: "您的请求被拒绝",
     lines: [`您的请求：${what}。已被拒绝：“${reason}”`, "您可以再次提出、答复运营方，或向监管机构投诉。"],

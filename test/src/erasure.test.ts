@@ -39,7 +39,10 @@ beforeEach(async () => {
   database = await aDatabase();
   base = aBase(database.db);
 });
-afterEach(() => database.close());
+afterEach(async () => {
+  await base.settled();
+  database.close();
+});
 
 const track = (count: number, hours = 0) =>
   Array.from({ length: count }, (_, i) => ({ fixTime: NOON - hours * 60 * MINUTE - i * MINUTE }));
@@ -337,4 +340,25 @@ test("fields and categories go, what is left stays readable, and older copies of
     args: [copy[1] as string, user.id],
   });
   expect((await userById(database.db, user.id))?.mobile).toBe("");
+});
+
+test("who asked, and the owners of what was theirs, are told when it is done and the account lives", async () => {
+  const { accountId, devices } = await aFamily();
+  const [manager, owner] = [
+    await aUser(database.db, { accountId, role: "manager" }),
+    await aUser(database.db, { accountId, role: "owner" }),
+  ];
+  await end(await ask(accountId, { kind: "devices", devices: [devices[0]!.id] }, manager.id));
+  const { rows } = await database.client.execute("SELECT name FROM requests WHERE type = 'erase'");
+  const mails = async () => {
+    await base.settled();
+    return base.sent.splice(0).filter(({ subject }) => subject === "Deleted as you asked");
+  };
+  const told = await mails();
+  expect(told.map(({ to }) => to)).toEqual(expect.arrayContaining([manager.email, owner.email]));
+  for (const { text } of told) expect(text).toContain(`https://edge.test/receipts/${rows[0]![0]}`);
+  await end(await ask(accountId, { kind: "fields", fields: ["users.mobile"] }, manager.id));
+  expect((await mails()).map(({ to }) => to)).toEqual([manager.email]);
+  await end(await ask(accountId, { kind: "account" }, owner.id));
+  expect(await mails()).toEqual([]);
 });

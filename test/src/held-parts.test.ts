@@ -46,7 +46,10 @@ beforeEach(async () => {
     await stored(base, device, minutes(20, NOON));
   }
 });
-afterEach(() => database.close());
+afterEach(async () => {
+  await base.settled();
+  database.close();
+});
 
 const minutes = (count: number, until: number) =>
   Array.from({ length: count }, (_, i) => ({ fixTime: until - i * MINUTE, receivedAt: until }));

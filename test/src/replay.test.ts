@@ -55,7 +55,8 @@ beforeEach(async () => {
   open = [];
   base = await restored(file.path);
 });
-afterEach(() => {
+afterEach(async () => {
+  await base.settled();
   for (const each of open) each.close();
   file.close();
   secrets.close();
