@@ -126,7 +126,8 @@ export async function mayHearMore(ctx: Base, { id, name, accountId, scope, froze
       ] as const;
     });
     await store.saveSaid(ctx.db, id, { trackers: before.trackers, said: Object.fromEntries(said) });
-    return open > 0 && ctx.now() < frozenAt + LIMITS.clearMs;
+    // A clock that was set back since makes it no longer.
+    return open > 0 && Math.abs(ctx.now() - frozenAt) < LIMITS.clearMs;
   } catch (error) {
     ctx.log.error("tracker.unheard", { request: name }, error);
     return false;

@@ -226,6 +226,15 @@ describe("the trackers of what is erased", () => {
     expect(await value("SELECT count(*) FROM unclaimed")).toBe(0);
   });
 
+  test("are waited for no longer where the clock is set back", async () => {
+    const device = await anOnlineDevice();
+    await ask(device.accountId, { kind: "account" });
+    expect(await carryOut(base)).toBe(0);
+    base.at(NOON - 3_600_000);
+    await database.client.execute("UPDATE requests SET due_at = 0, held_until = 0");
+    expect(await carryOut(base)).toBe(1);
+  });
+
   test("that cannot be told keep nothing from being erased", async () => {
     const device = await anOnlineDevice();
     await database.client.execute("DROP TABLE bridge_seen");
