@@ -95,7 +95,7 @@ export const holds = {
   reason: "Why",
   reasonHint: "It is recorded. Ten characters at least, without names.",
   parts: "What is kept",
-  partsHead: ["Number", "Why", "Because of", "What would have destroyed it", "Until", "Size", ""],
+  partsHead: ["Number", "Why", "Because of", "What would have destroyed it", "Until", "Size"],
   noParts: "Nothing is kept.",
   accountHolds: "Holds, and what is kept of what was erased",
   cause: (kind: string, rest: string) =>

@@ -78,7 +78,7 @@ export const holds: Text["holds"] = {
   reason: "理由",
   reasonHint: "会被记录。至少十个字符，不要写姓名。",
   parts: "保留的内容",
-  partsHead: ["编号", "原因", "依据", "本应销毁它的操作", "截止", "大小", ""],
+  partsHead: ["编号", "原因", "依据", "本应销毁它的操作", "截止", "大小"],
   noParts: "没有保留任何内容。",
   accountHolds: "保留令，以及已删除内容中被保留的部分",
   cause: (kind, rest) => ({ request: `请求 ${rest}`, device: `移除定位器 ${rest}`, day: "保存期限届满" })[kind] ?? kind,

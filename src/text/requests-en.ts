@@ -204,7 +204,10 @@ export const requests = {
     categories: "some categories",
     fields: "some fields",
   } as Record<string, string>,
-  receiptResults: { done: "yes", late: "no, late", partial: "in part" } as Record<string, string>,
+  receiptResults: { done: "yes", late: "no, late", partial: "yes, but for what is held back" } as Record<
+    string,
+    string
+  >,
   receiptStores: "Where, and what is left",
   receiptStoreHead: ["Place", "Rows deleted", "Bytes", "Keys destroyed", "Left"],
   receiptHeld: "Held back",

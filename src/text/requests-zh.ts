@@ -181,7 +181,7 @@ export const requests: typeof en = {
     categories: "某些类别",
     fields: "某些字段",
   },
-  receiptResults: { done: "是", late: "否，已逾期", partial: "部分" },
+  receiptResults: { done: "是", late: "否，已逾期", partial: "是，依法保留的除外" },
   receiptStores: "各处的情况及剩余",
   receiptStoreHead: ["位置", "删除的行", "字节", "销毁的密钥", "剩余"],
   receiptHeld: "依法保留",
