@@ -107,8 +107,10 @@ export interface Told {
   over: Map<string, End>;
   /** How often something was let go on of what it suspended. */
   resumed: Map<string, number>;
-  /** When its last erasing began, of entries that a restored database does not have. */
+  /** When its last erasing began. */
   begunAt: Map<string, number>;
+  /** Of what was erased since a restored database was copied. */
+  erased: Set<string>;
 }
 
 const ENDS: Readonly<Record<string, RequestRow["state"]>> = {
@@ -121,15 +123,18 @@ const ENDS: Readonly<Record<string, RequestRow["state"]>> = {
   expired: "expired",
 };
 
-export const toldBy = (): Told => ({ verified: new Set(), over: new Map(), resumed: new Map(), begunAt: new Map() });
+export const toldBy = (): Told => ({
+  ...{ verified: new Set(), over: new Map(), resumed: new Map(), begunAt: new Map(), erased: new Set() },
+});
 
 /** Adds what one entry says. */
-export function hear({ verified, over, resumed, begunAt }: Told, entry: string, isNew: boolean): void {
+export function hear({ verified, over, resumed, begunAt, erased }: Told, entry: string, isNew: boolean): void {
   const { request, type, at } = JSON.parse(entry) as { request: string | null; type: string; at: number };
   if (request === null) return;
   if (type === "verified") verified.add(request);
   if (type === "resumed") resumed.set(request, (resumed.get(request) ?? 0) + 1);
-  if (type === "frozen" && isNew) begunAt.set(request, at);
+  if (type === "frozen") begunAt.set(request, at);
+  if (isNew && (type === "frozen" || type === "cleared")) erased.add(request);
   const state = ENDS[type];
   if (state !== undefined) over.set(request, { state, at, isNew });
 }
@@ -150,7 +155,7 @@ function endOf({ over, resumed }: Told, kept: KeptRequest): End | null {
  * @returns requests that count again
  */
 export async function repeatRequests(ctx: Base, told: Told): Promise<number> {
-  const { verified, over, begunAt } = told;
+  const { verified, over, begunAt, erased } = told;
   for (const [name, { state, at, isNew }] of over) if (isNew) await store.endRequest(ctx.db, name, state, at);
   const list = (await readObject(ctx, NAME, true))?.requests ?? [];
   if (list.length === 0) return 0;
@@ -177,7 +182,7 @@ export async function repeatRequests(ctx: Base, told: Told): Promise<number> {
       if (end !== undefined) await store.endRequest(ctx.db, name, end.state, end.at);
     }
     const at = begunAt.get(name);
-    if (at !== undefined && isErasedPart(kept)) await repeatPart(ctx, kept, at);
+    if (at !== undefined && erased.has(name) && isErasedPart(kept)) await repeatPart(ctx, kept, at);
   }
   return again;
 }

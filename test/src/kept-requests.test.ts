@@ -233,6 +233,18 @@ test("a field that is stored clear does not come back with a copy, and one that 
   expect(await zone(await replayed(later))).toBe("Europe/Lisbon");
 });
 
+test("what a copy was made amid of, and is done since, is done in it, too", async () => {
+  await ask({ kind: "fields", fields: ["users.mobile", "users.timeZone"] });
+  await carryOut(base);
+  await updateUser(base.db, userId, { mobile: "+431", timeZone: "Asia/Macau" });
+  const path = await copyOf();
+  expect(await requestsIn(base)).toMatchObject([{ state: "purging" }]);
+  await carriedOut();
+  const at = await replayed(path);
+  expect(await requestsIn(at)).toMatchObject([{ state: "cleared" }]);
+  expect(await userById(at.db, userId)).toMatchObject({ mobile: null, timeZone: "UTC" });
+});
+
 test("a stretch that waited in the inbox of the copy does not come back, nor when the tracker sends it again", async () => {
   const device = await aDevice(base.db, { accountId });
   const track = Array.from({ length: 10 }, (_, i) => ({ fixTime: NOON - i * MINUTE, receivedAt: NOON }));
