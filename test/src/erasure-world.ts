@@ -91,6 +91,8 @@ export class World {
   /** When an erasure last worked on something: "account 7", "fields 7", "device 3". */
   readonly touched = new Map<string, number>();
   private close!: () => void;
+  /** Values that were set while some were erased: under the secret that stays. */
+  readonly late = new Set<string>();
   private values = 0;
   private settledAt = NOON;
   private readonly folder: string;
@@ -125,7 +127,8 @@ export class World {
     this.known.clear();
   }
 
-  end(): void {
+  async end(): Promise<void> {
+    await this.base.settled();
     this.close();
   }
 
@@ -163,6 +166,9 @@ export class World {
   async setFields(account: Account): Promise<void> {
     const n = ++this.values;
     const { db } = this.base;
+    const isPart = ({ kind }: ErasureScope) => kind === "fields" || kind === "categories";
+    if (this.asked.some((one) => one.state === "open" && one.accountId === account.id && isPart(one.scope)))
+      for (const value of [`Ling ${n}.`, `+43${n}.`]) this.late.add(value);
     await updateUser(db, account.userId, { name: `Ling ${n}.`, mobile: `+43${n}.`, timeZone: `Zone/${n}.` });
     await db.$client.execute({ sql: "UPDATE accounts SET payment_mode = 'card' WHERE id = ?", args: [account.id] });
   }
@@ -241,7 +247,11 @@ export class World {
 
   /** Somebody takes a request back that nothing was done for. */
   async cancel(): Promise<void> {
-    const open = this.asked.filter(({ state }) => state === "open");
+    // Of an account that is going there is nobody who could.
+    const going = new Set(this.asked.filter(({ scope }) => scope.kind === "account").map(({ accountId }) => accountId));
+    const open = this.asked.filter(
+      ({ state, scope, accountId }) => state === "open" && (scope.kind === "account" || !going.has(accountId)),
+    );
     if (open.length === 0) return;
     const asked = this.one(open);
     const row = await requestNamed(this.base.db, asked.name);
@@ -421,7 +431,7 @@ export class World {
   async putBack(backup: Backup): Promise<boolean> {
     const now = this.base.now();
     const behind = ((await mirrorHead(this.base))?.size ?? 0) > backup.entries;
-    this.close();
+    await this.end();
     const live = join(this.folder, "main.db");
     for (const file of ["-wal", "-shm", "-journal"]) rmSync(live + file, { force: true });
     cpSync(backup.path, live);
