@@ -42,6 +42,7 @@ const SAID = {
   sold: "Order canary 6631",
   reply: "Canary reply 6172",
   suspension: "Canary reason 8210 of it",
+  owed: "Canary invoice 4409",
   colleague: "rohrsaenger.canary@edge.test",
   staffName: "Canary Colleague 5510",
 } as const;
@@ -165,6 +166,8 @@ async function everything(base: TestBase): Promise<void> {
   };
   await insertPasskey(base.db, { ...credential, userId: user.id, name: SAID.passkey, createdAt: NOON });
   await call("POST", `/v1/admin/accounts/${user.accountId}/suspend`, { reason: SAID.suspension }, admin);
+  const owed = { kind: "order", basis: "tax_law", details: SAID.owed, expiresAt: new Date(NOON + 9e9).toISOString() };
+  await call("POST", `/v1/admin/accounts/${user.accountId}/obligations`, owed, admin);
   const staff = await aUser(base.db, { role: "support", email: SAID.colleague, name: SAID.staffName });
   await aSession(base, staff);
   // It is all there, for whom it is.
