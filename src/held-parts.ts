@@ -48,6 +48,13 @@ export async function isKept(ctx: Base, accountId: number): Promise<boolean> {
   return holds.length + statutes.length + obligations.length > 0;
 }
 
+/** Of some devices those under a hold: what their trackers have not delivered is not to be deleted, either. */
+export async function devicesOnHold(ctx: Base, accountId: number, deviceIds: readonly number[]): Promise<Set<number>> {
+  const { holds } = await store.groundsOf(ctx.db, accountId, ctx.now());
+  const held = holds.flatMap(({ scope }) => tracksIn(JSON.parse(scope) as ErasureScope) ?? []);
+  return new Set(deviceIds.filter((id) => held.some(({ devices }) => devices?.includes(id) ?? true)));
+}
+
 /**
  * To be called before devices are marked: what waits to be sorted would be dropped with them, and not be copied.
  * @returns false when somebody else is at it: ask again

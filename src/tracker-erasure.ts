@@ -1,6 +1,7 @@
 import type { Json } from "../client/canonical.ts";
 import { type CommandCode, encodeCommand, IDENTIFIERS, identifierAt } from "../codec/commands.ts";
 import type { Base } from "./context.ts";
+import { devicesOnHold } from "./held-parts.ts";
 import { LIMITS } from "./limits.ts";
 import { CLEARING } from "./store/commands.ts";
 import { newestIdOf, newestStatement, readFixes } from "./store/newest.ts";
@@ -12,7 +13,7 @@ import { telemetryFor } from "./telemetry.ts";
 // A tracker that is erased here still has what it has not delivered, numbers to call, cards that it knows, pictures. When
 // its device is marked it is told to delete what commands are known for: the only ones that a marked device still gets, as
 // long as the secret is there that opens them. Best effort: nothing of an erasure hangs on the answer, and who is not
-// there is not waited for.
+// there is not waited for. Who is under a hold is not told.
 
 /** What a tracker may hold about people, and the command that deletes it, where our table of commands has one. */
 const CLEARS: readonly { what: string; code: string; arguments: Readonly<Record<string, unknown>> }[] = [
@@ -64,10 +65,23 @@ async function seenSince(
 
 /**
  * Queues what those of some marked trackers are told that are online, once however often it is called.
- * @returns how many those are
+ * @returns how many those are; how many are under a hold
  */
-async function tell(ctx: Base, accountId: number, trackers: readonly Tracker[]): Promise<number> {
-  const online = await thoseOnline(ctx, accountId, trackers);
+async function tell(
+  ctx: Base,
+  accountId: number,
+  trackers: readonly Tracker[],
+): Promise<{ told: number; held: number }> {
+  const onHold = await devicesOnHold(
+    ctx,
+    accountId,
+    trackers.map(({ id }) => id),
+  );
+  const online = await thoseOnline(
+    ctx,
+    accountId,
+    trackers.filter(({ id }) => !onHold.has(id)),
+  );
   const now = ctx.now();
   const commands = online.flatMap(({ id, imei }) =>
     KNOWN.map(({ code, arguments: given }): store.ClearingCommand => {
@@ -78,7 +92,7 @@ async function tell(ctx: Base, accountId: number, trackers: readonly Tracker[]):
     }),
   );
   if (commands.length > 0) await store.insertClearing(ctx.db, accountId, commands, now, now + LIMITS.clearMs);
-  return online.length;
+  return { told: online.length, held: onHold.size };
 }
 
 /** Tells the tracker of a device that is removed. Call it when the device is marked and silenced. */
@@ -98,9 +112,9 @@ export const mayAnswer = (ctx: Base, deviceId: number): Promise<boolean> =>
 export async function tellTrackers(ctx: Base, { id, name, accountId }: ErasureJob, trackers: readonly Tracker[]) {
   try {
     if (trackers.length === 0 || (await store.saidOf(ctx.db, id)) !== null) return;
-    const told = await tell(ctx, accountId, trackers);
+    const { told, held } = await tell(ctx, accountId, trackers);
     const said = Object.fromEntries(KNOWN.map(({ code }) => [code, { told, confirmed: 0, refused: 0, waiting: 0 }]));
-    await store.saveSaid(ctx.db, id, { trackers: trackers.length, said });
+    await store.saveSaid(ctx.db, id, { trackers: trackers.length, held, said });
   } catch (error) {
     ctx.log.error("tracker.untold", { request: name }, error);
   }
@@ -125,7 +139,7 @@ export async function mayHearMore(ctx: Base, { id, name, accountId, scope, froze
         { told, confirmed: of("acked"), refused: of("refused"), waiting: of("queued", "expired") },
       ] as const;
     });
-    await store.saveSaid(ctx.db, id, { trackers: before.trackers, said: Object.fromEntries(said) });
+    await store.saveSaid(ctx.db, id, { ...before, said: Object.fromEntries(said) });
     // A clock that was set back since makes it no longer.
     return open > 0 && Math.abs(ctx.now() - frozenAt) < LIMITS.clearMs;
   } catch (error) {
@@ -136,7 +150,8 @@ export async function mayHearMore(ctx: Base, { id, name, accountId, scope, froze
 
 /**
  * What an erasure's receipt says of the trackers, in numbers of them. confirmed: the tracker said so. sent: it was told and
- * did not answer in time. refused: it said no. offline: it was not there to be told. unknown: no command for it is known.
+ * did not answer in time. refused: it said no. offline: it was not there to be told. held: it is under a hold, and was not.
+ * unknown: no command for it is known.
  */
 export async function trackersSaid(ctx: Base, requestId: number): Promise<Record<string, Json> | null> {
   const saved = await store.saidOf(ctx.db, requestId);
@@ -146,7 +161,8 @@ export async function trackersSaid(ctx: Base, requestId: number): Promise<Record
     if (said === undefined) return [what, { unknown: saved.trackers }];
     const { told, confirmed, refused, waiting } = said;
     const sent = Math.max(0, told - confirmed - refused - waiting);
-    const counts = { confirmed, sent, refused, offline: saved.trackers - told + waiting };
+    const { held = 0 } = saved;
+    const counts = { confirmed, sent, refused, held, offline: saved.trackers - held - told + waiting };
     return [what, Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0))];
   });
   return Object.fromEntries(all);

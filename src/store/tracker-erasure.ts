@@ -98,6 +98,8 @@ export async function clearingSent(
 /** What an erasure's trackers said, in numbers of them. */
 export interface Said {
   trackers: number;
+  /** Not told, because of a hold. */
+  held?: number;
   /** By the command's code. waiting: of those that were told, no bridge has taken it so far. */
   said: Record<string, { told: number; confirmed: number; refused: number; waiting: number }>;
 }

@@ -243,6 +243,7 @@ export const requests = {
     confirmed: "deleted, says the tracker",
     sent: "told, no answer",
     refused: "refused",
+    held: "not told, because it must be kept",
     offline: "not connected",
     unknown: "no command known",
   } as Record<string, string>,

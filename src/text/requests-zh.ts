@@ -213,6 +213,7 @@ export const requests: typeof en = {
     confirmed: "定位器确认已删除",
     sent: "已发送，未答复",
     refused: "已拒绝",
+    held: "因须保留而未要求",
     offline: "未连接",
     unknown: "没有已知的指令",
   },

@@ -97,6 +97,14 @@ async function ask(accountId: number, scope: ErasureScope): Promise<number> {
   return Number(lastInsertRowid);
 }
 
+async function placeHold(accountId: number, scope: ErasureScope): Promise<void> {
+  await database.client.execute({
+    sql: `INSERT INTO legal_holds (name, account_id, basis, reference, scope, placed_by, placed_at, confirmed_by,
+      confirmed_at, review_at, expires_at) VALUES (?, ?, 'court_order', 'F-1/26', ?, 901, ?, 902, ?, ?, ?)`,
+    args: [`hold-${accountId}`, accountId, JSON.stringify(scope), NOON, NOON, NOON + 86_400_000, NOON + 86_400_000],
+  });
+}
+
 const value = async (sql: string, ...args: number[]) => (await database.client.execute({ sql, args })).rows[0]?.[0];
 const stateOf = (id: number) => value("SELECT state FROM requests WHERE id = ?", id);
 
@@ -192,6 +200,22 @@ describe("the trackers of what is erased", () => {
     const cache = { sent: 1, refused: 1, offline: 2 };
     expect(await saidIn(id)).toEqual({ cache, ...NO_COMMAND(4) });
     expect(await value("SELECT count(*) FROM devices WHERE id = ?", parked.id)).toBe(0);
+  });
+
+  test("are not told when they are under a hold, and the receipt says so", async () => {
+    const held = await anOnlineDevice();
+    const { accountId } = held;
+    const other = await anOnlineDevice({ accountId });
+    await placeHold(accountId, { kind: "range", device: held.id, from: NOON - 86_400_000, to: NOON });
+    const id = await ask(accountId, { kind: "account" });
+    await carryOut(base);
+    const frames = await taken();
+    expect(frames).toEqual([expect.stringContaining(`${other.imei},F09,3*`)]);
+    await exchanged([upOf(other, frames[0]![2]!, "F09", "OK")]);
+    base.advance(LIMITS.erasureRetryMs);
+    await carryOut(base);
+    expect(await stateOf(id)).toBe("partially_cleared");
+    expect(await saidIn(id)).toEqual({ cache: { confirmed: 1, held: 1 }, ...NO_COMMAND(2) });
   });
 
   test("get no other command, and none when the tracker is somebody else's by now", async () => {
@@ -293,6 +317,14 @@ describe("deleteDevice()", () => {
     await exchanged([upOf(device, frame![2]!, "F09", "OK")]);
     expect(await isThere(device)).toBe(true);
     expect(await finishRemovals(base)).toBe(1);
+    expect(await isThere(device)).toBe(false);
+  });
+
+  test("does not tell a tracker of which a hold keeps what it has sent", async () => {
+    const device = await anOnlineDevice();
+    await placeHold(device.accountId, { kind: "account" });
+    await removed(device);
+    expect(await taken()).toEqual([]);
     expect(await isThere(device)).toBe(false);
   });
 
