@@ -306,11 +306,11 @@ describe.skipIf(executable === undefined)(`rights in a real browser${missing}`, 
     await ada.go(`${origin}/profile`);
     expect(ada.path()).toBe("/login");
     await anybody.go(origin + receipt);
-    await anybody.page.waitForFunction("document.querySelector('#receipt-check')?.dataset.verified !== undefined");
+    await anybody.page.waitForSelector("#receipt-check[data-verified]");
     expect(await anybody.text()).toContain(t.receiptGood);
     await anybody.look("receipt");
     await anybody.go(`${origin + receipt}?lang=zh`);
-    await anybody.page.waitForFunction("document.querySelector('#receipt-check')?.dataset.verified !== undefined");
+    await anybody.page.waitForSelector("#receipt-check[data-verified]");
     expect(await anybody.text()).toContain(zh.requests.receiptGood);
     await anybody.look("zh-receipt");
     await anybody.go(`${origin}/privacy/request?lang=zh`);
