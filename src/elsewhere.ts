@@ -24,11 +24,18 @@ export const KEY_OBJECTS = {
     erase: "destroyed",
   },
   "held/{}": {
-    what: "secrets of copies that a law or an order keeps",
+    what: "secrets of copies that a law or an order keeps; which orders and copies those are",
     is: "secret location",
     purpose: "holds",
     retain: "held",
     erase: "destroyed when what keeps them ends",
+  },
+  "copy/{}": {
+    what: "copies that a law or an order keeps, in pieces, sealed",
+    is: "sensitive location",
+    purpose: "holds",
+    retain: "held",
+    erase: "deleted when what keeps them ends, after their secret",
   },
   "inbox/{}": {
     what: "secrets that positions wait under",

@@ -11,7 +11,8 @@ import { isStatute, STATUTES } from "./statutes.ts";
 import * as store from "./store/held-parts.ts";
 import { assertErasing, emptyLog } from "./store/scrub.ts";
 import { telemetryFor } from "./telemetry.ts";
-import { destroyHeldKeys, heldKey, newHeldKey } from "./vault-held.ts";
+import { deletePieces, destroyHeldKeys, heldKey, keepPart, newHeldKey, pieceOf, putPiece } from "./vault-held.ts";
+import { unavailable } from "./vault-object.ts";
 import { type ZipFile, zip } from "./zip.ts";
 
 // What a hold, a law or an obligation keeps from being erased. It is not left where it is, among what people and their
@@ -187,26 +188,33 @@ function asPlatform(ctx: Base, accountId: number): Ctx {
 }
 
 async function copy(ctx: Base, threat: Threat, wanted: Wanted, alive: () => Promise<void>): Promise<void> {
-  const { until } = wanted;
-  const { accountId, requestId } = threat;
-  const { id, complete } = await store.beginPart(ctx.db, wanted, { requestId, until, at: ctx.now() });
+  const { accountId, reason, basis, holdId, cause, item, until } = wanted;
+  const { requestId } = threat;
+  const { id, madeAt, complete } = await store.beginPart(ctx.db, wanted, { requestId, until, at: ctx.now() });
   if (complete) return;
   const kid = await newHeldKey(ctx, accountId, id);
+  if (typeof kid !== "number") {
+    // It was stopped before its last step; or the database was restored a moment ago, and gives a number anew.
+    if (kid.madeAt !== madeAt || kid.cause !== cause) throw unavailable("What must be kept is not told apart yet");
+    return store.endPart(ctx.db, id, { kid: kid.kid, bytes: kid.bytes, at: ctx.now() });
+  }
   const key = await heldKey(ctx, accountId, kid);
-  if (key === null)
-    throw new AppError("unavailable", "The secret of what must be kept is not there", { retryAfterS: 2 });
+  if (key === null) throw unavailable("Somebody else is copying this, too");
   let [seq, bytes] = [0, 0];
-  for await (const chunk of chunksOf(zip(wanted.files(asPlatform(ctx, accountId), alive), ctx.now()))) {
+  for await (const piece of piecesOf(zip(wanted.files(asPlatform(ctx, accountId), alive), ctx.now()))) {
     await alive();
-    await store.addChunk(ctx.db, id, seq, await sealChunk(ctx, key, id, seq, chunk));
-    bytes += chunk.length;
+    await putPiece(ctx, kid, seq, await sealPiece(ctx, key, id, seq, piece));
+    bytes += piece.length;
     seq += 1;
   }
+  await alive();
+  const request = requestId === null ? null : await store.nameOfRequest(ctx.db, requestId);
+  await keepPart(ctx, accountId, { id, reason, basis, holdId, cause, item, request, kid, until, bytes, madeAt });
   await store.endPart(ctx.db, id, { kid, bytes, at: ctx.now() });
 }
 
-async function* chunksOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  let whole = new Uint8Array(LIMITS.heldChunkBytes);
+async function* piecesOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  let whole = new Uint8Array(LIMITS.heldPieceBytes);
   let used = 0;
   for await (const some of bytes) {
     for (let at = 0; at < some.length; ) {
@@ -216,7 +224,7 @@ async function* chunksOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8
       used += taken;
       if (used < whole.length) continue;
       yield whole;
-      whole = new Uint8Array(LIMITS.heldChunkBytes);
+      whole = new Uint8Array(LIMITS.heldPieceBytes);
       used = 0;
     }
   }
@@ -225,10 +233,10 @@ async function* chunksOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8
 
 const boundTo = (partId: number, seq: number) => new TextEncoder().encode(`held|${partId}|${seq}`);
 
-async function sealChunk(ctx: Base, key: CryptoKey, partId: number, seq: number, chunk: Uint8Array<ArrayBuffer>) {
+async function sealPiece(ctx: Base, key: CryptoKey, partId: number, seq: number, piece: Uint8Array<ArrayBuffer>) {
   const iv = ctx.random(SEALED_IN.ivBytes) as Uint8Array<ArrayBuffer>;
   const algorithm = { name: SEALED_IN.name, iv, additionalData: boundTo(partId, seq) };
-  const sealed = new Uint8Array(await crypto.subtle.encrypt(algorithm, key, chunk));
+  const sealed = new Uint8Array(await crypto.subtle.encrypt(algorithm, key, piece));
   const both = new Uint8Array(iv.length + sealed.length);
   both.set(iv);
   both.set(sealed, iv.length);
@@ -247,7 +255,7 @@ export async function heldArchive(ctx: Base, partId: number): Promise<ReadableSt
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        const sealed = left === 0 ? null : await store.chunkOf(ctx.db, partId, seq);
+        const sealed = left === 0 ? null : await pieceOf(ctx, part.kid, seq);
         // Released while it was read: cut off, and not a shorter file that looks whole.
         if (sealed === null && left > 0) return controller.error(new Error("What was held is not held any more"));
         if (sealed === null) return controller.close();
@@ -286,7 +294,18 @@ export async function keepDue(
 }
 
 /**
- * Deletes copies that a restored database has brought back although their secrets are gone.
+ * Brings copies back that a restored database does not know of; call it when its requests and holds are as they were. May
+ * be stopped anywhere and run again.
+ */
+export async function repeatParts(ctx: Base, accountId: number, parts: readonly store.KeptPart[]): Promise<void> {
+  for (const part of parts) {
+    if (await store.putPartBack(ctx.db, accountId, part)) continue;
+    ctx.log.error("held.unknown", { account: accountId, part: part.id });
+  }
+}
+
+/**
+ * Deletes rows of copies that a restored database has brought back although their secrets are gone.
  * @returns rows
  */
 export async function dropLost(ctx: Base): Promise<number> {
@@ -316,6 +335,7 @@ export async function releaseHeld(ctx: Base): Promise<number> {
       for (const [requestId, ofRequest] of Map.groupBy(parts, ({ requestId }) => requestId)) {
         const ids = ofRequest.map(({ id }) => id);
         const kids = await destroyHeldKeys(ctx, accountId, ids);
+        await deletePieces(ctx, kids);
         const request = requestId === null ? null : await store.nameOfRequest(ctx.db, requestId);
         await appendLedger(ctx, "hold_released", { request, kids, actorRole: "job" });
         rows += await store.deleteParts(ctx.db, ids);

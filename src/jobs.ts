@@ -6,6 +6,7 @@ import { carryOut } from "./erasure.ts";
 import { AppError } from "./errors.ts";
 import { destroyGoneAccounts } from "./gone-accounts.ts";
 import { releaseHeld } from "./held-parts.ts";
+import { tidyHeld } from "./kept-holds.ts";
 import { signLedgerHead } from "./ledger.ts";
 import { remindOfHolds } from "./legal-holds.ts";
 import { LIMITS } from "./limits.ts";
@@ -204,6 +205,12 @@ export const JOBS = [
     cron: "7 * * * *",
     summary: "Forgets what was owed when it is over",
     run: purgeObligations,
+  },
+  {
+    name: "tidy-held",
+    cron: "7 * * * *",
+    summary: "Keeps beside the keys what holds are, where a change of one was stopped",
+    run: tidyHeld,
   },
   {
     name: "remind-of-holds",

@@ -4,6 +4,7 @@ import { record } from "./audit.ts";
 import type { Base, Ctx } from "./context.ts";
 import type { ErasureScope } from "./erasure-scope.ts";
 import { AppError } from "./errors.ts";
+import { keepHoldAs } from "./kept-holds.ts";
 import { appendLedger } from "./ledger.ts";
 import type { ActorRole } from "./ledger-words.ts";
 import { legalStaff, requireLegal } from "./legal.ts";
@@ -135,7 +136,10 @@ export async function confirmHold(ctx: Ctx, hold: Hold): Promise<Hold> {
   const fields = { scopeClass: scopeOf(hold).kind, actorRole: roleOf(ctx) } as const;
   await appendLedger(ctx, "held", { ...fields, result: "done" });
   await record(ctx, "hold.confirmed", { subject: `hold ${hold.id}` });
-  if (!(await store.confirmHold(ctx.db, hold.id, staffId, ctx.now()))) {
+  const confirmedAt = ctx.now();
+  await keepHoldAs(ctx, hold, { confirmedBy: staffId, confirmedAt });
+  if (!(await store.confirmHold(ctx.db, hold.id, staffId, confirmedAt))) {
+    await keepHoldAs(ctx, await holdNamed(ctx, hold.name), {});
     await appendLedger(ctx, "held", { ...fields, result: "refused" });
     await requireSomethingLeft(ctx, hold);
     throw new AppError("conflict", "This hold is confirmed already, or is over");
@@ -169,7 +173,9 @@ export async function reviewHold(ctx: Ctx, hold: Hold, reviewAt: number, given: 
   requireReview(reviewAt, hold.expiresAt, now);
   await record(ctx, "hold.reviewed", { subject: `hold ${hold.id}`, reason });
   if (!(await store.reviewHold(ctx.db, hold.id, reviewAt, now))) throw over();
-  return holdNamed(ctx, hold.name);
+  const reviewed = await holdNamed(ctx, hold.name);
+  await keepHoldAs(ctx, reviewed, {});
+  return reviewed;
 }
 
 /**
@@ -182,7 +188,9 @@ export async function releaseHold(ctx: Ctx, hold: Hold, given: string): Promise<
   const reason = requireReason(given);
   if (!isOpen(hold, ctx.now())) throw over();
   await record(ctx, "hold.released", { subject: `hold ${hold.id}`, reason });
-  if (!(await store.releaseHold(ctx.db, hold.id, staffId, ctx.now()))) throw over();
+  const releasedAt = ctx.now();
+  await keepHoldAs(ctx, hold, { releasedBy: staffId, releasedAt });
+  if (!(await store.releaseHold(ctx.db, hold.id, staffId, releasedAt))) throw over();
   return holdNamed(ctx, hold.name);
 }
 

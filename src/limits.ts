@@ -87,7 +87,7 @@ export const LIMITS = {
   erasureRetryMs: 5_000,
   erasureRetryMaxMs: 10 * 60_000,
   /** A piece of a copy that must be kept; copies that are let go together, and how often in one run. */
-  heldChunkBytes: 256 * 1024,
+  heldPieceBytes: 1024 * 1024,
   heldPartsAStep: 100,
   heldReleases: 20,
   /** Positions that must be kept longer are copied this long before their period ends. */

@@ -219,7 +219,6 @@ export const TABLE_WORDS: Readonly<Partial<Record<Table, string>>> = {
   statutoryProfiles: "laws that the account says it is under",
   obligations: "what is owed to or by the account, until when, and what must be kept for it",
   heldParts: "what is kept of something that was erased: why, until when, how much",
-  heldChunks: "the copies that are kept, sealed",
   subjectLinks:
     "links for who drives or carries a tracker: hash of the link, which device, from when to when; not who has it",
   subjectRequests: "what is asked with such links, and the answers",

@@ -6,6 +6,7 @@ import { purgeWrapped } from "./customer-sealed.ts";
 import { STORES } from "./erasure.ts";
 import type { ErasureScope } from "./erasure-scope.ts";
 import { dropLost } from "./held-parts.ts";
+import { repeatHeld } from "./kept-holds.ts";
 import { hear, repeatRequests, type Told, toldBy } from "./kept-requests.ts";
 import { FIRST, nextEntry } from "./ledger.ts";
 import { bringMirror, lacking, type MirrorHead, mirroredEntries, mirrorHead, restored } from "./ledger-mirror.ts";
@@ -127,12 +128,13 @@ export async function replay(ctx: Base): Promise<number> {
 }
 
 /**
- * Requests are as the ledger says; what waits is settled, or dropped where its keys are gone; and no number that the key
+ * Requests are as the ledger says, and holds as they were, with what they keep; what waits is settled, or dropped where its keys are gone; and no number that the key
  * store knows is given out again.
  */
 async function prepare(ctx: Base, head: MirrorHead): Promise<void> {
   const again = await repeatRequests(ctx, await toldOf(ctx, head));
   if (again > 0) ctx.log.warn("requests.reopened", { rows: again });
+  await repeatHeld(ctx);
   for (const telemetry of allTelemetry(ctx)) {
     await settle(ctx, telemetry, { all: true });
     await tidy(ctx, telemetry);

@@ -1,7 +1,10 @@
 import type { Base } from "./context.ts";
 import { AppError } from "./errors.ts";
+import type { KeptPart } from "./store/held-parts.ts";
+import type { KeptHold } from "./store/legal-holds.ts";
 
-// A key object: the secrets of one account, of what is held of it, of one inbox, or of the installation, wrapped as one under the root key.
+// A key object: the secrets of one account, of what is held of it, of one inbox, or of the installation, wrapped as one
+// under the root key.
 //
 // wrapped   "EVK1" | root key id, 4 bytes | iv, 12 bytes | AES-256-GCM of the content and its tag | checksum, 8 bytes
 // content   u32 length of the head | head, JSON | secrets, 49 bytes each, little-endian:
@@ -66,6 +69,8 @@ export interface KeyObject {
   shreds?: { list: readonly Shred[]; before: number };
   /** Only of the object `requests`. */
   requests?: readonly KeptRequest[];
+  /** Only of the objects `held/{}`: what of an account must not go, and what was copied of what went. */
+  held?: { holds: readonly KeptHold[]; parts: readonly KeptPart[] };
   /** Only of the escrow's `refreshed`. */
   refreshed?: { at: number; began: number; next: string };
   /** Of one device the newest last. */
@@ -91,6 +96,9 @@ export function accountIn(name: string): number | null {
 
 /** What is under this name is the ledger's mirror (src/ledger-mirror.ts), and no key object. */
 export const LEDGER = "ledger/";
+
+/** Under these names are copies that must be kept (src/vault-held.ts), each sealed under a secret of its own. */
+export const COPIES = "copy/";
 
 /** The names under which copies are wrapped: one does not open in the place of another. */
 export type CopyLabel = "a" | "b" | "escrow";

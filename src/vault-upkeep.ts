@@ -4,6 +4,7 @@ import { cacheOf } from "./vault-cache.ts";
 import { bring, type Found, inTurns, placesOf, readCopy, readObject, SHREDS } from "./vault-copies.ts";
 import {
   accountIn,
+  COPIES,
   EMPTY,
   type KeyObject,
   LEDGER,
@@ -21,7 +22,7 @@ const REFRESHED = "refreshed";
 /** The next objects of any copy after a name, in order; `next` is the name to go on after, null at the end. */
 async function someNames(ctx: Base, after: string, limit: number): Promise<{ names: string[]; next: string | null }> {
   const lists = await Promise.all(Object.values(placesOf(ctx)).map(({ store }) => store.list("")));
-  const isObject = (name: string) => name !== REFRESHED && !name.startsWith(LEDGER);
+  const isObject = (name: string) => name !== REFRESHED && !name.startsWith(LEDGER) && !name.startsWith(COPIES);
   const all = [...new Set(lists.flat())].filter((name) => isObject(name) && name > after).sort();
   const names = all.slice(0, limit);
   return { names, next: all.length > limit ? names[limit - 1] : null };

@@ -1,4 +1,4 @@
-import { bytesOf, type Db } from "./db.ts";
+import type { Db } from "./db.ts";
 import type { HELD_REASONS } from "./schema.ts";
 
 // Copies of what must be kept. They outlive their account, and nobody but src/held-parts.ts reads them.
@@ -63,13 +63,13 @@ export interface PartOf {
   item: number;
 }
 
-/** Writes a part down, or finds it as somebody began it. @returns its id, and whether it is whole */
+/** Writes a part down, or finds it as somebody began it. @returns its id, when it was begun, and whether it is whole */
 export async function beginPart(
   db: Db,
   { accountId, reason, basis, holdId, cause, item }: PartOf,
   { requestId, until, at }: { requestId: number | null; until: number | null; at: number },
-): Promise<{ id: number; complete: boolean }> {
-  const [, , found] = await db.$client.batch(
+): Promise<{ id: number; madeAt: number; complete: boolean }> {
+  const [, found] = await db.$client.batch(
     [
       {
         sql: `INSERT INTO held_parts (account_id, reason, basis, hold_id, cause, item, kid, request_id, until, made_at)
@@ -77,12 +77,7 @@ export async function beginPart(
         args: [accountId, reason, basis, holdId, cause, item, requestId, until, at],
       },
       {
-        sql: `DELETE FROM held_chunks WHERE part_id = (SELECT id FROM held_parts WHERE account_id = ? AND reason = ?
-          AND basis = ? AND hold_id = ? AND cause = ? AND item = ? AND complete_at IS NULL)`,
-        args: [accountId, reason, basis, holdId, cause, item],
-      },
-      {
-        sql: `SELECT id, complete_at IS NOT NULL FROM held_parts WHERE account_id = ? AND reason = ? AND basis = ?
+        sql: `SELECT id, made_at, complete_at IS NOT NULL FROM held_parts WHERE account_id = ? AND reason = ? AND basis = ?
           AND hold_id = ? AND cause = ? AND item = ?`,
         args: [accountId, reason, basis, holdId, cause, item],
       },
@@ -90,14 +85,7 @@ export async function beginPart(
     "write",
   );
   const row = found!.rows[0]!;
-  return { id: Number(row[0]), complete: Number(row[1]) === 1 };
-}
-
-export async function addChunk(db: Db, partId: number, seq: number, sealed: Uint8Array): Promise<void> {
-  await db.$client.execute({
-    sql: "INSERT INTO held_chunks (part_id, seq, sealed) VALUES (?, ?, ?)",
-    args: [partId, seq, sealed],
-  });
+  return { id: Number(row[0]), madeAt: Number(row[1]), complete: Number(row[2]) === 1 };
 }
 
 export async function endPart(
@@ -109,6 +97,17 @@ export async function endPart(
     sql: "UPDATE held_parts SET kid = ?2, bytes = ?3, complete_at = ?4 WHERE id = ?1",
     args: [partId, kid, bytes, at],
   });
+}
+
+/** A whole part as it is kept beside the keys. */
+export interface KeptPart extends Omit<PartOf, "accountId"> {
+  id: number;
+  /** The name of the erasure that it was made for. */
+  request: string | null;
+  kid: number;
+  until: number | null;
+  bytes: number;
+  madeAt: number;
 }
 
 export interface HeldPart {
@@ -148,14 +147,6 @@ export async function listParts(db: Db, accountId: number | null, before: number
     args: [accountId, before, limit],
   });
   return rows.map(partOf);
-}
-
-export async function chunkOf(db: Db, partId: number, seq: number): Promise<Uint8Array<ArrayBuffer> | null> {
-  const { rows } = await db.$client.execute({
-    sql: "SELECT sealed FROM held_chunks WHERE part_id = ? AND seq = ?",
-    args: [partId, seq],
-  });
-  return rows[0] === undefined ? null : (bytesOf(rows[0][0]) as Uint8Array<ArrayBuffer>);
 }
 
 /** What an erasure left because it must be kept. `until`: the last; null: as long as a hold that can be released. */
@@ -204,6 +195,27 @@ export async function partsOver(
   }));
 }
 
+/**
+ * Writes a whole part down again that a restored database does not know of, with its request as that is numbered there.
+ * @returns false when another part has its number or its place
+ */
+export async function putPartBack(db: Db, accountId: number, part: KeptPart): Promise<boolean> {
+  const { id, reason, basis, holdId, request, cause, item, kid, until, bytes, madeAt } = part;
+  const { rowsAffected } = await db.$client.execute({
+    sql: `INSERT INTO held_parts
+        (id, account_id, reason, basis, hold_id, request_id, cause, item, kid, until, bytes, made_at, complete_at)
+      SELECT ?1, ?2, ?3, ?4, ?5, r.id, CASE WHEN ?6 IS NULL THEN ?7 ELSE 'request:' || coalesce(r.id, -?1) END,
+        ?8, ?9, ?10, ?11, ?12, ?12
+      FROM (SELECT 1) LEFT JOIN requests r ON r.name = ?6 WHERE true
+      ON CONFLICT (id) DO UPDATE SET request_id = excluded.request_id, cause = excluded.cause, kid = excluded.kid,
+        bytes = excluded.bytes, complete_at = coalesce(complete_at, excluded.complete_at)
+        WHERE account_id = excluded.account_id AND made_at = excluded.made_at
+      ON CONFLICT DO NOTHING`,
+    args: [id, accountId, reason, basis, holdId, request, cause, item, kid, until, bytes, madeAt],
+  });
+  return rowsAffected === 1;
+}
+
 /** Deletes parts, and has the requests that waited for them go on. @returns rows */
 export async function deleteParts(db: Db, ids: readonly number[]): Promise<number> {
   const some = JSON.stringify(ids);
@@ -215,12 +227,11 @@ export async function deleteParts(db: Db, ids: readonly number[]): Promise<numbe
           AND id IN (SELECT request_id FROM held_parts WHERE id ${among})`,
         args: [some],
       },
-      { sql: `DELETE FROM held_chunks WHERE part_id ${among}`, args: [some] },
       { sql: `DELETE FROM held_parts WHERE id ${among}`, args: [some] },
     ],
     "write",
   );
-  return results[1]!.rowsAffected + results[2]!.rowsAffected;
+  return results[1]!.rowsAffected;
 }
 
 /** Days since 1970 of which an account has positions, in a database with tracks. @param devices null: all */

@@ -1,8 +1,10 @@
-import { and, desc, eq, gt, inArray, isNull, lt } from "drizzle-orm";
+import { and, desc, eq, gt, inArray, isNotNull, isNull, lt, sql } from "drizzle-orm";
 import type { Db } from "./db.ts";
 import { legalHolds } from "./schema.ts";
 
 export type HoldRow = typeof legalHolds.$inferSelect;
+/** As it is kept beside the keys. */
+export type KeptHold = Omit<HoldRow, "accountId" | "toldAt">;
 export type NewHold = Pick<
   HoldRow,
   "name" | "accountId" | "basis" | "reference" | "scope" | "placedBy" | "placedAt" | "reviewAt" | "expiresAt"
@@ -119,4 +121,26 @@ export async function takeDueHolds(db: Db, now: number, since: number, limit: nu
     args: [now, since, limit],
   });
   return rows.map((row) => row[0] as string);
+}
+
+/** Holds that count, of all accounts, by name. */
+export async function holdsInForce(db: Db, now: number): Promise<Map<string, HoldRow>> {
+  const counts = and(isNotNull(legalHolds.confirmedAt), isNull(legalHolds.releasedAt), gt(legalHolds.expiresAt, now));
+  const rows = await db.select().from(legalHolds).where(counts);
+  return new Map(rows.map((row) => [row.name, row]));
+}
+
+/** Of some names those that are there. */
+export async function holdsNamed(db: Db, names: readonly string[]): Promise<Map<string, HoldRow>> {
+  const rows = await db
+    .select()
+    .from(legalHolds)
+    .where(sql`${legalHolds.name} IN (SELECT value FROM json_each(${JSON.stringify(names)}))`);
+  return new Map(rows.map((row) => [row.name, row]));
+}
+
+/** Writes a hold down as it was before a restore. */
+export async function putHoldBack(db: Db, accountId: number, kept: KeptHold): Promise<void> {
+  const hold = { accountId, ...kept };
+  await db.insert(legalHolds).values(hold).onConflictDoUpdate({ target: legalHolds.name, set: hold });
 }

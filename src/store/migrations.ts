@@ -23,6 +23,7 @@ export const MIGRATIONS = [
   "0018_subject_links",
   "0019_device_proof",
   "0020_commands_of_account",
+  "0021_copies_beside_keys",
 ] as const;
 
 /** Names of the migrations that the database has, without ".sql"; none in a database without any table. */

@@ -1225,18 +1225,6 @@ export const heldParts = sqliteTable(
   ],
 );
 
-export const heldChunks = sqliteTable(
-  "held_chunks",
-  {
-    partId: integer("part_id")
-      .notNull()
-      .references(() => heldParts.id, { onDelete: "cascade" }),
-    seq: integer("seq").notNull(),
-    sealed: bytes("sealed").notNull(),
-  },
-  (t) => [primaryKey({ columns: [t.partId, t.seq] })],
-);
-
 export const jobRuns = sqliteTable(
   "job_runs",
   {

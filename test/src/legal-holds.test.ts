@@ -266,8 +266,8 @@ describe("reviewHold() and releaseHold()", () => {
     expect(holdState(released, NOON)).toBe("released");
     const [act] = await listActions(base, null, NEWEST, 1);
     expect(act).toMatchObject({ action: "hold.released", accountId: null, reason: WHY });
-    for (const again of [releaseHold(one, released, WHY), reviewHold(one, released, NOON + DAY, WHY)]) {
-      await expect(again).rejects.toMatchObject({ code: "conflict" });
+    for (const again of [() => releaseHold(one, released, WHY), () => reviewHold(one, released, NOON + DAY, WHY)]) {
+      await expect(again()).rejects.toMatchObject({ code: "conflict" });
     }
   });
 });

@@ -259,18 +259,6 @@ export const RIGHTS = {
       completeAt: "personal other",
     },
   },
-  heldChunks: {
-    of: "platform",
-    purpose: "holds",
-    retain: "held",
-    erase: "keep: the sealed copies of what must be kept, until it must no longer",
-    exportAs: "no: sealed copies of what is exported from where it lies, or was erased",
-    columns: {
-      partId: "pseudonymous other",
-      seq: "none operation",
-      sealed: "sensitive location",
-    },
-  },
   subjectLinks: {
     of: "account",
     purpose: "rights",

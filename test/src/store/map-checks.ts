@@ -54,8 +54,7 @@ const CLASS_BY_NAME: readonly [RegExp, string][] = [
   [/^(inbox|runs)\.(?!id$)/, "none"],
   [/^requestSteps\.(?!requestId$)/, "none"],
   [/^heldParts\.until$/, "personal"],
-  [/^heldChunks\.sealed$/, "sensitive"],
-  [/^(heldParts\.(item|bytes)|heldChunks\.seq)$/, "none"],
+  [/^heldParts\.(item|bytes)$/, "none"],
   [/^(rotations\.(kid|at)|silenced\.confirmCce|requests\.proofAfter)$/, "none"],
   [/\.(daysDestroyed|retentionVersion|retentionFloor|rescopedAt|deletingAt|totpLastStep|signCount|algorithm)$/, "none"],
   [
@@ -108,7 +107,7 @@ export const owners: Check = (map) =>
 const UNTIED: Readonly<Record<string, string>> = {
   ...{ audit: "keep", requests: "keep", requestSteps: "keep", receipts: "keep", silenced: "keep", rotations: "keep" },
   requestConfirmations: "keep",
-  ...{ legalHolds: "keep", heldParts: "keep", heldChunks: "keep" },
+  ...{ legalHolds: "keep", heldParts: "keep" },
   ...{ goneAccounts: "time", throttles: "time", unclaimed: "time" },
   ...{
     inbox: "engine",
